@@ -1,0 +1,200 @@
+"""The relay's configuration file as a typed model; the one home of its fields, names and defaults.
+
+A file is YAML, strict (an unknown key is an error), with ``lanecast-relay: 1`` at the top. ``README.md`` of this folder
+shows a whole one. Everything here is pure Python, so that the plan's compiler can build the same model.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from lanecast_relay.config.quantity import DurationNs, SizeBytes, nanoseconds
+
+DEFAULT_HOLE_WAIT_NS = 20_000_000
+"""How long a hole waits for the other line unless the feed says otherwise (design, "The relay")."""
+
+DEFAULT_HELD_BYTES = 16 * 2**20
+"""How many bytes one stream may hold while it waits for a hole to close."""
+
+DEFAULT_RECEIVE_BUFFER_BYTES = 8 * 2**20
+
+INTERFACE_NAME_CHARACTERS = 15
+"""Linux: IFNAMSIZ is 16 bytes with the closing zero (include/uapi/linux/if.h)."""
+
+
+class Protocol(StrEnum):
+    """The framings that the native core parses; a test pins these names to the core's own table."""
+
+    CME_MDP3 = "cme-mdp3"
+    MOLDUDP64 = "moldudp64"
+    RAW = "raw"
+
+
+class Strict(BaseModel):
+    """A model whose YAML keys are spelled with hyphens and which refuses keys that it does not know."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=lambda name: re.sub(r"-(ns|bytes|bps|pps)$", "", name.replace("_", "-")),
+    )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """An IPv4 address and a UDP port, written ``224.0.31.1:14310``."""
+
+    address: IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+def read_endpoint(value: object) -> Endpoint:
+    """Return ``address:port`` as an :class:`Endpoint`; raise ``ValueError`` with what was expected."""
+    if isinstance(value, Endpoint):
+        return value
+    address, _, port = str(value).rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError("expected address:port with a port from 1 to 65535, such as 224.0.31.1:14310")
+    try:
+        return Endpoint(IPv4Address(address), int(port))
+    except ValueError:
+        raise ValueError(f"expected an IPv4 address before the port, such as 224.0.31.1:{port}") from None
+
+
+EndpointText = Annotated[
+    Endpoint,
+    BeforeValidator(read_endpoint),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+){3}:\d+$", "examples": ["224.0.31.1:14310"]}),
+]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+LineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,60}$")]
+Channel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,30}$")]
+InterfaceName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=INTERFACE_NAME_CHARACTERS)
+]
+
+
+class MulticastLine(Strict):
+    """One redundant copy of a feed, joined source-specifically (RFC 4604, IGMPv3) on one interface."""
+
+    source: IPv4Address
+    interface: InterfaceName
+    groups: dict[Channel, EndpointText] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _groups_are_multicast(self) -> MulticastLine:
+        wrong = [str(group) for group in self.groups.values() if not group.address.is_multicast]
+        if wrong:
+            raise ValueError(f"groups outside 224.0.0.0/4: {', '.join(wrong)}")
+        return self
+
+
+class UnicastLine(Strict):
+    """A line that arrives as unicast, for instance from another relay: the addresses to listen on, by channel."""
+
+    listen: dict[Channel, EndpointText] = Field(min_length=1)
+    source: IPv4Address | None = None
+    """Only datagrams from this address are taken; others count as filtered. None takes them from anywhere."""
+
+
+class Line(Strict):
+    """Exactly one of ``multicast`` and ``unicast``."""
+
+    multicast: MulticastLine | None = None
+    unicast: UnicastLine | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Line:
+        if (self.multicast is None) == (self.unicast is None):
+            raise ValueError("expected exactly one of multicast and unicast")
+        return self
+
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """What the line's sockets bind to, by channel."""
+        if self.multicast is not None:
+            return self.multicast.groups
+        assert self.unicast is not None  # by _exactly_one
+        return self.unicast.listen
+
+
+class Feed(Strict):
+    """One feed: its framing, its lines, and how long a hole may wait."""
+
+    protocol: Protocol
+    hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
+    held_bytes: SizeBytes = nanoseconds(DEFAULT_HELD_BYTES)
+    lines: dict[LineName, Line] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _lines_pair_up(self) -> Feed:
+        if self.protocol is Protocol.RAW and len(self.lines) > 1:
+            raise ValueError("raw has no sequence numbers, so its lines cannot be arbitrated: give it one line")
+        first_name, first = next(iter(self.lines.items()))
+        for name, line in self.lines.items():
+            if set(line.endpoints) != set(first.endpoints):
+                raise ValueError(
+                    f"lines {first_name} and {name} name different channels:"
+                    f" {', '.join(sorted(set(line.endpoints) ^ set(first.endpoints)))} stand in only one of them"
+                )
+        return self
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The feed's channels, the same on every line."""
+        return tuple(next(iter(self.lines.values())).endpoints)
+
+
+class Subscriber(Strict):
+    """Who receives: for each feed, the address and port of each channel."""
+
+    feeds: dict[Name, dict[Channel, EndpointText]] = Field(min_length=1)
+
+
+class RelayFile(Strict):
+    """The whole file. ``control_socket`` is a Unix stream socket that answers with the counters as JSON."""
+
+    version: Literal[1] = Field(alias="lanecast-relay")
+    name: Name
+    control_socket: str | None = None
+    receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
+    feeds: dict[Name, Feed] = Field(min_length=1)
+    subscribers: dict[Name, Subscriber] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> RelayFile:
+        for subscriber_name, subscriber in self.subscribers.items():
+            for feed_name, channels in subscriber.feeds.items():
+                feed = self.feeds.get(feed_name)
+                if feed is None:
+                    raise ValueError(f"subscribers.{subscriber_name}.feeds: no feed is called {feed_name}")
+                unknown = sorted(set(channels) - set(feed.channels))
+                if unknown:
+                    raise ValueError(
+                        f"subscribers.{subscriber_name}.feeds.{feed_name}: unknown channels {', '.join(unknown)}"
+                    )
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """Return the file's content as plain values, defaults included, in a stable order."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
