@@ -1,0 +1,1 @@
+//! Framing and arbitration of market-data lines, without I/O.
