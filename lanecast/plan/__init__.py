@@ -1,0 +1,1 @@
+"""The plan that a person writes: its schema, its loader and its checks."""

@@ -1,0 +1,274 @@
+"""The plan's schema: the one home of its sections, fields, units and defaults.
+
+Names are given by the person and stay; nothing is named by position. Keys are spelled with hyphens in YAML. What one
+field alone can get wrong is refused here; what needs two places of the plan is in ``lanecast.plan.checks``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from lanecast_relay.config.model import (
+    DEFAULT_HOLE_WAIT_NS,
+    Channel,
+    EndpointText,
+    InterfaceName,
+    LineName,
+    Name,
+    Protocol,
+    Strict,
+)
+from lanecast_relay.config.quantity import (
+    BitsPerSecond,
+    BurstSize,
+    DurationNs,
+    PacketsPerSecond,
+    Share,
+    nanoseconds,
+)
+from pydantic import AliasChoices, Field, StringConstraints, model_validator
+
+Asn = Annotated[int, Field(ge=1, le=4_294_967_294)]
+"""RFC 6793: four bytes; RFC 7607 reserves 0 and RFC 7300 the last one."""
+
+VlanId = Annotated[int, Field(ge=1, le=4094)]
+"""IEEE 802.1Q: 0 and 4095 are reserved."""
+
+FeedLine = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*\.[A-Za-z0-9][A-Za-z0-9-]*$")]
+"""A line of a feed, written ``cme-310.A``."""
+
+VpcReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*$")]
+"""A VPC, written ``region.vpc``."""
+
+SubnetReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*){2}$")]
+"""A subnet, written ``region.vpc.subnet``."""
+
+
+class Role(StrEnum):
+    """Which of several ways is preferred while all work; all are active."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+class Platform(StrEnum):
+    """What a router runs, and so which templates spell its configuration."""
+
+    FRR = "frr"
+
+
+class Survival(StrEnum):
+    """What may fail without a subscriber losing the feed (design, decision 15)."""
+
+    ANY_ONE_FAILURE = "any-one-failure"
+    ANY_ONE_CIRCUIT = "any-one-circuit"
+
+
+class SecretReference(Strict):
+    """Where a secret is to be found; the plan itself never holds one."""
+
+    environment: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SecretReference:
+        if (self.environment is None) == (self.file is None):
+            raise ValueError("expected exactly one of environment and file")
+        return self
+
+
+class Exchange(Strict):
+    """Who publishes feeds. ``rendezvous: none`` means source-specific multicast (RFC 4607)."""
+
+    asn: Asn
+    rendezvous: Literal["none"] = "none"
+    prefixes: list[IPv4Network] = Field(default_factory=list)
+    """What the exchange announces by BGP; empty: a host route for each source."""
+
+
+class Peak(Strict):
+    """The most that a feed sends: packets a second, bytes of UDP payload a packet, and the largest burst."""
+
+    rate_pps: PacketsPerSecond
+    size_bytes: int = Field(validation_alias=AliasChoices("bytes", "size_bytes"), serialization_alias="bytes", ge=1, le=65507)
+    burst: BurstSize | None = None
+
+
+class FeedLinePlan(Strict):
+    """One redundant copy of a feed: its source and its groups by channel."""
+
+    source: IPv4Address
+    groups: dict[Channel, EndpointText] = Field(min_length=1)
+
+
+class Feed(Strict):
+    """What an exchange publishes on two or more lines."""
+
+    exchange: Name
+    protocol: Protocol
+    peak: Peak
+    hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
+    lines: dict[LineName, FeedLinePlan] = Field(min_length=1)
+
+
+class Circuit(Strict):
+    """A dedicated line from an exchange to a site. ``delay`` is one-way."""
+
+    exchange: Name
+    mode: Literal["multicast"]
+    role: Role = Role.PRIMARY
+    vlan: VlanId
+    link: IPv4Network
+    delay_ns: DurationNs
+    bandwidth_bps: BitsPerSecond
+    carries: list[FeedLine] = Field(min_length=1)
+    password: SecretReference | None = None
+    """BGP authentication towards the exchange's router (TCP MD5, RFC 2385)."""
+
+
+class Uplink(Strict):
+    """A dedicated line from a site to a VPC in the cloud. ``delay`` is one-way."""
+
+    to: VpcReference
+    physical_line: str | None = None
+    vlan: VlanId
+    link: IPv4Network
+    delay_ns: DurationNs
+    bandwidth_bps: BitsPerSecond
+    routing: Literal["bgp", "static"] = "bgp"
+    role: Role = Role.PRIMARY
+    password: SecretReference | None = None
+
+
+class Router(Strict):
+    """A router at a site. ``ports`` gives hardware names by purpose: a circuit, an uplink, ``multicast`` or ``lan``."""
+
+    platform: Platform
+    circuits: list[Name] = Field(default_factory=list)
+    uplinks: list[Name] = Field(default_factory=list)
+    """Empty: the uplinks that no router names and whose role is that of one of this router's circuits."""
+    ports: dict[str, InterfaceName] = Field(default_factory=dict)
+
+
+class Relay(Strict):
+    """A relay host at a site. ``uplink`` is the way its copies leave by; by default the primary one."""
+
+    feeds: list[Name] = Field(min_length=1)
+    journal_ns: DurationNs | None = None
+    uplink: Name | None = None
+    ports: dict[str, InterfaceName] = Field(default_factory=dict)
+    """Hardware names by purpose: ``multicast.ROUTER`` and ``lan.ROUTER``."""
+
+
+class Site(Strict):
+    """A place near an exchange with circuits in and uplinks out."""
+
+    region: Name
+    asn: Asn | None = None
+    """None: one is chosen from the private range (RFC 6996) and kept in the lock file."""
+    circuits: dict[Name, Circuit] = Field(min_length=1)
+    routers: dict[Name, Router] = Field(min_length=1)
+    relays: dict[Name, Relay] = Field(min_length=1)
+    uplinks: dict[Name, Uplink] = Field(min_length=1)
+
+
+class Subnet(Strict):
+    """A part of a VPC in one zone."""
+
+    cidr: IPv4Network
+    zone: str
+
+
+class Vpc(Strict):
+    """A virtual private cloud."""
+
+    cidr: IPv4Network
+    subnets: dict[Name, Subnet] = Field(min_length=1)
+
+
+class Cloud(Strict):
+    """Which cloud a region is in, and what that cloud calls the region."""
+
+    provider: Literal["baidu"]
+    region: str
+
+
+class Region(Strict):
+    """A cloud region and its VPCs."""
+
+    cloud: Cloud
+    asn: Asn | None = None
+    """What the dedicated-line gateways of the region use; None: chosen from the private range and kept."""
+    vpcs: dict[Name, Vpc] = Field(min_length=1)
+
+
+class Peering(Strict):
+    """Two VPCs that reach each other; not transitive."""
+
+    between: Annotated[list[VpcReference], Field(min_length=2, max_length=2)]
+    delay_ns: DurationNs
+    bandwidth_bps: BitsPerSecond
+    dns_sync: bool = False
+
+
+class Subscriber(Strict):
+    """Applications that receive feeds: ``count`` instances in one subnet, fed by each relay named in ``from``."""
+
+    subnet: SubnetReference
+    count: int = Field(default=1, ge=1, le=250)
+    feeds: list[Name] = Field(min_length=1)
+    relays: list[Name] = Field(
+        min_length=1, validation_alias=AliasChoices("from", "relays"), serialization_alias="from"
+    )
+
+
+class Promise(Strict):
+    """What a feed's subscribers may rely on; a lab run measures it."""
+
+    p99_ns: DurationNs | None = None
+    availability: Share | None = None
+    survives: Survival | None = None
+
+
+class Multicast(Strict):
+    """Multicast settings of every router and relay host."""
+
+    ssm_ranges: list[IPv4Network] = Field(default_factory=lambda: [IPv4Network("232.0.0.0/8")])
+    """Where source-specific multicast applies (RFC 4607; exchanges use groups outside 232/8 as well)."""
+    memberships: int = Field(default=256, ge=1, le=4096)
+    """The most groups one host may join (Linux: net.ipv4.igmp_max_memberships)."""
+
+
+class Pools(Strict):
+    """Where values that the plan does not write are taken from."""
+
+    sites: IPv4Network = IPv4Network("10.200.0.0/16")
+
+
+class Timers(Strict):
+    """Protocol timers of every router, whole seconds on the wire; smaller ones notice a failure sooner."""
+
+    pim_hello_ns: DurationNs = nanoseconds(1_000_000_000)
+    igmp_query_interval_ns: DurationNs = nanoseconds(5_000_000_000)
+    bgp_keepalive_ns: DurationNs = nanoseconds(3_000_000_000)
+    bgp_hold_ns: DurationNs = nanoseconds(9_000_000_000)
+
+
+class Plan(Strict):
+    """The whole plan."""
+
+    version: Literal[1] = Field(validation_alias=AliasChoices("lanecast", "version"), serialization_alias="lanecast")
+    exchanges: dict[Name, Exchange] = Field(min_length=1)
+    feeds: dict[Name, Feed] = Field(min_length=1)
+    sites: dict[Name, Site] = Field(min_length=1)
+    regions: dict[Name, Region] = Field(min_length=1)
+    peerings: dict[Name, Peering] = Field(default_factory=dict)
+    subscribers: dict[Name, Subscriber] = Field(min_length=1)
+    promises: dict[Name, Promise] = Field(default_factory=dict)
+    multicast: Multicast = Field(default_factory=Multicast)
+    timers: Timers = Field(default_factory=Timers)
+    pools: Pools = Field(default_factory=Pools)
+    management: list[IPv4Network] = Field(default_factory=list)
+    """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
