@@ -1,0 +1,75 @@
+"""Kernel settings of routers and hosts, from what their interfaces are for."""
+
+from __future__ import annotations
+
+from lanecast.fabric import Interface, InterfaceRole, Sysctl
+from lanecast.plan.model import Multicast
+
+RECEIVE_BUFFER_MAXIMUM_BYTES = 64 * 2**20
+"""What net.core.rmem_max must allow, so that a relay without privileges gets the buffer that its file asks for."""
+
+
+def _reverse_path(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
+    """RFC 3704: loose where multicast arrives off the unicast path, strict elsewhere; ``all`` must not override it."""
+    settings = [Sysctl("net/ipv4/conf/all/rp_filter", "0", "the interfaces below decide, the larger value would win")]
+    for interface in interfaces:
+        multicast = interface.role in (InterfaceRole.CIRCUIT, InterfaceRole.MULTICAST, InterfaceRole.SOURCE)
+        settings.append(
+            Sysctl(
+                f"net/ipv4/conf/{interface.name}/rp_filter",
+                "2" if multicast else "1",
+                "loose: multicast arrives here" if multicast else "strict",
+            )
+        )
+    return settings
+
+
+def _no_redirects(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
+    settings = []
+    for name in ("all", *(interface.name for interface in interfaces)):
+        base = f"net/ipv4/conf/{name}"
+        settings += [
+            Sysctl(f"{base}/send_redirects", "0", "no redirects out"),
+            Sysctl(f"{base}/accept_redirects", "0", "no redirects in"),
+            Sysctl(f"{base}/accept_source_route", "0", "no source routing"),
+            Sysctl(f"{base}/bc_forwarding", "0", "no directed broadcasts"),
+        ]
+    return settings
+
+
+def router_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> tuple[Sysctl, ...]:
+    """Forwarding, reverse-path filters and housekeeping of a router."""
+    return (
+        Sysctl("net/ipv4/ip_forward", "1", "a router forwards"),
+        *_reverse_path(interfaces),
+        *_no_redirects(interfaces),
+        _memberships(multicast),
+    )
+
+
+def relay_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> tuple[Sysctl, ...]:
+    """A relay host: it does not forward, speaks IGMPv3 only, and may ask for large receive buffers."""
+    version = [
+        Sysctl(f"net/ipv4/conf/{interface.name}/force_igmp_version", "3", "source filters need IGMPv3 (RFC 4604)")
+        for interface in interfaces
+        if interface.role is InterfaceRole.MULTICAST
+    ]
+    return (
+        Sysctl("net/ipv4/ip_forward", "0", "multicast and unicast sides stay apart"),
+        *_reverse_path(interfaces),
+        *_no_redirects(interfaces),
+        *version,
+        _memberships(multicast),
+        receive_buffer_setting(),
+    )
+
+
+def receive_buffer_setting() -> Sysctl:
+    """The machine-wide ceiling of socket receive buffers."""
+    return Sysctl(
+        "net/core/rmem_max", str(RECEIVE_BUFFER_MAXIMUM_BYTES), "bytes; the relay asks for less", machine_wide=True
+    )
+
+
+def _memberships(multicast: Multicast) -> Sysctl:
+    return Sysctl("net/ipv4/igmp_max_memberships", str(multicast.memberships), "the plan's multicast.memberships")

@@ -1,0 +1,133 @@
+"""Where things are, read once from the plan: who carries what, through which router, in which order of preference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from zlib import crc32
+
+from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
+
+from lanecast.plan.model import Circuit, Plan, Role, Site, Uplink
+
+
+def short_interface_name(name: str) -> str:
+    """Return ``name``, or a stable stand-in that Linux takes, for interfaces that only the lab ever sees."""
+    if len(name) <= INTERFACE_NAME_CHARACTERS:
+        return name
+    return f"{name[:8]}-{crc32(name.encode()) & 0xFFFFFF:06x}"
+
+
+def link_ends(link: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
+    """The provider's and the site's address of a /30 or /31: the provider has the first, as is the custom."""
+    hosts = list(link.hosts())
+    return hosts[0], hosts[1]
+
+
+def uplink_router(site: Site, uplink_name: str) -> str:
+    """The router that an uplink is on: the one that names it, or else the one whose circuits have its role."""
+    named = [name for name, router in site.routers.items() if uplink_name in router.uplinks]
+    if named:
+        return named[0]
+    role = site.uplinks[uplink_name].role
+    return next(
+        name
+        for name, router in sorted(site.routers.items())
+        if any(site.circuits[circuit].role is role for circuit in router.circuits)
+    )
+
+
+def preferred_uplinks(site: Site) -> list[str]:
+    """A site's uplinks, the primary ones first, then by name."""
+    return sorted(site.uplinks, key=lambda name: (site.uplinks[name].role is not Role.PRIMARY, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLayout:
+    """One site's boxes and ways."""
+
+    name: str
+    site: Site
+    plan: Plan
+
+    def router_of_circuit(self, circuit_name: str) -> str:
+        """The router that a circuit ends on."""
+        return next(name for name, router in self.site.routers.items() if circuit_name in router.circuits)
+
+    def circuits_of(self, router_name: str) -> dict[str, Circuit]:
+        """A router's circuits, by name."""
+        return {name: self.site.circuits[name] for name in sorted(self.site.routers[router_name].circuits)}
+
+    def uplinks_of(self, router_name: str) -> dict[str, Uplink]:
+        """A router's uplinks, the preferred first."""
+        return {
+            name: self.site.uplinks[name]
+            for name in preferred_uplinks(self.site)
+            if uplink_router(self.site, name) == router_name
+        }
+
+    def uplink_of_relay(self, relay_name: str) -> str:
+        """The uplink by which a relay's copies leave."""
+        return self.site.relays[relay_name].uplink or preferred_uplinks(self.site)[0]
+
+    def routers_of_line(self, feed_line: str) -> list[str]:
+        """The routers with a circuit that carries ``feed.line``, by name."""
+        return sorted(
+            {self.router_of_circuit(name) for name, circuit in self.site.circuits.items() if feed_line in circuit.carries}
+        )
+
+    def port(self, router_name: str, purpose: str, default: str) -> str:
+        """The interface of a router for a purpose: the plan's hardware name, or one made of the purpose."""
+        return self.site.routers[router_name].ports.get(purpose, default)
+
+    def relay_port(self, relay_name: str, purpose: str, router_name: str) -> str:
+        """The interface of a relay host towards a router's segment: ``multicast`` or ``lan``."""
+        prefix = {"multicast": "mc", "lan": "lan"}[purpose]
+        ports = self.site.relays[relay_name].ports
+        return ports.get(f"{purpose}.{router_name}", f"{prefix}-{router_name}")
+
+
+def site_layouts(plan: Plan) -> dict[str, SiteLayout]:
+    """Every site's layout, by name."""
+    return {name: SiteLayout(name, plan.sites[name], plan) for name in sorted(plan.sites)}
+
+
+def layout_of_relay(layouts: dict[str, SiteLayout], relay_name: str) -> SiteLayout:
+    """The site that a relay stands at; relay names are unique in a plan."""
+    return next(layout for layout in layouts.values() if relay_name in layout.site.relays)
+
+
+def announced_prefixes(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
+    """What an exchange announces: the prefixes that the plan gives, or a host route for each source."""
+    given = plan.exchanges[exchange_name].prefixes
+    return tuple(sorted(given)) if given else sources_of(plan, exchange_name)
+
+
+def sources_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
+    """The sources of an exchange's feeds, as host routes."""
+    return tuple(
+        sorted(
+            {
+                IPv4Network(line.source)
+                for feed in plan.feeds.values()
+                if feed.exchange == exchange_name
+                for line in feed.lines.values()
+            }
+        )
+    )
+
+
+def reachable_vpcs(plan: Plan, vpc: str) -> dict[str, str | None]:
+    """The VPCs that traffic entering at ``vpc`` reaches, with the peering that leads there (None: ``vpc`` itself)."""
+    reachable: dict[str, str | None] = {vpc: None}
+    for name, peering in sorted(plan.peerings.items()):
+        first, second = peering.between
+        if vpc in (first, second):
+            reachable.setdefault(second if vpc == first else first, name)
+    return reachable
+
+
+def vpc_cidr(plan: Plan, vpc: str) -> IPv4Network:
+    """The address range of ``region.vpc``."""
+    region, name = vpc.split(".")
+    return plan.regions[region].vpcs[name].cidr
