@@ -42,7 +42,9 @@ def bgp(interface: Interface, neighbor: IPv4Address) -> FirewallRule:
 
 def pim(interface: Interface, neighbor: IPv4Address) -> FirewallRule:
     """PIM from the one allowed neighbour: FRR 8.4 has no neighbour list of its own (STIG NET-MCAST-002)."""
-    return FirewallRule("PIM from the neighbour", interface.name, "pim", (host_network(neighbor),), rate_pps=CONTROL_PPS)
+    return FirewallRule(
+        "PIM from the neighbour", interface.name, "pim", (host_network(neighbor),), rate_pps=CONTROL_PPS
+    )
 
 
 def igmp(interface: Interface) -> FirewallRule:

@@ -1,7 +1,7 @@
 """Values that a plan leaves open: chosen once, by purpose, and kept beside the plan in its lock file.
 
-A value is found by the purpose that it serves, never by position, so adding something to a plan moves nothing else. What
-a lock file holds is taken as it stands; what it lacks is the first free candidate of its pool.
+A value is found by the purpose that it serves, never by position, so adding something to a plan moves nothing else.
+What a lock file holds is taken as it stands; what it lacks is the first free candidate of its pool.
 """
 
 from __future__ import annotations

@@ -73,7 +73,11 @@ class SiteLayout:
     def routers_of_line(self, feed_line: str) -> list[str]:
         """The routers with a circuit that carries ``feed.line``, by name."""
         return sorted(
-            {self.router_of_circuit(name) for name, circuit in self.site.circuits.items() if feed_line in circuit.carries}
+            {
+                self.router_of_circuit(name)
+                for name, circuit in self.site.circuits.items()
+                if feed_line in circuit.carries
+            }
         )
 
     def port(self, router_name: str, purpose: str, default: str) -> str:
@@ -115,6 +119,15 @@ def sources_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
             }
         )
     )
+
+
+def carried_groups(plan: Plan, feed_lines: list[str]) -> tuple[IPv4Network, ...]:
+    """The groups of these lines (``feed.line``), as host prefixes."""
+    addresses = set()
+    for feed_line in feed_lines:
+        feed, _, line = feed_line.partition(".")
+        addresses |= {group.address for group in plan.feeds[feed].lines[line].groups.values()}
+    return tuple(sorted(IPv4Network(address) for address in addresses))
 
 
 def reachable_vpcs(plan: Plan, vpc: str) -> dict[str, str | None]:

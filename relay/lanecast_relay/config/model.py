@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -174,7 +175,9 @@ class Subscriber(Strict):
 class RelayFile(Strict):
     """The whole file. ``control_socket`` is a Unix stream socket that answers with the counters as JSON."""
 
-    version: Literal[1] = Field(alias="lanecast-relay")
+    version: Literal[1] = Field(
+        validation_alias=AliasChoices("lanecast-relay", "version"), serialization_alias="lanecast-relay"
+    )
     name: Name
     control_socket: str | None = None
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)

@@ -1,0 +1,98 @@
+"""The compiler: plan in, Fabric out. It decides everything; back ends walk what it decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lanecast.compiler.cloud import cloud_state, gateway_routers
+from lanecast.compiler.context import Context
+from lanecast.compiler.deliveries import applications, cloud_instances, deliveries, subscriber_hosts
+from lanecast.compiler.exchanges import exchange_router, source_host, source_links
+from lanecast.compiler.invention import Inventions
+from lanecast.compiler.layout import SiteLayout, site_layouts
+from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
+from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Segment
+from lanecast.plan.model import Plan
+
+__all__ = ["compile_plan"]
+
+
+def compile_plan(plan: Plan, name: str, locked: Mapping[str, str] | None = None) -> Fabric:
+    """Decide everything that ``plan`` leaves open.
+
+    ``plan`` has passed ``lanecast.plan.checks``. ``locked`` holds values invented before, by purpose (the lock file).
+    The same plan and lock give the same Fabric. Raises :class:`~lanecast.compiler.invention.PoolExhaustedError`
+    when a pool of the plan is too small.
+    """
+    inventions = Inventions(locked)
+    inventions.reserve("asn", _written_asns(plan))
+    context = Context(plan, site_layouts(plan), inventions)
+    ways = deliveries(context)
+    apps = applications(context, ways)
+    cloud = cloud_state(context, cloud_instances(context))
+    exchanges = sorted({circuit.exchange for site in plan.sites.values() for circuit in site.circuits.values()})
+    routers = [exchange_router(context, exchange) for exchange in exchanges]
+    routers += gateway_routers(context, cloud.gateways)
+    hosts = [source_host(context, exchange) for exchange in exchanges]
+    hosts += subscriber_hosts(context, ways, apps)
+    segments: list[Segment] = []
+    links = [link for exchange in exchanges for link in source_links(context, exchange)]
+    for layout in context.layouts.values():
+        relays = _relays(context, layout, ways)
+        routers += [site_router(context, layout, router) for router in sorted(layout.site.routers)]
+        hosts += relays
+        segments += site_segments(context, layout, relays)
+        links += site_links(layout)
+    return Fabric(
+        name=name,
+        feeds=tuple(_feed(plan, feed) for feed in sorted(plan.feeds)),
+        routers=tuple(sorted(routers, key=lambda router: router.name)),
+        hosts=tuple(sorted(hosts, key=lambda host: host.name)),
+        segments=tuple(segments),
+        links=tuple(sorted(links, key=lambda link: link.name)),
+        cloud=cloud,
+        deliveries=tuple(ways),
+        applications=tuple(apps),
+        invented=dict(sorted(inventions.values.items())),
+    )
+
+
+def _written_asns(plan: Plan) -> list[int]:
+    exchanges = [exchange.asn for exchange in plan.exchanges.values()]
+    sites = [site.asn for site in plan.sites.values() if site.asn is not None]
+    return exchanges + sites + [region.asn for region in plan.regions.values() if region.asn is not None]
+
+
+def _relays(context: Context, layout: SiteLayout, ways: list[Delivery]) -> list[Host]:
+    return [relay_host(context, layout, relay, ways) for relay in sorted(layout.site.relays)]
+
+
+def _feed(plan: Plan, name: str) -> Feed:
+    feed = plan.feeds[name]
+    burst = feed.peak.burst
+    return Feed(
+        name=name,
+        exchange=feed.exchange,
+        protocol=feed.protocol,
+        rate_pps=feed.peak.rate_pps,
+        payload_bytes=feed.peak.size_bytes,
+        burst_packets=burst.packets if burst else 1,
+        burst_within_ns=burst.within_ns if burst else 0,
+        hole_wait_ns=feed.hole_wait_ns,
+        lines=tuple(
+            FeedLine(line_name, line.source, dict(line.groups), _circuits_of(plan, f"{name}.{line_name}"))
+            for line_name, line in sorted(feed.lines.items())
+        ),
+        promise=plan.promises.get(name),
+    )
+
+
+def _circuits_of(plan: Plan, feed_line: str) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            name
+            for site in plan.sites.values()
+            for name, circuit in site.circuits.items()
+            if feed_line in circuit.carries
+        )
+    )

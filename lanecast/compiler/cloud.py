@@ -1,0 +1,185 @@
+"""The cloud's part: VPCs with their routes, peerings, dedicated-line gateways and instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network
+
+from lanecast.cloud_state import (
+    CloudGateway,
+    CloudInstance,
+    CloudPeering,
+    CloudRoute,
+    CloudState,
+    CloudSubnet,
+    CloudVpc,
+)
+from lanecast.compiler import filters
+from lanecast.compiler.context import Context
+from lanecast.compiler.exchanges import link_name
+from lanecast.compiler.kernel_settings import router_settings
+from lanecast.compiler.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
+from lanecast.compiler.timing import seconds
+from lanecast.fabric import (
+    Bgp,
+    BgpNeighbor,
+    Firewall,
+    Interface,
+    InterfaceRole,
+    Prefixes,
+    Route,
+    Router,
+    RouterRole,
+)
+from lanecast.plan.model import Platform, Uplink, Vpc
+
+TRANSFER_POOL = IPv4Network("169.254.0.0/16")
+"""Between a gateway and its VPC's router: link-local (RFC 3927), seen by no one else."""
+
+GATEWAY_VPC_INTERFACE = "vpc"
+
+
+def cloud_state(context: Context, instances: list[CloudInstance]) -> CloudState:
+    """Everything that the plan's regions hold."""
+    plan = context.plan
+    vpcs = [
+        _vpc(context, f"{region_name}.{vpc_name}", region_name, vpc)
+        for region_name, region in plan.regions.items()
+        for vpc_name, vpc in region.vpcs.items()
+    ]
+    peerings = [
+        CloudPeering(
+            name, peering.between[0], peering.between[1], peering.delay_ns, peering.bandwidth_bps, peering.dns_sync
+        )
+        for name, peering in plan.peerings.items()
+    ]
+    gateways = [_gateway(context, layout, name) for layout, name in _uplinks(context)]
+    return CloudState(
+        vpcs=tuple(sorted(vpcs, key=lambda vpc: vpc.name)),
+        peerings=tuple(sorted(peerings, key=lambda peering: peering.name)),
+        gateways=tuple(sorted(gateways, key=lambda gateway: gateway.name)),
+        instances=tuple(sorted(instances, key=lambda instance: instance.name)),
+    )
+
+
+def _uplinks(context: Context) -> Iterator[tuple[SiteLayout, str]]:
+    """Every uplink of the plan, each site's preferred one first."""
+    for layout in context.layouts.values():
+        for name in preferred_uplinks(layout.site):
+            yield layout, name
+
+
+def _vpc(context: Context, name: str, region: str, vpc: Vpc) -> CloudVpc:
+    subnets = tuple(
+        CloudSubnet(f"{name}.{subnet_name}", subnet.cidr, subnet.zone, next(iter(subnet.cidr.hosts())))
+        for subnet_name, subnet in sorted(vpc.subnets.items())
+    )
+    return CloudVpc(name, region, vpc.cidr, subnets, tuple(_routes(context, name)))
+
+
+def _routes(context: Context, vpc: str) -> Iterator[CloudRoute]:
+    """Peered VPCs, then the sites' LANs: by a gateway of this VPC, or else by the peering towards one."""
+    for other, peering in sorted(reachable_vpcs(context.plan, vpc).items()):
+        if peering is not None:
+            yield CloudRoute(vpc_cidr(context.plan, other), peering)
+    targets: dict[IPv4Network, str] = {}
+    reachable = reachable_vpcs(context.plan, vpc)
+    for through_peering in (False, True):
+        for layout, name in _uplinks(context):
+            landing = layout.site.uplinks[name].to
+            peering = reachable.get(landing)
+            if landing in reachable and (peering is not None) is through_peering:
+                lan = context.segment(layout.name, uplink_router(layout.site, name), "lan")
+                targets.setdefault(lan, peering or f"{name}-gateway")
+    for lan, target in sorted(targets.items()):
+        yield CloudRoute(lan, target)
+
+
+def _local_cidrs(context: Context, uplink: Uplink) -> tuple[IPv4Network, ...]:
+    return tuple(sorted(vpc_cidr(context.plan, vpc) for vpc in reachable_vpcs(context.plan, uplink.to)))
+
+
+def _gateway(context: Context, layout: SiteLayout, name: str) -> CloudGateway:
+    uplink = layout.site.uplinks[name]
+    return CloudGateway(
+        name=f"{name}-gateway",
+        uplink=name,
+        vpc=uplink.to,
+        address=IPv4Interface(f"{link_ends(uplink.link)[0]}/{uplink.link.prefixlen}"),
+        vlan=uplink.vlan,
+        local_cidrs=_local_cidrs(context, uplink),
+        physical_line=uplink.physical_line,
+        router=f"{name}-gateway",
+    )
+
+
+def transfer_links(gateways: tuple[CloudGateway, ...]) -> dict[str, IPv4Network]:
+    """The network between each gateway and its VPC's router: the VPC's router has the first address."""
+    return dict(zip((gateway.name for gateway in gateways), TRANSFER_POOL.subnets(new_prefix=30), strict=False))
+
+
+def gateway_routers(context: Context, gateways: tuple[CloudGateway, ...]) -> Iterator[Router]:
+    """The cloud's end of each uplink, as a router that the lab can run."""
+    transfers = transfer_links(gateways)
+    uplinks = {name: (layout, name) for layout, name in _uplinks(context)}
+    for gateway in gateways:
+        layout, name = uplinks[gateway.uplink]
+        yield _gateway_router(context, layout, name, gateway, transfers[gateway.name])
+
+
+def _gateway_router(
+    context: Context, layout: SiteLayout, name: str, gateway: CloudGateway, transfer: IPv4Network
+) -> Router:
+    uplink = layout.site.uplinks[name]
+    vpc_side, own_side = link_ends(transfer)
+    outside = Interface(link_name(name), InterfaceRole.UPLINK, (gateway.address,), name)
+    inside = Interface(
+        GATEWAY_VPC_INTERFACE, InterfaceRole.CLOUD, (IPv4Interface(f"{own_side}/{transfer.prefixlen}"),), uplink.to
+    )
+    lan = context.segment(layout.name, uplink_router(layout.site, name), "lan")
+    neighbor = link_ends(uplink.link)[1]
+    routes = [Route(cidr, vpc_side, inside.name) for cidr in gateway.local_cidrs]
+    rules = [filters.icmp(outside), filters.icmp(inside)]
+    if uplink.routing == "bgp":
+        rules.append(filters.bgp(outside, neighbor))
+    else:
+        routes.append(Route(lan, neighbor, outside.name))
+    return Router(
+        name=gateway.name,
+        role=RouterRole.GATEWAY,
+        place=uplink.to,
+        platform=Platform.FRR,
+        interfaces=(outside, inside),
+        routes=tuple(routes),
+        bgp=_gateway_bgp(context, layout, name, gateway, lan) if uplink.routing == "bgp" else None,
+        multicast=None,
+        firewall=Firewall((outside.name, inside.name), tuple(rules)),
+        sysctls=router_settings((outside, inside), context.plan.multicast),
+    )
+
+
+def _gateway_bgp(context: Context, layout: SiteLayout, name: str, gateway: CloudGateway, lan: IPv4Network) -> Bgp:
+    uplink = layout.site.uplinks[name]
+    asn = context.site_asn(layout.name)
+    timers = context.plan.timers
+    return Bgp(
+        asn=context.region_asn(uplink.to.split(".")[0]),
+        router_id=gateway.address.ip,
+        networks=gateway.local_cidrs,
+        neighbors=(
+            BgpNeighbor(
+                node=uplink_router(layout.site, name),
+                description=f"{layout.name} over {name}",
+                address=link_ends(uplink.link)[1],
+                asn=asn,
+                interface=link_name(name),
+                accept=Prefixes(f"from-{name}", (lan,)),
+                announce=Prefixes(f"to-{name}", gateway.local_cidrs),
+                accept_as_paths=f"as-{asn}",
+                maximum_prefixes=1 + 10,
+                password=uplink.password,
+            ),
+        ),
+        keepalive_s=seconds(timers.bgp_keepalive_ns),
+        hold_s=seconds(timers.bgp_hold_ns),
+    )

@@ -1,0 +1,69 @@
+"""What every part of one compilation shares: the plan, its layout and the values invented for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from lanecast.compiler.invention import Inventions
+from lanecast.compiler.layout import SiteLayout
+from lanecast.plan.model import Plan
+
+PRIVATE_ASNS = range(64512, 65535)
+"""RFC 6996: the two-byte private range."""
+
+SUBSCRIBER_PORTS = range(20000, 32768)
+"""Below Linux's ephemeral ports: net.ipv4.ip_local_port_range starts at 32768."""
+
+SEGMENT_PREFIX_LENGTH = 27
+"""A segment holds a router and up to 29 relays."""
+
+FIRST_INSTANCE_OFFSET = 10
+"""Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One compilation."""
+
+    plan: Plan
+    layouts: dict[str, SiteLayout]
+    inventions: Inventions
+
+    def site_asn(self, site: str) -> int:
+        """A site's AS number: the plan's, or one from the private range."""
+        return self.plan.sites[site].asn or self._private_asn(f"sites.{site}")
+
+    def region_asn(self, region: str) -> int:
+        """The AS number of a region's dedicated-line gateways."""
+        return self.plan.regions[region].asn or self._private_asn(f"regions.{region}")
+
+    def _private_asn(self, owner: str) -> int:
+        return self.inventions.choose("asn", owner, PRIVATE_ASNS, int)
+
+    def segment(self, site: str, router: str, purpose: str) -> IPv4Network:
+        """The address range of a router's ``multicast`` or ``lan`` segment."""
+        blocks = self.plan.pools.sites.subnets(new_prefix=SEGMENT_PREFIX_LENGTH)
+        return self.inventions.choose("segment", f"sites.{site}.{router}.{purpose}", blocks, IPv4Network)
+
+    def segment_address(self, segment: IPv4Network, site: str, purpose: str, node: str) -> IPv4Interface:
+        """A relay's address in a segment; the router has the first one."""
+        candidates = list(segment.hosts())[1:]
+        what = f"sites.{site}.{purpose}.{node}"
+        address = self.inventions.choose("address", what, candidates, IPv4Address)
+        return IPv4Interface(f"{address}/{segment.prefixlen}")
+
+    def router_address(self, segment: IPv4Network) -> IPv4Interface:
+        """The router's address in its segment: the first."""
+        return IPv4Interface(f"{next(iter(segment.hosts()))}/{segment.prefixlen}")
+
+    def port(self, what: str) -> int:
+        """The UDP port at subscribers of a feed's channel, or of one relay's copy of it."""
+        return self.inventions.choose("port", what, SUBSCRIBER_PORTS, int)
+
+    def instance_address(self, instance: str, subnet: IPv4Network) -> IPv4Interface:
+        """An instance's fixed address in its subnet, whose first address is the VPC router's."""
+        hosts = list(subnet.hosts())
+        candidates = hosts[FIRST_INSTANCE_OFFSET - 1 :] or hosts[1:]
+        address = self.inventions.choose("address", f"subscribers.{instance}", candidates, IPv4Address)
+        return IPv4Interface(f"{address}/{subnet.prefixlen}")

@@ -1,0 +1,153 @@
+"""Who receives what from where: instances, ports, and the relay that arbitrates beside an application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from lanecast_relay.config import model as relay_model
+from lanecast_relay.config.model import Endpoint
+from lanecast_relay.config.quantity import nanoseconds
+
+from lanecast.cloud_state import CloudInstance
+from lanecast.compiler.context import Context
+from lanecast.compiler.kernel_settings import receive_buffer_setting
+from lanecast.compiler.layout import layout_of_relay, reachable_vpcs, uplink_router
+from lanecast.compiler.sites import CONTROL_SOCKET
+from lanecast.fabric import Application, Delivery, Firewall, Host, HostRole, Interface, InterfaceRole
+from lanecast.plan.model import Subscriber
+
+LOOPBACK = IPv4Address("127.0.0.1")
+
+INSTANCE_INTERFACE = "eth0"
+"""What cloud images call an instance's only interface."""
+
+
+def cloud_instances(context: Context) -> list[CloudInstance]:
+    """Every subscriber's instances: ``name-1`` to ``name-count``."""
+    found = []
+    for name, subscriber in sorted(context.plan.subscribers.items()):
+        region, vpc, subnet = subscriber.subnet.split(".")
+        cidr = context.plan.regions[region].vpcs[vpc].subnets[subnet].cidr
+        for number in range(1, subscriber.count + 1):
+            instance = f"{name}-{number}"
+            found.append(CloudInstance(instance, subscriber.subnet, context.instance_address(instance, cidr)))
+    return found
+
+
+def _instances_of(context: Context) -> Iterator[tuple[str, Subscriber, CloudInstance]]:
+    instances = {instance.name: instance for instance in cloud_instances(context)}
+    for name, subscriber in sorted(context.plan.subscribers.items()):
+        for number in range(1, subscriber.count + 1):
+            yield name, subscriber, instances[f"{name}-{number}"]
+
+
+def _carrying(context: Context, subscriber: Subscriber, feed: str) -> list[str]:
+    """The relays of a subscriber that carry a feed, by name."""
+    return sorted(
+        relay
+        for relay in subscriber.relays
+        if feed in layout_of_relay(context.layouts, relay).site.relays[relay].feeds
+    )
+
+
+def deliveries(context: Context) -> list[Delivery]:
+    """Every relay's copy of every feed to every instance, with its way and delay."""
+    found = []
+    for name, subscriber, instance in _instances_of(context):
+        for feed in sorted(subscriber.feeds):
+            relays = _carrying(context, subscriber, feed)
+            for relay in relays:
+                suffix = f".{relay}" if len(relays) > 1 else ""
+                endpoints = {
+                    channel: Endpoint(instance.address.ip, context.port(f"{feed}.{channel}{suffix}"))
+                    for channel in _channels(context, feed)
+                }
+                path, delay_ns = _way(context, relay, subscriber)
+                found.append(Delivery(instance.name, name, feed, relay, endpoints, path, delay_ns))
+    return found
+
+
+def _channels(context: Context, feed: str) -> list[str]:
+    return list(next(iter(context.plan.feeds[feed].lines.values())).groups)
+
+
+def _way(context: Context, relay: str, subscriber: Subscriber) -> tuple[tuple[str, ...], int]:
+    """The names on a relay's way to a subscriber's VPC, and the delay of its links one way."""
+    layout = layout_of_relay(context.layouts, relay)
+    uplink_name = layout.uplink_of_relay(relay)
+    uplink = layout.site.uplinks[uplink_name]
+    router = uplink_router(layout.site, uplink_name)
+    vpc = subscriber.subnet.rpartition(".")[0]
+    peering = reachable_vpcs(context.plan, uplink.to)[vpc]
+    path = [f"{router}-switch", router, uplink_name, uplink.to]
+    delay_ns = uplink.delay_ns
+    if peering is not None:
+        path += [peering, vpc]
+        delay_ns += context.plan.peerings[peering].delay_ns
+    return tuple(path), delay_ns
+
+
+def applications(context: Context, found: list[Delivery]) -> list[Application]:
+    """Where each instance's application reads: beside its own relay on loopback, or where the one relay sends."""
+    result = []
+    for name, subscriber, instance in _instances_of(context):
+        for feed in sorted(subscriber.feeds):
+            copies = [copy for copy in found if copy.instance == instance.name and copy.feed == feed]
+            endpoints = copies[0].endpoints
+            if len(copies) > 1:
+                endpoints = {channel: Endpoint(LOOPBACK, context.port(f"{feed}.{channel}")) for channel in endpoints}
+            result.append(Application(instance.name, name, feed, endpoints))
+    return result
+
+
+def subscriber_hosts(context: Context, found: list[Delivery], apps: list[Application]) -> Iterator[Host]:
+    """The instances as hosts, each with its own relay where several relays feed it."""
+    for _, subscriber, instance in _instances_of(context):
+        own = [delivery for delivery in found if delivery.instance == instance.name]
+        reads = [application for application in apps if application.instance == instance.name]
+        yield Host(
+            name=instance.name,
+            role=HostRole.SUBSCRIBER,
+            place=subscriber.subnet,
+            interfaces=(Interface(INSTANCE_INTERFACE, InterfaceRole.CLOUD, (instance.address,), subscriber.subnet),),
+            routes=(),
+            # The application's own ports are not the plan's to know: security groups filter for an instance.
+            firewall=Firewall((), ()),
+            sysctls=(receive_buffer_setting(),),
+            relay=_second_stage(context, instance.name, own, reads),
+        )
+
+
+def _second_stage(
+    context: Context, instance: str, own: list[Delivery], reads: list[Application]
+) -> relay_model.RelayFile | None:
+    """The relay beside the application, for the feeds that more than one relay sends; None when there is none."""
+    feeds = {}
+    for application in reads:
+        copies = [delivery for delivery in own if delivery.feed == application.feed]
+        if len(copies) == 1:
+            continue
+        skew_ns = max(copy.delay_ns for copy in copies) - min(copy.delay_ns for copy in copies)
+        feed = context.plan.feeds[application.feed]
+        feeds[application.feed] = relay_model.Feed(
+            protocol=feed.protocol,
+            # Each site's relay may itself have waited that long for its other line before its copy left.
+            hole_wait_ns=nanoseconds(2 * feed.hole_wait_ns + skew_ns),
+            lines={
+                copy.relay: relay_model.Line(unicast=relay_model.UnicastLine(listen=copy.endpoints)) for copy in copies
+            },
+        )
+    if not feeds:
+        return None
+    return relay_model.RelayFile(
+        version=1,
+        name=instance,
+        control_socket=CONTROL_SOCKET,
+        feeds=feeds,
+        subscribers={
+            "application": relay_model.Subscriber(
+                feeds={read.feed: read.endpoints for read in reads if read.feed in feeds}
+            ),
+        },
+    )
