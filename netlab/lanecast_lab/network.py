@@ -1,0 +1,136 @@
+"""A whole running network: built, configured, converged; what ``lab run`` sends traffic through and ``lab up`` keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lanecast.fabric import Fabric, HostRole, RouterRole
+from lanecast_templates.renderer import SecretResolver, render_fabric
+
+from lanecast_lab import services, states
+from lanecast_lab.frr import FrrRouter
+from lanecast_lab.node import Node, run
+from lanecast_lab.topology import Topology, build
+from lanecast_lab.wires import measure_delay_ns
+
+WORKERS = 4
+"""Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""
+
+Say = Callable[[str], None]
+"""Tells the person which phase has begun."""
+
+
+@dataclass(slots=True)
+class Network:
+    """What runs, and how long each step of getting there took, in seconds."""
+
+    fabric: Fabric
+    topology: Topology
+    routers: dict[str, FrrRouter]
+    relays: list[services.RelayProcess] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    delays_ns: dict[str, int] = field(default_factory=dict)
+    """What each delayed link really does one way, by name."""
+
+    def node(self, name: str) -> Node:
+        """The node of that name; raises ``KeyError``."""
+        return self.topology.nodes[name]
+
+
+def rendered_directory(rendered: Path, fabric: Fabric, name: str) -> Path:
+    """Where the rendered files of a node are: counterparts of the exchange and the cloud in a folder of their own."""
+    ours = {router.name for router in fabric.routers if router.role is RouterRole.SITE}
+    ours |= {host.name for host in fabric.hosts if host.role is not HostRole.SOURCE}
+    return rendered / name if name in ours else rendered / "counterparts" / name
+
+
+def bring_up(fabric: Fabric, directory: Path, say: Say, partial: Callable[[Network], None]) -> Network:
+    """Build and start everything and wait until it has converged.
+
+    ``partial`` gets the network as soon as something of it exists, so that a failure can still be cleaned up after.
+    Raises :class:`~lanecast_lab.errors.LabError`.
+    """
+    rendered = directory / "rendered"
+    write_rendered(fabric, rendered)
+    started = time.monotonic()
+    say("building the topology")
+    topology = build(fabric, directory / "nodes")
+    routers = {
+        router.name: FrrRouter(router, topology.nodes[router.name], rendered_directory(rendered, fabric, router.name))
+        for router in fabric.routers
+    }
+    network = Network(fabric, topology, routers)
+    partial(network)
+    _in_parallel(lambda node: services.apply_settings(node, rendered_directory(rendered, fabric, node.name)), network)
+    network.timings["build_s"] = time.monotonic() - started
+    started = time.monotonic()
+    say("starting routers")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(FrrRouter.start, routers.values()))
+    network.timings["routers_s"] = time.monotonic() - started
+    say("starting relays")
+    _start_relays(network, rendered)
+    say("waiting for routing to converge")
+    network.timings |= states.converge_unicast(routers)
+    say("waiting for multicast to converge")
+    network.timings |= states.converge_multicast(topology, routers)
+    network.timings["converge_s"] = time.monotonic() - started
+    say("measuring link delays")
+    _measure_delays(network)
+    return network
+
+
+def write_rendered(fabric: Fabric, directory: Path) -> None:
+    """Write every rendered file of the network, counterparts included."""
+    for file in render_fabric(fabric, SecretResolver()):
+        path = directory / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text)
+        path.chmod(file.mode)
+    # vtysh reads what it is given as root; the daemons themselves read nothing of it.
+
+
+def _in_parallel(action: Callable[[Node], None], network: Network) -> None:
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(action, network.topology.nodes.values()))
+
+
+def _start_relays(network: Network, rendered: Path) -> None:
+    for role in (HostRole.RELAY, HostRole.SUBSCRIBER):
+        for host in services.relay_hosts(network.fabric.hosts, role):
+            directory = rendered_directory(rendered, network.fabric, host.name)
+            network.relays.append(services.start_relay(host, network.node(host.name), directory))
+    for relay in network.relays:
+        relay.await_ready()
+
+
+def _measure_delays(network: Network) -> None:
+    delayed = [wire for wire in network.topology.wires if wire.delay_ns]
+    with ThreadPoolExecutor(len(delayed) or 1) as pool:
+        measured = pool.map(measure_delay_ns, delayed)
+        network.delays_ns = dict(zip((wire.name for wire in delayed), measured, strict=True))
+
+
+def tear_down(network: Network) -> dict[str, Any]:
+    """End what runs, in order; the kernel removes the rest with the lab's namespaces. Returns relays' counters."""
+    counters = {relay.host.name: relay.stop() for relay in network.relays if relay.process.poll() is None}
+    network.relays.clear()
+    if network.topology.delay_line is not None:
+        network.topology.delay_line.stop()
+    network.topology.mininet.stop()
+    return counters
+
+
+def collect_logs(network: Network, report: Path) -> None:
+    """Write one log a node into the report: what its processes said, then its routing daemons'."""
+    for name, node in network.topology.nodes.items():
+        parts = [f"== {log.name}\n{log.read_text(errors='replace')}" for log in sorted(node.directory.glob("*.log"))]
+        if name in network.routers:
+            parts.append(network.routers[name].logs())
+        (report / f"{name}.log").write_text("".join(parts))
+    run(["chmod", "-R", "u+rwX", str(report)])

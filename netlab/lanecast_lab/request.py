@@ -1,0 +1,48 @@
+"""What the command asks of a supervisor, and what a supervisor says back: one JSON object a line each way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+PRIVATE_FOLDERS = ("/run", "/var/tmp")
+"""Folders of which a lab has its own, in memory: what it and its daemons leave there goes with it."""
+
+LAB_DIRECTORY = Path("/run/lanecast-lab")
+REPORT_DIRECTORY = LAB_DIRECTORY / "report"
+RUNTIME_FOLDERS = (Path("/run/lanecast-relay"), Path("/run/frr"), Path("/run/netns"))
+"""Folders that the nodes' programs expect; each node puts its own over the first."""
+LEDGER = LAB_DIRECTORY / "ledger.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A lab to build and, unless ``keep_up``, the traffic to send through it. Paths are absolute."""
+
+    plan: str
+    name: str
+    keep_up: bool = False
+    replays: dict[str, str] = field(default_factory=dict)
+    speed: float = 1.0
+    losses: dict[str, float] = field(default_factory=dict)
+    """Share of datagrams lost, by ``feed.line``, 0 to 1."""
+    seed: int = 1
+    duration_s: float = 5.0
+    captures: bool = True
+    """Whether every node's packets go into the report."""
+
+    def encode(self) -> str:
+        """The request as one line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def decode(line: str) -> RunRequest:
+        """Read what :meth:`encode` wrote."""
+        return RunRequest(**json.loads(line))
+
+
+def event(kind: str, **values: Any) -> str:
+    """One line of a supervisor: ``phase``, ``progress``, ``up``, ``done`` or ``failed``."""
+    return json.dumps({"event": kind, **values}, default=str)

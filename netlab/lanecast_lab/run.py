@@ -1,0 +1,263 @@
+"""Traffic through a converged network, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from lanecast.fabric import Fabric, LinkKind
+
+from lanecast_lab import services, waits
+from lanecast_lab.errors import LabError
+from lanecast_lab.judge import Check, RunInvalid, Verdict, judge, write_report
+from lanecast_lab.network import Network, Say, collect_logs
+from lanecast_lab.node import Node, executable
+from lanecast_lab.request import LAB_DIRECTORY, REPORT_DIRECTORY, RunRequest
+from lanecast_lab.traffic import Traffic, TrafficError, TrafficOptions, build_traffic
+
+SENDER_LEAD_MS = 500
+"""From the senders' start to the first datagram: enough for every sender to be waiting when its first is due."""
+
+QUIET_MARGIN_NS = 300_000_000
+"""Beyond what links and relays may hold a message: nothing new for so long means that nothing is on its way."""
+
+DELAY_TOLERANCE_NS = 1_000_000
+"""How much longer than asked a link may be before the run's latency figures say more about it than about the plan."""
+
+NANOSECONDS_PER_MS = 1_000_000
+
+
+def prepare_traffic(fabric: Fabric, request: RunRequest, say: Say) -> Traffic:
+    """Decide everything that will be sent; raise :class:`LabError` with all that is wrong with the options."""
+    say("preparing traffic")
+    options = TrafficOptions(
+        replays={feed: Path(path) for feed, path in request.replays.items()},
+        speed=Fraction(request.speed).limit_denominator(1_000_000),
+        losses={(place.partition(".")[0], place.partition(".")[2]): loss for place, loss in request.losses.items()},
+        seed=request.seed,
+        duration_ns=int(request.duration_s * 10**9),
+    )
+    try:
+        return build_traffic(fabric, options)
+    except TrafficError as error:
+        raise LabError("\n".join(error.problems)) from None
+
+
+class Tally:
+    """The latest line of JSON that a running tool printed, read as it comes."""
+
+    def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
+        self.name = name
+        self.process = process
+        self.latest: dict[str, Any] = {}
+        self._thread = threading.Thread(target=self._read, name=f"tally-{name}", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None  # started with a pipe
+        for line in self.process.stdout:
+            self.latest = json.loads(line)
+
+    def await_ready(self) -> None:
+        """Wait for the tool's first line; raise :class:`LabError` when it ends instead."""
+
+        def missing() -> list[str]:
+            if self.process.poll() is not None:
+                raise LabError(f"{self.name} ended with status {self.process.returncode} before it was ready")
+            return [] if self.latest else [self.name]
+
+        waits.until(f"{self.name} ready", waits.PROCESS_READY_S, missing)
+
+    def finish(self, within_s: float) -> dict[str, Any]:
+        """Wait for the tool's end and return its last line, its own summary."""
+        try:
+            self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            services.stop(self.process)
+            raise LabError(f"{self.name} did not end within {within_s:.0f} s") from None
+        self._thread.join(waits.PROCESS_STOPPED_S)
+        if self.process.returncode != 0:
+            raise LabError(f"{self.name} ended with status {self.process.returncode}")
+        return self.latest
+
+
+class LabRun:
+    """One run: receivers, senders, quiet, judgement, report."""
+
+    def __init__(
+        self, network: Network, traffic: Traffic, request: RunRequest, say: Say, progress: Callable[..., None]
+    ) -> None:
+        self._network = network
+        self._traffic = traffic
+        self._request = request
+        self._say = say
+        self._progress = progress
+        self._directory = LAB_DIRECTORY / "traffic"
+        self._directory.mkdir(parents=True)
+        self._captures: list[subprocess.Popen[str]] = []
+
+    def execute(self) -> None:
+        """Run the traffic and write the report into the lab's report folder."""
+        network = self._network
+        if self._request.captures:
+            self._start_captures()
+        receivers = self._start_receivers()
+        started = time.monotonic()
+        self._say("sending")
+        sent = self._send(receivers)
+        self._say("waiting for the last packets")
+        self._await_quiet(receivers)
+        network.timings["traffic_s"] = time.monotonic() - started
+        received = {name: self._stop_receiver(tally) for name, tally in receivers.items()}
+        self._say("judging")
+        teardown = time.monotonic()
+        counters = {relay.host.name: relay.stop() for relay in network.relays}
+        network.relays.clear()
+        for process in self._captures:
+            services.stop(process)
+        network.timings["teardown_s"] = time.monotonic() - teardown
+        self._report(sent, received, counters)
+
+    def _start_captures(self) -> None:
+        nodes = list(self._network.topology.nodes.values())
+        self._captures = [services.start_capture(node, REPORT_DIRECTORY / f"{node.name}.pcap") for node in nodes]
+        services.await_captures(self._captures, nodes)
+
+    def _start_receivers(self) -> dict[str, Tally]:
+        listens: dict[str, list[str]] = {}
+        for application in self._network.fabric.applications:
+            for endpoint in application.endpoints.values():
+                listens.setdefault(application.instance, []).extend(["--listen", str(endpoint)])
+        receivers = {}
+        for instance, arguments in sorted(listens.items()):
+            output = self._received_file(instance)
+            process = self._network.node(instance).start(
+                "receiver", executable("lanecast-wire"), "receive", *arguments, "--output", str(output)
+            )
+            receivers[instance] = Tally(f"receiver on {instance}", process)
+        for tally in receivers.values():
+            tally.await_ready()
+        return receivers
+
+    def _received_file(self, instance: str) -> Path:
+        return self._directory / f"{instance}.received"
+
+    def _record_file(self, exchange: str) -> Path:
+        return self._directory / f"{exchange}.sent"
+
+    def _send(self, receivers: dict[str, Tally]) -> dict[str, dict[str, Any]]:
+        """Send every exchange's schedule and return each sender's own summary."""
+        senders = {}
+        schedules = self._traffic.write_schedules(self._directory)
+        for exchange, schedule in schedules.items():
+            process = self._source(exchange).start(
+                "sender", executable("lanecast-wire"), "send", "--schedule", str(schedule),
+                "--record", str(self._record_file(exchange)), "--lead-ms", str(SENDER_LEAD_MS),
+            )  # fmt: skip
+            senders[exchange] = Tally(f"sender of {exchange}", process)
+        total = sum(self._traffic.scheduled(exchange) for exchange in schedules)
+        longest_s = max(self._traffic.length_ns(exchange) for exchange in schedules) / 10**9
+        deadline = time.monotonic() + longest_s + SENDER_LEAD_MS / 1000 + waits.PROCESS_READY_S
+        while any(sender.process.poll() is None for sender in senders.values()):
+            if time.monotonic() > deadline:
+                raise LabError(f"the senders are still running {waits.PROCESS_READY_S:.0f} s after their schedules end")
+            sent = sum(int(sender.latest.get("sent", 0)) for sender in senders.values())
+            arrived = sum(int(receiver.latest.get("received", 0)) for receiver in receivers.values())
+            self._progress(sent=sent, total=total, received=arrived)
+            time.sleep(waits.POLL_INTERVAL_S)
+        return {exchange: sender.finish(waits.PROCESS_STOPPED_S) for exchange, sender in senders.items()}
+
+    def _source(self, exchange: str) -> Node:
+        return self._network.node(f"{exchange}-source")
+
+    def _quiet_ns(self) -> int:
+        """The longest that a message may be on its way: both relays' waits and every link's delay."""
+        fabric = self._network.fabric
+        relay_waits = [feed.hole_wait_ns for host in fabric.hosts if host.relay for feed in host.relay.feeds.values()]
+        circuits = [link.delay_ns for link in fabric.links if link.kind is LinkKind.CIRCUIT]
+        ways = [delivery.delay_ns for delivery in fabric.deliveries]
+        return 2 * max(relay_waits) + max(circuits) + max(ways) + QUIET_MARGIN_NS
+
+    def _await_quiet(self, receivers: dict[str, Tally]) -> None:
+        quiet_s = self._quiet_ns() / 10**9
+        last = -1
+        since = time.monotonic()
+
+        def missing() -> list[str]:
+            nonlocal last, since
+            arrived = sum(int(receiver.latest.get("received", 0)) for receiver in receivers.values())
+            if arrived != last:
+                last, since = arrived, time.monotonic()
+            return [] if time.monotonic() - since > quiet_s else [f"{arrived} datagrams, still coming"]
+
+        waits.until("the last packets", waits.QUIET_S, missing)
+
+    @staticmethod
+    def _stop_receiver(tally: Tally) -> dict[str, Any]:
+        tally.process.terminate()
+        return tally.finish(waits.PROCESS_STOPPED_S)
+
+    def _report(
+        self, sent: dict[str, dict[str, Any]], received: dict[str, dict[str, Any]], counters: dict[str, Any]
+    ) -> None:
+        network = self._network
+        self._traffic.write_record(REPORT_DIRECTORY / "source-record.jsonl")
+        (REPORT_DIRECTORY / "relays.json").write_text(json.dumps(counters, indent=1))
+        try:
+            verdict = judge(
+                network.fabric,
+                self._traffic,
+                {exchange: self._record_file(exchange) for exchange in sent},
+                {instance: self._received_file(instance) for instance in received},
+                [*sent.values(), *received.values()],
+            )
+        except RunInvalid as error:
+            raise LabError("the run says nothing: " + "; ".join(error.reasons)) from None
+        verdict.plan = self._request.plan
+        verdict.checks += delay_checks(network)
+        verdict.notes += run_notes(network.fabric)
+        verdict.timings |= {name: round(value, 3) for name, value in network.timings.items()}
+        write_report(verdict, REPORT_DIRECTORY)
+        collect_logs(network, REPORT_DIRECTORY)
+
+
+def delay_checks(network: Network) -> list[Check]:
+    """What each delayed link was asked to take against what a ping over it took, one way, in milliseconds."""
+    asked = {wire.name: wire.delay_ns for wire in network.topology.wires}
+    return [
+        Check(
+            name=f"{name} delay",
+            passed=0 <= got_ns - asked[name] <= DELAY_TOLERANCE_NS,
+            wanted=asked[name] / NANOSECONDS_PER_MS,
+            measured=round(got_ns / NANOSECONDS_PER_MS, 3),
+            unit="ms",
+            detail="one way: half the median round trip of a ping",
+        )
+        for name, got_ns in sorted(network.delays_ns.items())
+    ]
+
+
+def run_notes(fabric: Fabric) -> list[str]:
+    """What this lab does not show, so that nobody reads it into the verdict."""
+    notes = []
+    tagged = sorted(link.name for link in fabric.links if link.vlan is not None)
+    if tagged:
+        notes.append(f"VLAN tags are not exercised: {', '.join(tagged)} run untagged under the subinterface's name")
+    if any(link.bandwidth_bps is not None for link in fabric.links):
+        notes.append("bandwidths are checked in the plan and not limited in the lab")
+    return notes
+
+
+def verdict_of(report: Path) -> dict[str, Any]:
+    """The verdict that a report holds."""
+    content: dict[str, Any] = json.loads((report / "verdict.json").read_text())
+    return content
+
+
+__all__ = ["LabRun", "Verdict", "delay_checks", "prepare_traffic", "run_notes", "verdict_of"]
