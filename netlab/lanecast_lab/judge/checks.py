@@ -50,21 +50,29 @@ def delivered(feed: Feed, results: Sequence[SubscriberResult]) -> Check:
 
 
 def _faults(results: Sequence[SubscriberResult]) -> Iterator[str]:
-    faulty = [result for result in results if not result.faultless]
-    for result in faulty[:NAMES_SHOWN]:
-        counts = {
-            "missing": result.missing,
-            "duplicated": result.duplicated,
-            "out of order": result.out_of_order,
-            "corrupted": result.corrupted,
-        }
-        text = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        for what, ranges in (("sent on no line", result.never_sent), ("lost on the way", result.lost_on_the_way)):
-            if ranges:
-                text += f", {what}: {_bounded([str(one) for one in ranges])}"
-        yield f"{result.name} channel {result.stream}: {text}"
-    if len(faulty) > NAMES_SHOWN:
-        yield f"and {len(faulty) - NAMES_SHOWN} more streams at fault"
+    """What is wrong, once for all instances that saw the same."""
+    alike: dict[str, list[str]] = {}
+    for result in results:
+        if not result.faultless:
+            alike.setdefault(_fault(result), []).append(result.name)
+    for text, instances in list(alike.items())[:NAMES_SHOWN]:
+        yield f"{text}, at {_bounded(instances)}"
+    if len(alike) > NAMES_SHOWN:
+        yield f"and {len(alike) - NAMES_SHOWN} more"
+
+
+def _fault(result: SubscriberResult) -> str:
+    counts = {
+        "missing": result.missing,
+        "duplicated": result.duplicated,
+        "out of order": result.out_of_order,
+        "corrupted": result.corrupted,
+    }
+    text = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    for what, ranges in (("sent on no line", result.never_sent), ("lost on the way", result.lost_on_the_way)):
+        if ranges:
+            text += f", {what}: {_bounded([str(one) for one in ranges])}"
+    return f"channel {result.stream}: {text}"
 
 
 def _bounded(texts: list[str]) -> str:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -164,7 +165,7 @@ def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
 
 def _subscriber_table(results: Iterable[SubscriberResult]) -> Table:
     table = Table(title="Subscribers", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("subscriber", "feed"):
+    for column in ("instance", "feed"):
         table.add_column(column, overflow="fold")
     for column in ("expected", "received", "missing", "twice", "order", "changed", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -194,10 +195,10 @@ def _milliseconds(value_ns: int | None) -> str:
     return "—" if value_ns is None else f"{value_ns / MILLISECOND_NS:.3f}"
 
 
-def _check_lines(checks: Iterable[Check]) -> Iterable[Text]:
+def _check_lines(checks: Iterable[Check]) -> Iterable[RenderableType]:
     for check in checks:
         mark, style = MARKS[check.passed]
         line = Text(f"{mark} {check.name}", style=style)
         yield line.append(f"  {_wanted_and_measured(check)}", style="default")
         if check.detail:
-            yield Text(f"    {_plain(check.detail)}", style="dim")
+            yield Padding(Text(_plain(check.detail), style="dim"), (0, 0, 0, 4))
