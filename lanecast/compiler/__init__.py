@@ -12,12 +12,19 @@ from lanecast.compiler.invention import Inventions
 from lanecast.compiler.layout import SiteLayout, site_layouts
 from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
 from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Segment
+from lanecast.lockfile import read_lock
+from lanecast.plan.loader import LoadedPlan
 from lanecast.plan.model import Plan
 
-__all__ = ["compile_plan"]
+__all__ = ["compile_network", "compile_plan"]
 
 
-def compile_plan(plan: Plan, name: str, locked: Mapping[str, str] | None = None) -> Fabric:
+def compile_plan(loaded: LoadedPlan, locked: Mapping[str, str] | None = None) -> Fabric:
+    """Compile a loaded plan with what its lock file keeps, or with ``locked`` instead."""
+    return compile_network(loaded.plan, loaded.name, read_lock(loaded.document.path) if locked is None else locked)
+
+
+def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = None) -> Fabric:
     """Decide everything that ``plan`` leaves open.
 
     ``plan`` has passed ``lanecast.plan.checks``. ``locked`` holds values invented before, by purpose (the lock file).

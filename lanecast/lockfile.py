@@ -1,0 +1,47 @@
+"""The lock file beside a plan: every value that the plan leaves open, by purpose, so that a later change moves none.
+
+``plan.yaml`` has ``plan.lock.yaml``. ``lanecast lock`` alone writes it. Without one, values are chosen afresh each time:
+always the same for the same plan, but not safe against the plan's changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from lanecast_relay.config.document import load_document, validate
+from lanecast_relay.config.model import Strict
+from pydantic import AliasChoices, Field
+
+HEADER = "# What the plan beside this file leaves open. Written by `lanecast lock`; commit it with the plan.\n"
+
+
+class LockFile(Strict):
+    """The file's content."""
+
+    version: Literal[1] = Field(
+        validation_alias=AliasChoices("lanecast-lock", "version"), serialization_alias="lanecast-lock"
+    )
+    values: dict[str, str]
+
+
+def lock_path(plan: Path) -> Path:
+    """Where a plan's lock file is."""
+    return plan.with_suffix(".lock.yaml")
+
+
+def read_lock(plan: Path) -> dict[str, str] | None:
+    """The values that a plan's lock file keeps; None when there is no lock file.
+
+    Raises ``DocumentError`` when the file is damaged.
+    """
+    path = lock_path(plan)
+    return validate(LockFile, load_document(path)).values if path.exists() else None
+
+
+def write_lock(plan: Path, values: Mapping[str, str]) -> None:
+    """Write a plan's lock file, sorted by purpose."""
+    content = LockFile(version=1, values=dict(sorted(values.items()))).model_dump(by_alias=True)
+    lock_path(plan).write_text(HEADER + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
