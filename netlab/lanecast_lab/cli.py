@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +13,6 @@ from rich.table import Table
 
 from lanecast_lab import session
 from lanecast_lab.errors import LabError
-from lanecast_lab.judge.report import exit_code, verdict_table
 from lanecast_lab.loading import load_fabric
 from lanecast_lab.progress import Progress
 from lanecast_lab.request import RunRequest
@@ -64,6 +63,7 @@ def run(
 
     Exit status: 0 when no promise was broken, 1 when one was, 2 when the run could not be done.
     """
+    console = Console()
     try:
         request = RunRequest(
             plan=str(plan.resolve()),
@@ -74,34 +74,26 @@ def run(
             seed=seed,
             duration_s=duration,
             captures=pcap,
+            width=console.width if console.is_terminal else 120,
+            color=console.is_terminal,
         )
         session.check_machine()
         with Progress(_messages) as progress:
-            session.run_lab(request, report, progress.listen)
+            done = session.run_lab(request, report, progress.listen)
     except TrafficError as error:
         raise _fail(LabError("\n".join(error.problems))) from None
     except LabError as error:
         raise _fail(error) from None
     except KeyboardInterrupt:
         raise _fail(LabError("interrupted; the lab is gone")) from None
-    verdict = verdict_of(report)
     if json_output:
-        sys.stdout.write(json.dumps(verdict, indent=2) + "\n")
+        sys.stdout.write(json.dumps(verdict_of(report), indent=2) + "\n")
     else:
-        _print_verdict(verdict, report)
-    raise typer.Exit(exit_code(verdict, strict))
-
-
-def _print_verdict(verdict: dict[str, Any], report: Path) -> None:
-    console = Console()
-    for table in verdict_table(verdict):
-        console.print(table)
-    for note in verdict.get("notes", []):
-        console.print(f"note: {note}", markup=False, highlight=False)
-    outcome = "passed: no promise was broken" if verdict["passed"] else "FAILED: a promise was broken"
-    style = "bold green" if verdict["passed"] else "bold red"
-    console.print(outcome, style=style, highlight=False)
-    console.print(f"report: {report}", markup=False, highlight=False)
+        sys.stdout.write(done["text"])
+        outcome = "passed: no promise was broken" if done["passed"] else "FAILED: a promise was broken"
+        console.print(outcome, style="bold green" if done["passed"] else "bold red", highlight=False)
+        console.print(f"report: {report}", markup=False, highlight=False)
+    raise typer.Exit(done["strict_exit_code" if strict else "exit_code"])
 
 
 @app.command()
@@ -199,5 +191,3 @@ def skew(
         sys.stdout.write(json.dumps(measured.document()) + "\n")
     else:
         Console().print(measured.text(), markup=False, highlight=False)
-
-

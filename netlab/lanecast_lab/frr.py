@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Router
 from lanecast_templates.frr_configuration import missing_lines
 
+from lanecast.fabric import Router
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lanecast_relay.config.document import DocumentError, UnreadableDocument
+
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
-from lanecast_relay.config.document import DocumentError, UnreadableDocument
-
 from lanecast_lab.errors import LabError
 
 

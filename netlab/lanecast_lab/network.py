@@ -1,4 +1,4 @@
-"""A whole running network: built, configured, converged; what ``lab run`` sends traffic through and ``lab up`` keeps."""
+"""A whole running network, built, configured and converged: ``lab run`` sends traffic through it, ``lab up`` keeps it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Fabric, HostRole, RouterRole
 from lanecast_templates.renderer import SecretResolver, render_fabric
 
+from lanecast.fabric import Fabric, HostRole, RouterRole
 from lanecast_lab import services, states
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run

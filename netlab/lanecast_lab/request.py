@@ -27,11 +27,14 @@ class RunRequest:
     replays: dict[str, str] = field(default_factory=dict)
     speed: float = 1.0
     losses: dict[str, float] = field(default_factory=dict)
-    """Share of datagrams lost, by ``feed.line``, 0 to 1."""
+    """Percent of datagrams lost, by ``feed.line``."""
     seed: int = 1
     duration_s: float = 5.0
     captures: bool = True
     """Whether every node's packets go into the report."""
+    width: int = 100
+    """Characters that the person's terminal is wide."""
+    color: bool = False
 
     def encode(self) -> str:
         """The request as one line."""

@@ -11,11 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Fabric, LinkKind
+from rich.console import Console
 
+from lanecast.fabric import Fabric, LinkKind
 from lanecast_lab import services, waits
 from lanecast_lab.errors import LabError
-from lanecast_lab.judge import Check, RunInvalid, Verdict, judge, write_report
+from lanecast_lab.judge import Check, Summaries, Timings, Verdict, exit_code, judge, render, write_json, write_junit
 from lanecast_lab.network import Network, Say, collect_logs
 from lanecast_lab.node import Node, executable
 from lanecast_lab.request import LAB_DIRECTORY, REPORT_DIRECTORY, RunRequest
@@ -102,8 +103,8 @@ class LabRun:
         self._directory.mkdir(parents=True)
         self._captures: list[subprocess.Popen[str]] = []
 
-    def execute(self) -> None:
-        """Run the traffic and write the report into the lab's report folder."""
+    def execute(self) -> Verdict:
+        """Run the traffic, write the report into the lab's report folder and return the verdict."""
         network = self._network
         if self._request.captures:
             self._start_captures()
@@ -122,7 +123,7 @@ class LabRun:
         for process in self._captures:
             services.stop(process)
         network.timings["teardown_s"] = time.monotonic() - teardown
-        self._report(sent, received, counters)
+        return self._report(sent, received, counters)
 
     def _start_captures(self) -> None:
         nodes = list(self._network.topology.nodes.values())
@@ -205,26 +206,39 @@ class LabRun:
 
     def _report(
         self, sent: dict[str, dict[str, Any]], received: dict[str, dict[str, Any]], counters: dict[str, Any]
-    ) -> None:
+    ) -> Verdict:
         network = self._network
         self._traffic.write_record(REPORT_DIRECTORY / "source-record.jsonl")
         (REPORT_DIRECTORY / "relays.json").write_text(json.dumps(counters, indent=1))
-        try:
-            verdict = judge(
-                network.fabric,
-                self._traffic,
-                {exchange: self._record_file(exchange) for exchange in sent},
-                {instance: self._received_file(instance) for instance in received},
-                [*sent.values(), *received.values()],
-            )
-        except RunInvalid as error:
-            raise LabError("the run says nothing: " + "; ".join(error.reasons)) from None
+        verdict = judge(
+            network.fabric,
+            self._traffic,
+            {exchange: self._record_file(exchange) for exchange in sent},
+            {instance: self._received_file(instance) for instance in received},
+            Summaries(sent, received),
+        )
         verdict.plan = self._request.plan
         verdict.checks += delay_checks(network)
-        verdict.notes += run_notes(network.fabric)
-        verdict.timings |= {name: round(value, 3) for name, value in network.timings.items()}
-        write_report(verdict, REPORT_DIRECTORY)
+        verdict.notes += run_notes(network)
+        timings = {name: round(value, 3) for name, value in network.timings.items()}
+        verdict.timings = Timings(**{name: timings[name] for name in Timings.__dataclass_fields__})
+        write_json(verdict, REPORT_DIRECTORY / "verdict.json")
+        write_junit(verdict, REPORT_DIRECTORY / "junit.xml")
         collect_logs(network, REPORT_DIRECTORY)
+        return verdict
+
+
+def summary(verdict: Verdict, request: RunRequest) -> dict[str, Any]:
+    """What the command shows and returns of a verdict: it is outside and has only what it is told."""
+    console = Console(width=request.width, force_terminal=request.color, no_color=not request.color, record=True)
+    with console.capture() as captured:
+        console.print(render(verdict))
+    return {
+        "passed": verdict.passed,
+        "text": captured.get(),
+        "exit_code": exit_code(verdict),
+        "strict_exit_code": exit_code(verdict, strict=True),
+    }
 
 
 def delay_checks(network: Network) -> list[Check]:
@@ -243,13 +257,15 @@ def delay_checks(network: Network) -> list[Check]:
     ]
 
 
-def run_notes(fabric: Fabric) -> list[str]:
-    """What this lab does not show, so that nobody reads it into the verdict."""
-    notes = []
-    tagged = sorted(link.name for link in fabric.links if link.vlan is not None)
+def run_notes(network: Network) -> list[str]:
+    """What this lab does not show, so that nobody reads it into the verdict; and how convergence came about."""
+    links = network.fabric.links
+    steps = {name: value for name, value in network.timings.items() if name not in Timings.__dataclass_fields__}
+    notes = ["convergence: " + ", ".join(f"{name} {value:.2f}" for name, value in steps.items())]
+    tagged = sorted(link.name for link in links if link.vlan is not None)
     if tagged:
         notes.append(f"VLAN tags are not exercised: {', '.join(tagged)} run untagged under the subinterface's name")
-    if any(link.bandwidth_bps is not None for link in fabric.links):
+    if any(link.bandwidth_bps is not None for link in links):
         notes.append("bandwidths are checked in the plan and not limited in the lab")
     return notes
 
@@ -258,6 +274,3 @@ def verdict_of(report: Path) -> dict[str, Any]:
     """The verdict that a report holds."""
     content: dict[str, Any] = json.loads((report / "verdict.json").read_text())
     return content
-
-
-__all__ = ["LabRun", "Verdict", "delay_checks", "prepare_traffic", "run_notes", "verdict_of"]

@@ -75,29 +75,30 @@ def events(process: subprocess.Popen[str]) -> Iterator[Event]:
             yield json.loads(line)
 
 
-def run_lab(request: RunRequest, report: Path | None, listen: Callable[[Event], None]) -> None:
-    """Run a whole lab and copy its report; raise :class:`LabError` when it could not be done."""
+def run_lab(request: RunRequest, report: Path, listen: Callable[[Event], None]) -> Event:
+    """Run a whole lab, copy its report and return its ``done`` event.
+
+    Raises :class:`LabError` when the run could not be done.
+    """
     process = start_supervisor(request)
-    failure: str | None = None
-    finished = False
+    last: Event | None = None
     try:
         for event in events(process):
             listen(event)
             if event["event"] in ("done", "failed"):
-                finished = True
-                failure = event.get("message")
-                if report is not None:
-                    _copy_report(process.pid, event["report"], report)
+                last = event
+                _copy_report(process.pid, event["report"], report)
                 _answer(process)
                 break
         _, errors = process.communicate(timeout=waits.PROCESS_STOPPED_S)
     except BaseException:
         stop_process(process)
         raise
-    if failure is not None:
-        raise LabError(failure)
-    if not finished:
+    if last is None:
         raise LabError(f"the lab ended with status {process.returncode}: {errors.strip()[-2000:]}")
+    if last["event"] == "failed":
+        raise LabError(last["message"])
+    return last
 
 
 def bring_up_lab(request: RunRequest, listen: Callable[[Event], None]) -> Event:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.fabric import Fabric, Host, HostRole, RouterRole
-
 from lanecast_lab import waits
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import run
@@ -111,7 +110,9 @@ def _missing_memberships(fabric: Fabric, routers: Routers, joins: list[Join]) ->
                 for group, entry in groups.items():
                     if isinstance(entry, dict):
                         present |= {(name, interface, group, s["source"]) for s in entry.get("sources", [])}
-    return [f"{router}: no member of ({source}, {group}) on {i}" for router, i, group, source in sorted(wanted - present)]
+    return [
+        f"{router}: no member of ({source}, {group}) on {i}" for router, i, group, source in sorted(wanted - present)
+    ]
 
 
 def _missing_bridge_entries(topology: Topology, joins: list[Join]) -> list[str]:

@@ -15,13 +15,12 @@ import traceback
 from types import FrameType
 
 from lanecast.fabric import Fabric
-
 from lanecast_lab import request as protocol
 from lanecast_lab.errors import LabError
 from lanecast_lab.loading import load_fabric
 from lanecast_lab.network import Network, bring_up, collect_logs, tear_down
 from lanecast_lab.request import LAB_DIRECTORY, LEDGER, REPORT_DIRECTORY, RunRequest
-from lanecast_lab.run import LabRun, prepare_traffic
+from lanecast_lab.run import LabRun, prepare_traffic, summary
 
 
 def emit(kind: str, **values: object) -> None:
@@ -73,8 +72,8 @@ def supervise(request: RunRequest) -> None:
             emit("up", name=request.name, nodes=sorted(network.topology.nodes), timings=network.timings)
             signal.pause()
         else:
-            LabRun(network, traffic, request, _say, lambda **progress: emit("progress", **progress)).execute()
-            emit("done", report=str(REPORT_DIRECTORY))
+            run = LabRun(network, traffic, request, _say, lambda **progress: emit("progress", **progress))
+            emit("done", report=str(REPORT_DIRECTORY), **summary(run.execute(), request))
             sys.stdin.readline()  # the command has copied the report
     except BaseException:
         for network in built:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lanecast.fabric import Fabric, HostRole, Link, Router, RouterRole, Segment
 from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.nodelib import LinuxBridge
 
+from lanecast.fabric import Fabric, HostRole, Link, Router, RouterRole, Segment
 from lanecast_lab.cloud import reconciler
 from lanecast_lab.node import Node, hold_namespace, prepare, run
 from lanecast_lab.wires import DelayLine, End, Wire, connect
@@ -42,7 +42,7 @@ class Topology:
 
 def build(fabric: Fabric, directory: Path) -> Topology:
     """Build the network of ``fabric``; node directories are made under ``directory``."""
-    setLogLevel("warning")
+    setLogLevel("error")
     mininet = Mininet(topo=None, controller=None, switch=LinuxBridge, build=False, waitConnected=False)
     topology = Topology(fabric, directory, mininet)
     _add_mininet_nodes(topology)

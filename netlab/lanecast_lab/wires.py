@@ -53,12 +53,20 @@ def connect(wires: list[Wire]) -> None:
             lines.append(f"link add {outer} type veth peer name {end.interface} netns {end.node.pid}")
             lines.append(f"link set {outer} up")
     run(["ip", "-batch", "-"], where="links", stdin="".join(f"{line}\n" for line in lines))
-    tool = executable("lanecast-wire")
-    for wire in wires:
-        for end in (wire.first, wire.second):
-            if wire.delay_ns:
-                # A wire carries frames one by one: super-frames and unfinished checksums must not reach it.
-                end.node.run(tool, "plain-offloads", end.interface)
+    for end in (end for wire in wires if wire.delay_ns for end in (wire.first, wire.second)):
+        # A wire carries frames one by one: super-frames and unfinished checksums must not reach it.
+        end.node.run(executable("lanecast-wire"), "plain-offloads", end.interface)
+    _set_up([end for wire in wires for end in (wire.first, wire.second)])
+
+
+def _set_up(ends: list[End]) -> None:
+    """Bring every end up, as a box's ports are once it is cabled."""
+    interfaces: dict[str, list[str]] = {}
+    nodes = {end.node.name: end.node for end in ends}
+    for end in ends:
+        interfaces.setdefault(end.node.name, []).append(end.interface)
+    for name, node in nodes.items():
+        node.write_batch([f"link set {interface} up" for interface in interfaces[name]])
 
 
 def _outer(index: int, side: str) -> str:
