@@ -90,7 +90,7 @@ def relay_hosts(hosts: tuple[Host, ...], role: HostRole) -> list[Host]:
 def start_capture(node: Node, path: Path) -> subprocess.Popen[str]:
     """Record every packet of a node until :func:`stop_capture`."""
     process = node.start(
-        "tcpdump", "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "--immediate-mode", "-w", str(path)
+        "tcpdump", "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "-w", str(path)
     )
     return process
 
