@@ -1,1 +1,145 @@
-//! The engine as a Python module.
+//! The engine as the Python module `lanecast_relay._core`: JSON in, JSON out, and no Python on the packet path.
+
+use lanecast_relay_core::{find, Kind, PROTOCOLS};
+use lanecast_relay_edge as edge;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+create_exception!(
+    lanecast_relay._core,
+    OpenError,
+    PyOSError,
+    "The system refused a socket, a join or a thread."
+);
+create_exception!(
+    lanecast_relay._core,
+    MalformedDatagram,
+    PyValueError,
+    "The bytes are not a packet of the protocol."
+);
+
+/// The one place where the engine's errors become Python's.
+fn raised(error: edge::EngineError) -> PyErr {
+    match error {
+        edge::EngineError::Config(message) => PyValueError::new_err(message),
+        edge::EngineError::Open { .. } => OpenError::new_err(error.to_string()),
+        edge::EngineError::Ended(_) => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+fn to_json(snapshot: &edge::Snapshot) -> PyResult<String> {
+    serde_json::to_string(snapshot).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+/// A relay: made from its configuration, started once, stopped once.
+#[pyclass(frozen, module = "lanecast_relay._core")]
+struct Engine {
+    config: edge::EngineConfig,
+    running: std::sync::Mutex<State>,
+}
+
+enum State {
+    Made,
+    Running(edge::Engine),
+    Stopped(String),
+}
+
+impl Engine {
+    /// The state; a thread that panicked with it in hand has left it whole.
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.running
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(config_json: &str) -> PyResult<Self> {
+        let config = serde_json::from_str(config_json)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let running = std::sync::Mutex::new(State::Made);
+        Ok(Self { config, running })
+    }
+
+    /// Open and join everything and forward on a thread of its own.
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            let mut state = self.state();
+            if !matches!(*state, State::Made) {
+                return Err(PyRuntimeError::new_err("an engine is started once"));
+            }
+            *state = State::Running(edge::Engine::start(&self.config).map_err(raised)?);
+            Ok(())
+        })
+    }
+
+    /// Drain and close; the counters stay readable.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            let mut state = self.state();
+            match std::mem::replace(&mut *state, State::Stopped("null".to_owned())) {
+                State::Running(engine) => {
+                    *state = State::Stopped(to_json(&engine.stop().map_err(raised)?)?)
+                }
+                other => *state = other,
+            }
+            Ok(())
+        })
+    }
+
+    /// The counters as JSON: now, or as they were at the end.
+    fn counters(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| match &*self.state() {
+            State::Made => Err(PyRuntimeError::new_err("the engine was not started")),
+            State::Running(engine) => to_json(&engine.counters().map_err(raised)?),
+            State::Stopped(counters) => Ok(counters.clone()),
+        })
+    }
+}
+
+/// The names of the framings that the engine parses.
+#[pyfunction]
+fn protocols() -> Vec<&'static str> {
+    PROTOCOLS.iter().map(|protocol| protocol.name).collect()
+}
+
+type Parsed<'py> = (&'static str, Bound<'py, PyBytes>, u64, u64, bool);
+
+/// Read one datagram: `(kind, epoch, first, count, reset)`. For tests and tools, not for the packet path.
+#[pyfunction]
+fn parse<'py>(py: Python<'py>, protocol: &str, datagram: &[u8]) -> PyResult<Parsed<'py>> {
+    let found = find(protocol)
+        .ok_or_else(|| PyValueError::new_err(format!("unknown protocol {protocol}")))?;
+    let packet = found
+        .parse(datagram)
+        .map_err(|error| MalformedDatagram::new_err(error.to_string()))?;
+    let kind = match packet.kind {
+        Kind::Data => "data",
+        Kind::Heartbeat { .. } => "heartbeat",
+        Kind::EndOfSession { .. } => "end-of-session",
+        Kind::Unsequenced => "unsequenced",
+    };
+    Ok((
+        kind,
+        PyBytes::new(py, &packet.epoch.0),
+        packet.number(),
+        packet.count,
+        packet.reset,
+    ))
+}
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add_function(wrap_pyfunction!(protocols, module)?)?;
+    module.add_function(wrap_pyfunction!(parse, module)?)?;
+    module.add("OpenError", module.py().get_type::<OpenError>())?;
+    module.add(
+        "MalformedDatagram",
+        module.py().get_type::<MalformedDatagram>(),
+    )
+}

@@ -1,0 +1,101 @@
+//! Receiving many datagrams with one system call.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::RawFd;
+
+use crate::system::checked;
+
+/// The largest UDP payload over IPv4 is 65507 bytes, so nothing is ever cut off. Pages that no datagram reaches stay
+/// untouched.
+const DATAGRAM_BYTES: usize = 65_536;
+
+/// Buffers for one `recvmmsg`.
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    names: Vec<libc::sockaddr_in>,
+    vectors: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+    count: usize,
+}
+
+// SAFETY: the pointers in `vectors` and `headers` lead into this batch's own heap memory and are rewritten before use.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// How many datagrams are taken at a time.
+    pub(crate) const DATAGRAMS: usize = 64;
+
+    pub(crate) fn new() -> Self {
+        // SAFETY: all zero is a valid value of these plain system structures.
+        let (name, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        let vector = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Self {
+            bytes: vec![0; Self::DATAGRAMS * DATAGRAM_BYTES],
+            names: vec![name; Self::DATAGRAMS],
+            vectors: vec![vector; Self::DATAGRAMS],
+            headers: vec![header; Self::DATAGRAMS],
+            count: 0,
+        }
+    }
+
+    /// Take what `fd` has, without waiting. Returns how many datagrams came.
+    pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
+        self.prepare();
+        self.count = 0;
+        let (headers, room) = (self.headers.as_mut_ptr(), Self::DATAGRAMS as libc::c_uint);
+        // SAFETY: `prepare` made each of the `room` headers point to buffers of this batch with their true lengths.
+        let got =
+            unsafe { libc::recvmmsg(fd, headers, room, libc::MSG_DONTWAIT, std::ptr::null_mut()) };
+        match checked(got) {
+            Ok(count) => self.count = count as usize,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.count)
+    }
+
+    /// The datagrams that came last, with their senders.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
+        (0..self.count).map(|index| {
+            let sender = self.names.get(index).map_or(0, |name| name.sin_addr.s_addr);
+            (Ipv4Addr::from(sender.to_ne_bytes()), self.datagram(index))
+        })
+    }
+
+    /// One of the datagrams that came last.
+    pub(crate) fn datagram(&self, index: usize) -> &[u8] {
+        let length = self
+            .headers
+            .get(index)
+            .map_or(0, |header| header.msg_len as usize);
+        let start = index * DATAGRAM_BYTES;
+        self.bytes.get(start..start + length).unwrap_or_default()
+    }
+
+    fn prepare(&mut self) {
+        let buffers = self.bytes.chunks_exact_mut(DATAGRAM_BYTES);
+        let parts = self
+            .headers
+            .iter_mut()
+            .zip(&mut self.vectors)
+            .zip(&mut self.names)
+            .zip(buffers);
+        for (((header, vector), name), buffer) in parts {
+            vector.iov_base = buffer.as_mut_ptr().cast();
+            vector.iov_len = buffer.len();
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
+            header.msg_hdr.msg_namelen =
+                std::mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One socket for each line and channel, bound to its group (or address) and port.
+
+use std::ffi::CString;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, RawFd};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::config::LineConfig;
+use crate::errors::EngineError;
+use crate::system::{checked, set_option};
+
+/// RFC 3678, section 5.1: a source-specific join that names the interface by its index.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct GroupSourceRequest {
+    interface: u32,
+    group: libc::sockaddr_storage,
+    source: libc::sockaddr_storage,
+}
+
+pub(crate) struct Input {
+    pub socket: Socket,
+    /// Index of the stream, and of the line in its feed.
+    pub stream: usize,
+    pub line: usize,
+    pub source: Option<Ipv4Addr>,
+    pub filtered: u64,
+    pub received_bytes: u64,
+    pub receive_errors: u64,
+    pub receive_buffer_bytes: usize,
+}
+
+impl Input {
+    /// Open the socket of one channel of `line`; `feed` is named in errors.
+    pub(crate) fn open(
+        feed: &str,
+        line: &LineConfig,
+        endpoint: SocketAddrV4,
+        (stream, index): (usize, usize),
+        receive_buffer_bytes: usize,
+    ) -> Result<Self, EngineError> {
+        let who = format!("feed {feed}, line {}", line.name);
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))
+            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
+        let granted = enlarge_receive_buffer(&socket, receive_buffer_bytes).map_err(
+            EngineError::open(format!("{who}: cannot set the receive buffer")),
+        )?;
+        if line.interface.is_some() {
+            // Several lines may share a group; each gets only what its own join asks for.
+            socket
+                .set_reuse_address(true)
+                .and_then(|()| {
+                    set_option(
+                        socket.as_raw_fd(),
+                        libc::IPPROTO_IP,
+                        libc::IP_MULTICAST_ALL,
+                        &0i32,
+                    )
+                })
+                .map_err(EngineError::open(format!(
+                    "{who}: cannot prepare for multicast"
+                )))?;
+        }
+        socket
+            .bind(&SockAddr::from(endpoint))
+            .map_err(EngineError::open(format!(
+                "{who}: cannot bind to {endpoint}"
+            )))?;
+        if let (Some(interface), Some(source)) = (&line.interface, line.source) {
+            join(socket.as_raw_fd(), interface, *endpoint.ip(), source).map_err(
+                EngineError::open(format!(
+                "{who}: cannot join group {endpoint} from source {source} on interface {interface}"
+            )),
+            )?;
+        }
+        Ok(Self {
+            socket,
+            stream,
+            line: index,
+            source: line.source,
+            filtered: 0,
+            received_bytes: 0,
+            receive_errors: 0,
+            receive_buffer_bytes: granted,
+        })
+    }
+
+    /// What the kernel dropped on this socket so far (its receive buffer was full, or a checksum was wrong).
+    ///
+    /// `SO_MEMINFO` has the same counter as `SO_RXQ_OVFL`, without a control message on every datagram.
+    pub(crate) fn kernel_drops(&self) -> u64 {
+        const SK_MEMINFO_DROPS: usize = 8; // include/uapi/linux/sock_diag.h
+        const SO_MEMINFO: libc::c_int = 55; // include/uapi/asm-generic/socket.h
+        let mut info = [0u32; SK_MEMINFO_DROPS + 1];
+        let mut size = std::mem::size_of_val(&info) as libc::socklen_t;
+        let fd = self.socket.as_raw_fd();
+        // SAFETY: at most `size` bytes are written to `info`, and `size` is its length.
+        let got = unsafe {
+            libc::getsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                SO_MEMINFO,
+                info.as_mut_ptr().cast(),
+                &mut size,
+            )
+        };
+        checked(got).map_or(0, |_| u64::from(info[SK_MEMINFO_DROPS]))
+    }
+}
+
+/// Ask beyond the machine's limit first, which needs CAP_NET_ADMIN, then within it. Returns what was granted.
+fn enlarge_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
+    let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    if set_option(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        &wanted,
+    )
+    .is_err()
+    {
+        set_option(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            &wanted,
+        )?;
+    }
+    socket.recv_buffer_size()
+}
+
+fn join(fd: RawFd, interface: &str, group: Ipv4Addr, source: Ipv4Addr) -> io::Result<()> {
+    let request = GroupSourceRequest {
+        interface: interface_index(interface)?,
+        group: storage(group),
+        source: storage(source),
+    };
+    set_option(
+        fd,
+        libc::IPPROTO_IP,
+        libc::MCAST_JOIN_SOURCE_GROUP,
+        &request,
+    )
+}
+
+fn interface_index(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: `name` is a string closed by a zero that lives through the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+fn storage(address: Ipv4Addr) -> libc::sockaddr_storage {
+    let plain = ipv4(SocketAddrV4::new(address, 0));
+    // SAFETY: all zero is a valid socket address of no family.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    // SAFETY: a sockaddr_storage is larger than, and aligned for, every socket address.
+    unsafe {
+        std::ptr::from_mut(&mut storage)
+            .cast::<libc::sockaddr_in>()
+            .write(plain)
+    };
+    storage
+}
+
+/// The system's form of an address.
+pub(crate) fn ipv4(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(address.ip().octets()),
+        },
+        sin_zero: [0; 8],
+    }
+}

@@ -1,0 +1,79 @@
+//! The counters as they are told to others. Names are a contract: add, rename none.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Snapshot {
+    pub name: String,
+    pub streams: Vec<StreamSnapshot>,
+    pub subscribers: Vec<SubscriberSnapshot>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StreamSnapshot {
+    pub feed: String,
+    pub channel: String,
+    pub protocol: String,
+    /// The current epoch: the header's session, or how many epochs there were. Text where it is printable, else hex.
+    pub epoch: String,
+    pub epochs: u64,
+    /// The number that leaves next; none before the start window has closed.
+    pub next: Option<u64>,
+    pub held_packets: usize,
+    pub held_bytes: usize,
+    pub lost_messages: u64,
+    /// How many ranges were declared lost; `losses` holds the last of them.
+    pub lost_ranges: u64,
+    pub losses: Vec<Loss>,
+    pub lines: Vec<LineSnapshot>,
+}
+
+/// Messages `first..=last` that came on no line in time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loss {
+    pub epoch: String,
+    pub first: u64,
+    pub last: u64,
+    /// When it was declared: nanoseconds since 1970, `CLOCK_REALTIME`.
+    pub declared_ns: u64,
+}
+
+/// received = forwarded + duplicate + late + held + heartbeat + passed_on + malformed + filtered, at any instant.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LineSnapshot {
+    pub line: String,
+    pub received: u64,
+    pub forwarded: u64,
+    pub duplicate: u64,
+    pub late: u64,
+    pub held: u64,
+    pub heartbeat: u64,
+    pub passed_on: u64,
+    pub malformed: u64,
+    /// From another source than the line's.
+    pub filtered: u64,
+    /// Dropped by the kernel before the relay saw them, most often because the receive buffer was full. Not in
+    /// `received`.
+    pub kernel_drops: u64,
+    pub received_bytes: u64,
+    /// Failed receive calls.
+    pub receive_errors: u64,
+    /// What the kernel granted; Linux counts its own bookkeeping in it.
+    pub receive_buffer_bytes: usize,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SubscriberSnapshot {
+    pub name: String,
+    /// Accepted by the kernel for sending.
+    pub datagrams: u64,
+    pub bytes: u64,
+    /// Datagrams that the kernel did not take.
+    pub dropped: u64,
+    /// Failed sends and ICMP reports by errno name. An ICMP report does not drop a datagram of ours.
+    pub refused: BTreeMap<String, u64>,
+    /// Whether runs of equal size still go out as one segmented send.
+    pub segmentation: bool,
+}

@@ -1,0 +1,418 @@
+//! Line arbitration: several copies of a stream in, each message out once and in order.
+//!
+//! ```text
+//! state of an epoch   event                            what happens                                     next state
+//! ------------------  -------------------------------  -----------------------------------------------  ----------
+//! (none)              first packet of the epoch        hold it; the window ends in hole-wait            WINDOW
+//! WINDOW              packet                           hold, sorted; a copy is a duplicate              WINDOW
+//! WINDOW              window ends, or hold is full     close older epochs; start at the lowest number   RUNNING
+//! RUNNING             packet at `next`, or across it   it leaves (trimmed), then what follows in hold   RUNNING
+//! RUNNING             packet below `next`              duplicate; late if its numbers were given up     RUNNING
+//! RUNNING             packet above `next`              hold it; the hole's time runs from here          HOLE
+//! RUNNING             heartbeat above `next`           the hole at the tail is open; its time runs      HOLE
+//! RUNNING             heartbeat at `next`              leaves when nothing left for 500 ms              RUNNING
+//! HOLE                packet in the hole               it leaves if at `next`, else hold                HOLE/RUNNING
+//! HOLE                hole-wait over, or hold is full  declare the loss, go on behind it                HOLE/RUNNING
+//! WINDOW, RUNNING,    packet of a new epoch            new epoch: WINDOW; this one is still served      (CLOSING)
+//!   HOLE
+//! (CLOSING)           the new epoch's window ends      declare what is missing, let the rest leave      CLOSED
+//! CLOSED              packet                           late                                             CLOSED
+//! any                 end of session                   leaves once, after everything below it           same
+//! ```
+//!
+//! Theory. Lines carry the same numbers, each with losses of its own and a delay that varies little, so the first copy to
+//! arrive is the best one and the other line is the first recovery. A number may leave only when all lower ones have left
+//! or were given up; the wait is the price for order, and its bound is what a subscriber sees at worst. With arrival
+//! times `t(n)`, number `n` leaves exactly if `t(n)` is before the end of the start window, or before
+//! `min t(m > n) + hole_wait`, whichever is later. The property tests compute this from the arrivals alone.
+
+use std::collections::VecDeque;
+
+use crate::account::{Class, LineCounters};
+use crate::epoch::{Arrival, Epoch, Sink};
+use crate::protocol::{Epoch as EpochRule, EpochKey, Kind, Packet, Protocol};
+use crate::restart::{first_round, unwrap, Runs, SILENT_RESTART_NS};
+
+/// Heartbeats leave only after this much silence, so that the copies of two lines do not double the traffic downstream.
+pub const HEARTBEAT_SILENCE_NS: u64 = 500_000_000;
+
+/// How many epochs that were closed are known by name.
+const CLOSED_KEPT: usize = 16;
+
+/// Epochs that are served at a time: the one that closes and the one that opens.
+const EPOCHS_OPEN: usize = 2;
+
+/// What one stream may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a hole, and the start of a stream, waits.
+    pub hole_wait_ns: u64,
+    /// How many bytes may be in hold; beyond that a loss is declared early.
+    pub held_bytes: usize,
+    /// How many packets may be in hold.
+    pub held_packets: usize,
+}
+
+/// The bytes of something that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// The datagram that was just handed in, unchanged.
+    Received,
+    /// A datagram that was in hold, or one with its header corrected.
+    Owned(Vec<u8>),
+}
+
+/// What the edge has to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// To every subscriber.
+    Send(Outgoing),
+    /// The numbers `first..=last` (the arbiter's own, see [`StreamArbiter::wire`]) were given up.
+    Lost {
+        epoch: EpochKey,
+        first: u64,
+        last: u64,
+    },
+}
+
+/// What can be told about a stream at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    pub epoch: EpochKey,
+    /// The number that leaves next, as on the wire; none while the start window is open.
+    pub next: Option<u64>,
+    /// How many epochs there were.
+    pub epochs: u64,
+    /// Messages that were given up.
+    pub lost_messages: u64,
+    pub held_packets: usize,
+    pub held_bytes: usize,
+}
+
+/// Arbitrates one stream: one channel of one feed.
+pub struct StreamArbiter {
+    protocol: &'static Protocol,
+    limits: Limits,
+    lines: Vec<LineCounters>,
+    /// Oldest first; the last one is the current one.
+    epochs: VecDeque<Epoch>,
+    closed: VecDeque<EpochKey>,
+    runs: Runs,
+    epochs_seen: u64,
+    lost_messages: u64,
+    /// When a datagram last left, and when a number last was new. Monotonic, nanoseconds.
+    left_ns: u64,
+    new_ns: u64,
+}
+
+/// Where a packet belongs.
+enum Place {
+    /// This epoch of `epochs`, and its first number there.
+    Open(usize, u64),
+    Closed,
+    New,
+}
+
+impl StreamArbiter {
+    #[must_use]
+    pub fn new(protocol: &'static Protocol, lines: usize, limits: Limits) -> Self {
+        Self {
+            protocol,
+            limits,
+            lines: vec![LineCounters::default(); lines],
+            epochs: VecDeque::new(),
+            closed: VecDeque::new(),
+            runs: Runs::new(lines),
+            epochs_seen: 0,
+            lost_messages: 0,
+            left_ns: 0,
+            new_ns: 0,
+        }
+    }
+
+    /// One line's datagrams by class. `line` counts from 0.
+    #[must_use]
+    pub fn counters(&self, line: usize) -> LineCounters {
+        self.lines.get(line).copied().unwrap_or_default()
+    }
+
+    /// An internal number as it stands on the wire.
+    #[must_use]
+    pub fn wire(&self, number: u64) -> u64 {
+        match self.protocol.number_bits() {
+            bits @ 0..64 => number & ((1 << bits) - 1),
+            _ => number,
+        }
+    }
+
+    #[must_use]
+    pub fn state(&self) -> StreamState {
+        let holds = self.epochs.iter().map(Epoch::holds);
+        let (held_packets, held_bytes) =
+            holds.fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1));
+        let current = self.epochs.back();
+        StreamState {
+            epoch: current.map(|epoch| epoch.key).unwrap_or_default(),
+            next: current.and_then(Epoch::next).map(|next| self.wire(next)),
+            epochs: self.epochs_seen,
+            lost_messages: self.lost_messages,
+            held_packets,
+            held_bytes,
+        }
+    }
+
+    /// A datagram came on `line` (which counts from 0). `now_ns` is monotonic; what is to be done is added to `actions`.
+    pub fn receive(
+        &mut self,
+        line: usize,
+        datagram: &[u8],
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let arrival = Arrival {
+            line,
+            datagram,
+            now_ns,
+        };
+        match self.protocol.parse(datagram) {
+            Err(_) => self.sink(actions).arrived(line, Class::Malformed),
+            Ok(packet) if packet.kind == Kind::Unsequenced => {
+                let mut sink = self.sink(actions);
+                sink.arrived(line, Class::PassedOn);
+                sink.send(Outgoing::Received);
+            }
+            Ok(packet) => self.sequenced(arrival, &packet, actions),
+        }
+    }
+
+    /// When [`Self::on_deadline`] wants to be called. Monotonic, nanoseconds.
+    #[must_use]
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.epochs.iter().filter_map(Epoch::deadline_ns).min()
+    }
+
+    /// Close windows and give up holes whose time has come. `now_ns` is monotonic.
+    pub fn on_deadline(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        while self
+            .next_deadline_ns()
+            .is_some_and(|deadline| deadline <= now_ns)
+        {
+            let window_over =
+                |epoch: &Epoch| epoch.window_ends_ns().is_some_and(|end| end <= now_ns);
+            if self.epochs.len() > 1 && self.epochs.back().is_some_and(window_over) {
+                self.close_oldest(actions);
+                continue;
+            }
+            self.with_epochs(actions, |epochs, sink| {
+                epochs
+                    .iter_mut()
+                    .for_each(|epoch| epoch.on_deadline(now_ns, sink))
+            });
+        }
+        self.note(actions, before, now_ns);
+    }
+
+    /// Give up every hole and let everything leave: the relay stops, or the stream is taken away.
+    pub fn drain(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        self.with_epochs(actions, |epochs, sink| {
+            epochs.iter_mut().for_each(|epoch| epoch.flush(sink))
+        });
+        self.note(actions, before, now_ns);
+    }
+
+    fn sequenced(&mut self, arrival: Arrival<'_>, packet: &Packet, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        let (index, first) = match self.place(arrival, packet) {
+            Place::Open(index, first) => (index, first),
+            Place::New => (
+                self.open(arrival, packet, actions),
+                first_round(packet.number(), self.protocol.number_bits()),
+            ),
+            Place::Closed => {
+                let heartbeat = matches!(packet.kind, Kind::Heartbeat { .. });
+                let class = if heartbeat {
+                    Class::Heartbeat
+                } else {
+                    Class::Late
+                };
+                return self.sink(actions).arrived(arrival.line, class);
+            }
+        };
+        let highest = self.epochs.get(index).map(|epoch| epoch.highest);
+        let silence_ns = arrival.now_ns.saturating_sub(self.left_ns);
+        let may_leave = silence_ns >= HEARTBEAT_SILENCE_NS && self.epochs.len() == 1;
+        self.with_epochs(actions, |epochs, sink| {
+            let Some(epoch) = epochs.get_mut(index) else {
+                return;
+            };
+            match packet.kind {
+                Kind::Heartbeat { .. } => {
+                    sink.arrived(arrival.line, Class::Heartbeat);
+                    if epoch.heartbeat(first, arrival.now_ns) && may_leave {
+                        sink.send(Outgoing::Received);
+                    }
+                }
+                Kind::EndOfSession { .. } => epoch.end(arrival, first, sink),
+                Kind::Data | Kind::Unsequenced => {
+                    epoch.data(arrival, first, first.saturating_add(packet.count), sink)
+                }
+            }
+        });
+        if self.epochs.get(index).map(|epoch| epoch.highest) != highest {
+            self.new_ns = arrival.now_ns;
+        }
+        self.keep_bounds(actions);
+        self.note(actions, before, arrival.now_ns);
+    }
+
+    fn place(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
+        match self.protocol.epoch {
+            EpochRule::ResetMessage(..) => self.place_in_band(arrival, packet),
+            EpochRule::InHeader(..) | EpochRule::Never => {
+                let open = self
+                    .epochs
+                    .iter()
+                    .position(|epoch| epoch.key == packet.epoch);
+                match open {
+                    Some(index) => Place::Open(index, self.number_in(index, packet)),
+                    None if self.closed.contains(&packet.epoch) => Place::Closed,
+                    None => Place::New,
+                }
+            }
+        }
+    }
+
+    /// See [`crate::restart`].
+    fn place_in_band(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
+        let Some(current) = self.epochs.back() else {
+            return Place::New;
+        };
+        let (line, now_ns, wire) = (arrival.line, arrival.now_ns, packet.number());
+        let bits = self.protocol.number_bits();
+        let number = unwrap(wire, current.highest, bits);
+        let index = self.epochs.len() - 1;
+        if packet.reset {
+            let age_ns = now_ns.saturating_sub(current.opened_ns);
+            let same = current.reset_number == Some(wire);
+            if same && self.runs.is_copy(line, age_ns, self.limits.hole_wait_ns) {
+                return Place::Open(index, number);
+            }
+            return Place::New;
+        }
+        let known = (current.floor(), current.highest);
+        let restarted =
+            number < current.highest && now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
+        if restarted {
+            return Place::New;
+        }
+        match self.runs.in_old_run(line, wire, bits, known, now_ns) {
+            None => Place::Open(index, number),
+            Some(number) if self.epochs.len() > 1 => Place::Open(index - 1, number),
+            Some(_) => Place::Closed,
+        }
+    }
+
+    fn number_in(&self, index: usize, packet: &Packet) -> u64 {
+        let reference = self.epochs.get(index).map_or(0, |epoch| epoch.highest);
+        unwrap(packet.number(), reference, self.protocol.number_bits())
+    }
+
+    /// Open the epoch of `packet` behind the current one, and return its index.
+    fn open(&mut self, arrival: Arrival<'_>, packet: &Packet, actions: &mut Vec<Action>) -> usize {
+        while self.epochs.len() >= EPOCHS_OPEN {
+            self.close_oldest(actions);
+        }
+        self.epochs_seen += 1;
+        let wire = packet.number();
+        let in_band = matches!(self.protocol.epoch, EpochRule::ResetMessage(..));
+        let key = if in_band {
+            EpochKey::step(self.epochs_seen)
+        } else {
+            packet.epoch
+        };
+        let start = packet
+            .reset
+            .then(|| (first_round(wire, self.protocol.number_bits()), wire));
+        if in_band {
+            let old_end = self.epochs.back().map(|epoch| epoch.highest);
+            self.runs
+                .begin(arrival.line, old_end, packet.reset, arrival.now_ns);
+        }
+        self.epochs.push_back(Epoch::open(
+            key,
+            arrival.now_ns,
+            self.limits.hole_wait_ns,
+            start,
+        ));
+        self.epochs.len() - 1
+    }
+
+    fn close_oldest(&mut self, actions: &mut Vec<Action>) {
+        let Some(mut epoch) = self.epochs.pop_front() else {
+            return;
+        };
+        epoch.flush(&mut self.sink(actions));
+        if self.closed.len() == CLOSED_KEPT {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(epoch.key);
+    }
+
+    fn keep_bounds(&mut self, actions: &mut Vec<Action>) {
+        loop {
+            let state = self.state();
+            if state.held_bytes <= self.limits.held_bytes
+                && state.held_packets <= self.limits.held_packets
+            {
+                return;
+            }
+            if self.epochs.len() > 1
+                && self
+                    .epochs
+                    .front()
+                    .is_some_and(|epoch| epoch.holds().0 == 0)
+            {
+                self.close_oldest(actions);
+                continue;
+            }
+            self.with_epochs(actions, |epochs, sink| {
+                if let Some(epoch) = epochs.front_mut() {
+                    epoch.force(sink);
+                }
+            });
+        }
+    }
+
+    fn sink<'a>(&'a mut self, actions: &'a mut Vec<Action>) -> Sink<'a> {
+        Sink {
+            actions,
+            lines: &mut self.lines,
+            protocol: self.protocol,
+        }
+    }
+
+    fn with_epochs(
+        &mut self,
+        actions: &mut Vec<Action>,
+        act: impl FnOnce(&mut VecDeque<Epoch>, &mut Sink<'_>),
+    ) {
+        let mut sink = Sink {
+            actions,
+            lines: &mut self.lines,
+            protocol: self.protocol,
+        };
+        act(&mut self.epochs, &mut sink);
+    }
+
+    /// Remember what the actions from `before` on say about the stream.
+    fn note(&mut self, actions: &[Action], before: usize, now_ns: u64) {
+        for action in actions.iter().skip(before) {
+            match action {
+                Action::Send(_) => self.left_ns = now_ns,
+                Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
+            }
+        }
+    }
+}

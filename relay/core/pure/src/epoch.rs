@@ -1,0 +1,305 @@
+//! One epoch of a stream: what has left, what is in hold and why, and which numbers were given up.
+//!
+//! Everything in hold keeps the time at which it arrived. The hole below the lowest number in hold was revealed by the
+//! earliest arrival still in hold, because all of it lies beyond the hole; so one queue of arrivals gives every deadline.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::account::{Class, LineCounters};
+use crate::arbiter::{Action, Outgoing};
+use crate::protocol::{EpochKey, Protocol};
+use crate::ranges::{LostRanges, RangeSet};
+
+/// Where an epoch's consequences go: what leaves, and what became of each datagram.
+pub(crate) struct Sink<'a> {
+    pub actions: &'a mut Vec<Action>,
+    pub lines: &'a mut [LineCounters],
+    pub protocol: &'static Protocol,
+}
+
+impl Sink<'_> {
+    pub(crate) fn arrived(&mut self, line: usize, class: Class) {
+        if let Some(counters) = self.lines.get_mut(line) {
+            counters.arrived(class);
+        }
+    }
+
+    fn left_hold(&mut self, line: usize, class: Class) {
+        if let Some(counters) = self.lines.get_mut(line) {
+            counters.left_hold(class);
+        }
+    }
+
+    pub(crate) fn send(&mut self, outgoing: Outgoing) {
+        self.actions.push(Action::Send(outgoing));
+    }
+}
+
+/// A data packet that has just arrived, its numbers placed in the epoch.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub line: usize,
+    pub datagram: &'a [u8],
+    /// Monotonic, nanoseconds.
+    pub now_ns: u64,
+}
+
+enum Held {
+    Data {
+        line: usize,
+        end: u64,
+        bytes: Vec<u8>,
+    },
+    /// A heartbeat said that all lower numbers exist; it holds nothing itself.
+    Marker,
+    /// The end of the session, which leaves after everything below it.
+    End { line: usize, bytes: Vec<u8> },
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        match self {
+            Held::Data { bytes, .. } | Held::End { bytes, .. } => bytes.len(),
+            Held::Marker => 0,
+        }
+    }
+}
+
+/// First number, then order of arrival: packets may overlap.
+type HoldKey = (u64, u64);
+
+pub(crate) struct Epoch {
+    pub key: EpochKey,
+    /// When it was first seen. Monotonic, nanoseconds.
+    pub opened_ns: u64,
+    /// The wire number of the in-band reset that began it.
+    pub reset_number: Option<u64>,
+    /// Numbers below it belong to nobody: the stream started here.
+    floor: u64,
+    /// The next number to leave; it means nothing while the start window is open.
+    next: u64,
+    /// One past the highest number that is known to exist.
+    pub highest: u64,
+    /// `Some` while the start window is open: when it closes.
+    window_ends_ns: Option<u64>,
+    hole_wait_ns: u64,
+    held: BTreeMap<HoldKey, Held>,
+    held_bytes: usize,
+    /// Numbers that are in hold.
+    covered: RangeSet,
+    /// When each of `held` arrived, oldest first; entries of what has left go when they reach the front.
+    arrivals: VecDeque<(u64, HoldKey)>,
+    serial: u64,
+    lost: LostRanges,
+    end_seen: bool,
+}
+
+impl Epoch {
+    /// `start` is the lowest number of an epoch that says so itself, with the wire number of its reset.
+    pub(crate) fn open(
+        key: EpochKey,
+        now_ns: u64,
+        hole_wait_ns: u64,
+        start: Option<(u64, u64)>,
+    ) -> Self {
+        Self {
+            key,
+            opened_ns: now_ns,
+            reset_number: start.map(|(_, wire)| wire),
+            floor: start.map_or(0, |(number, _)| number),
+            next: 0,
+            highest: start.map_or(0, |(number, _)| number),
+            window_ends_ns: Some(now_ns.saturating_add(hole_wait_ns)),
+            hole_wait_ns,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            covered: RangeSet::default(),
+            arrivals: VecDeque::new(),
+            serial: 0,
+            lost: LostRanges::default(),
+            end_seen: false,
+        }
+    }
+
+    /// The next number to leave, once the start window is closed.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.window_ends_ns.is_none().then_some(self.next)
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        (self.held.len(), self.held_bytes)
+    }
+
+    /// When the start window closes. Monotonic, nanoseconds.
+    pub(crate) fn window_ends_ns(&self) -> Option<u64> {
+        self.window_ends_ns
+    }
+
+    /// When something has to be done although nothing arrives. Monotonic, nanoseconds.
+    pub(crate) fn deadline_ns(&self) -> Option<u64> {
+        self.window_ends_ns.or_else(|| {
+            let (arrived_ns, _) = self.arrivals.front()?;
+            Some(arrived_ns.saturating_add(self.hole_wait_ns))
+        })
+    }
+
+    /// Numbers from `first` to before `end` have arrived.
+    pub(crate) fn data(&mut self, arrival: Arrival<'_>, first: u64, end: u64, sink: &mut Sink<'_>) {
+        let next = self.next().unwrap_or(self.floor);
+        if end <= next {
+            let never_left = first < self.floor || self.lost.touches(first, end);
+            sink.arrived(
+                arrival.line,
+                if never_left {
+                    Class::Late
+                } else {
+                    Class::Duplicate
+                },
+            );
+            return;
+        }
+        self.highest = self.highest.max(end);
+        if self.window_ends_ns.is_none() && first <= next {
+            sink.arrived(arrival.line, Class::Forwarded);
+            let trimmed =
+                (next > first).then(|| sink.protocol.trim(arrival.datagram, next - first));
+            sink.send(
+                trimmed
+                    .flatten()
+                    .map_or(Outgoing::Received, Outgoing::Owned),
+            );
+            self.next = end;
+            self.release(sink);
+        } else if self.covered.covers(first.max(next), end) {
+            sink.arrived(arrival.line, Class::Duplicate);
+        } else {
+            sink.arrived(arrival.line, Class::Held);
+            self.covered.insert(first, end);
+            let (line, bytes) = (arrival.line, arrival.datagram.to_vec());
+            self.hold(first, Held::Data { line, end, bytes }, arrival.now_ns);
+        }
+    }
+
+    /// A heartbeat: all numbers below `next` exist. Returns whether it says nothing new and nothing is outstanding.
+    pub(crate) fn heartbeat(&mut self, next: u64, now_ns: u64) -> bool {
+        if next > self.highest {
+            self.highest = next;
+            if self.next() != Some(next) {
+                self.hold(next, Held::Marker, now_ns);
+            }
+        }
+        self.next() == Some(next) && self.held.is_empty()
+    }
+
+    /// The end of the session after `next`; only its first copy leaves, after everything below it.
+    pub(crate) fn end(&mut self, arrival: Arrival<'_>, next: u64, sink: &mut Sink<'_>) {
+        if self.end_seen {
+            sink.arrived(arrival.line, Class::Duplicate);
+            return;
+        }
+        self.end_seen = true;
+        self.highest = self.highest.max(next);
+        if self.next().is_some_and(|at| at >= next) {
+            sink.arrived(arrival.line, Class::PassedOn);
+            sink.send(Outgoing::Received);
+            return;
+        }
+        sink.arrived(arrival.line, Class::Held);
+        let (line, bytes) = (arrival.line, arrival.datagram.to_vec());
+        self.hold(next, Held::End { line, bytes }, arrival.now_ns);
+    }
+
+    /// Close the window and give up the holes whose time has come.
+    pub(crate) fn on_deadline(&mut self, now_ns: u64, sink: &mut Sink<'_>) {
+        while self
+            .deadline_ns()
+            .is_some_and(|deadline| deadline <= now_ns)
+        {
+            self.force(sink);
+        }
+    }
+
+    /// Do now what the next deadline would do: close the window, or give up the lowest hole.
+    pub(crate) fn force(&mut self, sink: &mut Sink<'_>) {
+        let lowest = self.held.keys().next().map(|(first, _)| *first);
+        if self.window_ends_ns.take().is_some() {
+            self.next = lowest.unwrap_or(self.floor).max(self.floor);
+            self.floor = self.next;
+        } else if let Some(first) = lowest.filter(|first| *first > self.next) {
+            self.lost.push(self.next, first - 1);
+            sink.actions.push(Action::Lost {
+                epoch: self.key,
+                first: self.next,
+                last: first - 1,
+            });
+            self.next = first;
+        }
+        self.release(sink);
+    }
+
+    /// Give up every hole and let everything leave.
+    pub(crate) fn flush(&mut self, sink: &mut Sink<'_>) {
+        while self.window_ends_ns.is_some() || !self.held.is_empty() {
+            self.force(sink);
+        }
+    }
+
+    fn hold(&mut self, first: u64, held: Held, now_ns: u64) {
+        let key = (first, self.serial);
+        self.serial += 1;
+        self.held_bytes += held.bytes();
+        self.held.insert(key, held);
+        self.arrivals.push_back((now_ns, key));
+    }
+
+    /// Let everything leave that no hole precedes.
+    fn release(&mut self, sink: &mut Sink<'_>) {
+        while let Some(entry) = self.held.first_entry() {
+            let (first, _) = *entry.key();
+            if first > self.next {
+                break;
+            }
+            let held = entry.remove();
+            self.held_bytes -= held.bytes();
+            match held {
+                Held::Data { line, end, bytes } => {
+                    self.release_data(line, (first, end), bytes, sink)
+                }
+                Held::End { line, bytes } => {
+                    sink.left_hold(line, Class::PassedOn);
+                    sink.send(Outgoing::Owned(bytes));
+                }
+                Held::Marker => {}
+            }
+        }
+        self.covered.remove_below(self.next);
+        while self
+            .arrivals
+            .front()
+            .is_some_and(|(_, key)| !self.held.contains_key(key))
+        {
+            self.arrivals.pop_front();
+        }
+    }
+
+    fn release_data(
+        &mut self,
+        line: usize,
+        (first, end): (u64, u64),
+        bytes: Vec<u8>,
+        sink: &mut Sink<'_>,
+    ) {
+        if end <= self.next {
+            sink.left_hold(line, Class::Duplicate);
+            return;
+        }
+        sink.left_hold(line, Class::Forwarded);
+        let trimmed = (self.next > first).then(|| sink.protocol.trim(&bytes, self.next - first));
+        sink.send(Outgoing::Owned(trimmed.flatten().unwrap_or(bytes)));
+        self.next = end;
+    }
+}

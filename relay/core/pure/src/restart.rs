@@ -1,0 +1,185 @@
+//! Which epoch a packet belongs to when its header does not say: resets that travel in band (CME's ChannelReset).
+//!
+//! After a reset two runs of numbers are under way, because lines lag: the old one, near where it ended, and the new one,
+//! near where it began. A line that has not yet shown the new run, and whose packet continues its own old run, is still in
+//! the old one. Any other packet belongs to the run that it is nearer to, the new one unless that would be a giant hole.
+//!
+//! The second line's copy of the reset must not be a second reset: it carries the number of the epoch's own reset, on a
+//! line that has not shown it yet (or again at once, where the network duplicates).
+
+/// How long a line may lag behind a reset and still be told from the new run. Nanoseconds.
+///
+/// Lines were seen 48 ms apart; after this long the new run's numbers may come near the old run's end.
+pub(crate) const MEMORY_NS: u64 = 5_000_000_000;
+
+/// How far behind its fastest line another may be, in packets: 98 a millisecond were seen, for 48 ms, doubled.
+const LAG_PACKETS: u64 = 10_000;
+
+/// A jump inside the new run that a line makes less likely than a straggler of the old one. Packets.
+const FAR_PACKETS: u64 = 1_000;
+
+/// How long nothing new must have come before a lower number means that the exchange restarted without saying so.
+///
+/// Lines lag by milliseconds, so a number that comes back after this long is no copy. Nanoseconds.
+pub(crate) const SILENT_RESTART_NS: u64 = 10_000_000_000;
+
+/// Numbers on the wire come round; inside they do not. Epochs start one round up, so that lower numbers fit below.
+pub(crate) fn first_round(wire: u64, bits: u32) -> u64 {
+    if bits >= 64 {
+        wire
+    } else {
+        wire + (1 << bits)
+    }
+}
+
+/// The number nearest to `reference` that is `wire` in its low `bits`.
+pub(crate) fn unwrap(wire: u64, reference: u64, bits: u32) -> u64 {
+    if bits >= 64 {
+        return wire;
+    }
+    let round = 1u64 << bits;
+    let ahead = wire.wrapping_sub(reference) & (round - 1);
+    if ahead < round / 2 {
+        reference.saturating_add(ahead)
+    } else {
+        reference.saturating_sub(round - ahead)
+    }
+}
+
+/// How far `number` is outside `low..=high`.
+fn distance(number: u64, low: u64, high: u64) -> u64 {
+    low.saturating_sub(number).max(number.saturating_sub(high))
+}
+
+/// The run of numbers before the reset.
+#[derive(Clone, Copy, Debug)]
+struct OldRun {
+    /// One past its highest number.
+    end: u64,
+    /// Monotonic, nanoseconds.
+    forget_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct LineState {
+    /// It has shown a packet of the new run.
+    moved: bool,
+    /// It has shown the reset itself.
+    reset_seen: bool,
+    /// Its last number, in the run that it is in.
+    last: Option<u64>,
+}
+
+/// What is remembered across a reset, for each line.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    old: Option<OldRun>,
+    lines: Vec<LineState>,
+}
+
+impl Runs {
+    pub(crate) fn new(lines: usize) -> Self {
+        Self {
+            old: None,
+            lines: vec![LineState::default(); lines],
+        }
+    }
+
+    /// A new run begins on `line`; the old one ended before `old_end`.
+    pub(crate) fn begin(&mut self, line: usize, old_end: Option<u64>, is_reset: bool, now_ns: u64) {
+        self.old = old_end.map(|end| OldRun {
+            end,
+            forget_ns: now_ns.saturating_add(MEMORY_NS),
+        });
+        for state in &mut self.lines {
+            // A line that slept through the whole run before has no number in it.
+            let last = state.last.filter(|_| state.moved);
+            *state = LineState {
+                last,
+                ..LineState::default()
+            };
+        }
+        if let Some(state) = self.lines.get_mut(line) {
+            *state = LineState {
+                moved: true,
+                reset_seen: is_reset,
+                last: None,
+            };
+        }
+    }
+
+    /// Whether a reset with the current epoch's own number is a copy of it rather than a second one.
+    pub(crate) fn is_copy(&mut self, line: usize, age_ns: u64, hole_wait_ns: u64) -> bool {
+        let Some(state) = self.lines.get_mut(line) else {
+            return true;
+        };
+        let copy = age_ns <= hole_wait_ns || (!state.reset_seen && age_ns < MEMORY_NS);
+        if copy {
+            *state = LineState {
+                moved: true,
+                reset_seen: true,
+                last: None,
+            };
+        }
+        copy
+    }
+
+    /// The number in the old run when the packet belongs there. `current` is the new run's `low..highest + 1`.
+    pub(crate) fn in_old_run(
+        &mut self,
+        line: usize,
+        wire: u64,
+        bits: u32,
+        current: (u64, u64),
+        now_ns: u64,
+    ) -> Option<u64> {
+        let state = self.lines.get_mut(line)?;
+        let new_number = unwrap(wire, current.1, bits);
+        let found = self
+            .old
+            .filter(|old| now_ns < old.forget_ns)
+            .and_then(|old| {
+                let number = unwrap(wire, old.end, bits);
+                let last = old.end.saturating_sub(1);
+                let to_new = distance(new_number, current.0, current.1);
+                let is_old = if state.moved {
+                    to_new > FAR_PACKETS && distance(number, last, last) < to_new
+                } else {
+                    let own = state
+                        .last
+                        .map(|own| own.max(last.saturating_sub(LAG_PACKETS)));
+                    let to_old = distance(number, own.map_or(last, |own| own.min(last)), last);
+                    to_old < to_new || (to_old == 0 && own.is_some())
+                };
+                is_old.then_some(number)
+            });
+        if found.is_none() {
+            state.moved = true;
+            state.last = Some(new_number);
+        } else if !state.moved {
+            state.last = found;
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_round_in_both_directions() {
+        let start = first_round(0xFFFF_FFFE, 32);
+        assert_eq!(unwrap(0xFFFF_FFFF, start, 32), start + 1);
+        assert_eq!(unwrap(1, start, 32), start + 3);
+        assert_eq!(unwrap(0xFFFF_FFFE, start + 3, 32), start);
+        assert_eq!(unwrap(7, 5, 64), 7);
+    }
+
+    #[test]
+    fn distance_is_zero_inside() {
+        assert_eq!(distance(5, 4, 6), 0);
+        assert_eq!(distance(3, 4, 6), 1);
+        assert_eq!(distance(9, 4, 6), 3);
+    }
+}

@@ -1,0 +1,84 @@
+"""From a relay's file to the native engine: the only module that imports it."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any, Self
+
+from lanecast_relay import _core
+from lanecast_relay.config.model import Feed, Line, RelayFile, Subscriber
+
+Counters = dict[str, Any]
+"""What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
+
+
+def engine_configuration(relay: RelayFile, cpu: int | None = None) -> dict[str, Any]:
+    """Return what the native engine is told: every default filled in, order fixed, durations in nanoseconds."""
+    return {
+        "name": relay.name,
+        "receive_buffer_bytes": int(relay.receive_buffer_bytes),
+        "cpu": cpu,
+        "feeds": [_feed(name, feed) for name, feed in relay.feeds.items()],
+        "subscribers": [_subscriber(name, subscriber) for name, subscriber in relay.subscribers.items()],
+    }
+
+
+def _feed(name: str, feed: Feed) -> dict[str, Any]:
+    return {
+        "name": name,
+        "protocol": feed.protocol.value,
+        "hole_wait_ns": int(feed.hole_wait_ns),
+        "held_bytes": int(feed.held_bytes),
+        "channels": list(feed.channels),
+        "lines": [_line(line_name, line, feed.channels) for line_name, line in feed.lines.items()],
+    }
+
+
+def _line(name: str, line: Line, channels: tuple[str, ...]) -> dict[str, Any]:
+    multicast, unicast = line.multicast, line.unicast
+    source = multicast.source if multicast is not None else unicast.source if unicast is not None else None
+    return {
+        "name": name,
+        "source": None if source is None else str(source),
+        "interface": None if multicast is None else multicast.interface,
+        "endpoints": [str(line.endpoints[channel]) for channel in channels],
+    }
+
+
+def _subscriber(name: str, subscriber: Subscriber) -> dict[str, Any]:
+    outputs = [
+        {"feed": feed, "channel": channel, "to": str(endpoint)}
+        for feed, channels in subscriber.feeds.items()
+        for channel, endpoint in channels.items()
+    ]
+    return {"name": name, "outputs": outputs}
+
+
+class Engine:
+    """A relay's engine; as a context it is running inside and drained after."""
+
+    def __init__(self, relay: RelayFile, cpu: int | None = None) -> None:
+        self._core = _core.Engine(json.dumps(engine_configuration(relay, cpu)))
+
+    def start(self) -> None:
+        """Open and join everything; raise ``OSError`` that names the line, the interface and the errno."""
+        self._core.start()
+
+    def stop(self) -> None:
+        """Drain: what is in hold leaves, holes are declared, sockets are closed. The counters stay readable."""
+        self._core.stop()
+
+    def counters(self) -> Counters:
+        """Return every counter, taken between two batches, so that the sums hold."""
+        counters: Counters = json.loads(self._core.counters())
+        return counters
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

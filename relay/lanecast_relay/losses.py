@@ -1,0 +1,33 @@
+"""Logging declared losses: the packet path counts them, this tells a person."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    """The one method of a structlog logger that is needed."""
+
+    def warning(self, event: str, **fields: object) -> object: ...
+
+
+class LossLog:
+    """Logs each loss once, from successive snapshots of the counters."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def update(self, counters: dict[str, Any]) -> None:
+        """Log what was declared lost since the last call; ranges that are no longer remembered are summed up."""
+        for stream in counters["streams"]:
+            key = (stream["feed"], stream["channel"])
+            new = stream["lost_ranges"] - self._seen.get(key, 0)
+            self._seen[key] = stream["lost_ranges"]
+            if not new:
+                continue
+            kept = stream["losses"][-new:]
+            if len(kept) < new:
+                self._log.warning("losses not listed", feed=key[0], channel=key[1], ranges=new - len(kept))
+            for loss in kept:
+                self._log.warning("lost", feed=key[0], channel=key[1], **loss)

@@ -1,0 +1,17 @@
+"""Telling the service manager how far the relay is (sd_notify(3)), without a library."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Send ``state``, such as ``READY=1``, to the service manager; do nothing where there is none."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    # sd_notify(3): a leading @ stands for the zero byte of an abstract socket.
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.sendto(state.encode(), address)

@@ -1,0 +1,1 @@
+"""Router, host and service configurations, rendered from a Fabric: a template spells, and decides nothing."""
