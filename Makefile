@@ -1,0 +1,45 @@
+# `make demo` and `make test` set up what they need themselves; everything else is for people who work on the project.
+
+SHELL := /bin/bash
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin
+BIN := .venv/bin
+AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo env PATH="$$PATH")
+PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra
+DEMO_PLAN := examples/two-sites.yaml
+DEMO_FLAGS :=
+
+.PHONY: help setup demo test check rust-test python-test lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## install what is missing and build
+	@bash setup/install.sh
+
+demo: setup ## run the example of two sites as an emulated network and print its verdict
+	$(AS_ROOT) $(BIN)/lanecast lab run $(DEMO_PLAN) --report build/demo $(DEMO_FLAGS)
+
+test: setup check rust-test python-test ## linters, types, Rust tests, then all Python tests with the lab's
+
+check: setup ## linters, formatters and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests hatch_build.py
+	$(BIN)/python -m mypy.stubtest lanecast_relay._core
+	cargo fmt --all --check
+	cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
+
+rust-test: setup ## tests of the native crates
+	cargo test --quiet --release --workspace --locked
+
+python-test: setup ## tests of the Python packages and the lab; ARGS go to pytest
+	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)
+
+lock: ## resolve requirements.lock afresh
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-package lanecast --no-emit-package lanecast-relay --prerelease if-necessary-or-explicit \
+	    --custom-compile-command "make lock" --all-extras --group dev pyproject.toml \
+	    --output-file requirements.lock
+
+clean: ## remove what was built
+	rm -rf .venv target build report

@@ -1,0 +1,108 @@
+"""The Fabric as tables: nodes, links, segments, the cloud, and who receives what from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from lanecast.fabric import Delivery, Fabric, Host, Router
+
+NANOSECONDS_PER_MS = 1_000_000
+BITS_PER_MEGABIT = 1_000_000
+
+
+def milliseconds(nanoseconds: int) -> str:
+    """A duration in milliseconds as short as it can be written."""
+    return f"{nanoseconds / NANOSECONDS_PER_MS:g} ms"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def network_tables(fabric: Fabric) -> Iterator[Table]:
+    """Every table of the network, in the order in which a message travels."""
+    yield _nodes(fabric)
+    yield _links(fabric)
+    yield _segments(fabric)
+    yield _vpcs(fabric)
+    yield _deliveries(fabric)
+    yield _applications(fabric)
+
+
+def _nodes(fabric: Fabric) -> Table:
+    table = _table("Nodes", "node", "role", "place", "interface", "addresses", "attached to")
+    for node in fabric.nodes():
+        for index, interface in enumerate(node.interfaces):
+            who = _who(node) if index == 0 else ("", "", "")
+            addresses = " ".join(str(address) for address in interface.addresses)
+            table.add_row(*who, interface.name, addresses, interface.attached_to)
+    return table
+
+
+def _who(node: Router | Host) -> tuple[str, str, str]:
+    return node.name, node.role.value, node.place
+
+
+def _links(fabric: Fabric) -> Table:
+    table = _table("Links", "link", "kind", "from", "to", "one way", "Mbit/s", "VLAN", "carries")
+    for link in fabric.links:
+        bandwidth = "" if link.bandwidth_bps is None else f"{link.bandwidth_bps / BITS_PER_MEGABIT:g}"
+        ends = (f"{node} {interface}" for node, interface in link.ends)
+        vlan = "" if link.vlan is None else str(link.vlan)
+        table.add_row(
+            link.name, link.kind.value, *ends, milliseconds(link.delay_ns), bandwidth, vlan, " ".join(link.carries)
+        )
+    for peering in fabric.cloud.peerings:
+        bandwidth = f"{peering.bandwidth_bps / BITS_PER_MEGABIT:g}"
+        table.add_row(
+            peering.name, "peering", peering.first, peering.second, milliseconds(peering.delay_ns), bandwidth, "", ""
+        )
+    return table
+
+
+def _segments(fabric: Fabric) -> Table:
+    table = _table("Segments", "segment", "switch", "addresses", "snooped", "attached")
+    for segment in fabric.segments:
+        attached = " ".join(node for node, _ in segment.attachments)
+        table.add_row(segment.name, segment.switch, str(segment.cidr), "yes" if segment.multicast else "", attached)
+    return table
+
+
+def _vpcs(fabric: Fabric) -> Table:
+    table = _table("VPCs", "VPC", "addresses", "subnets", "routes")
+    for vpc in fabric.cloud.vpcs:
+        subnets = "\n".join(f"{subnet.name.rpartition('.')[2]} {subnet.cidr}" for subnet in vpc.subnets)
+        routes = "\n".join(f"{route.prefix} by {route.target}" for route in vpc.routes)
+        table.add_row(vpc.name, str(vpc.cidr), subnets, routes)
+    return table
+
+
+def _deliveries(fabric: Fabric) -> Table:
+    table = _table("Who receives what from where", "instance", "feed", "from", "by", "one way", "arrives at")
+    for delivery in fabric.deliveries:
+        table.add_row(
+            delivery.instance,
+            delivery.feed,
+            delivery.relay,
+            " → ".join(delivery.path),
+            milliseconds(delivery.delay_ns),
+            _endpoints(delivery),
+        )
+    return table
+
+
+def _endpoints(delivery: Delivery) -> str:
+    return "\n".join(f"{channel}: {endpoint}" for channel, endpoint in delivery.endpoints.items())
+
+
+def _applications(fabric: Fabric) -> Table:
+    table = _table("Where applications read", "instance", "feed", "channel: address")
+    for application in fabric.applications:
+        where = "\n".join(f"{channel}: {endpoint}" for channel, endpoint in application.endpoints.items())
+        table.add_row(application.instance, application.feed, where)
+    return table
