@@ -110,9 +110,7 @@ def _draw_lines(svg: ElementTree.Element, fabric: Fabric, boxes: dict[str, _Box]
         _connect(svg, boxes[vpc].right, boxes[instance.name].left, "line", ())
 
 
-def _draw_peering(
-    svg: ElementTree.Element, first: _Box, second: _Box, index: int, name: str, delay_ns: int
-) -> None:
+def _draw_peering(svg: ElementTree.Element, first: _Box, second: _Box, index: int, name: str, delay_ns: int) -> None:
     """A bow on the left of the VPCs, each a little wider than the one before."""
     (x1, y1), (x2, y2) = first.left, second.left
     bow = 26 + 16 * index

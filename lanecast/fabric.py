@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from lanecast_relay.config.model import Endpoint, Protocol, RelayFile
-
 from lanecast.cloud_state import CloudState
 from lanecast.plan.model import Platform, Promise, SecretReference
+from lanecast_relay.config.model import Endpoint, Protocol, RelayFile
 
 
 class InterfaceRole(StrEnum):

@@ -1,7 +1,7 @@
 """The lock file beside a plan: every value that the plan leaves open, by purpose, so that a later change moves none.
 
-``plan.yaml`` has ``plan.lock.yaml``. ``lanecast lock`` alone writes it. Without one, values are chosen afresh each time:
-always the same for the same plan, but not safe against the plan's changes.
+``plan.yaml`` has ``plan.lock.yaml``. ``lanecast lock`` alone writes it. Without one, values are chosen afresh each
+time: always the same for the same plan, but not safe against the plan's changes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
+from pydantic import AliasChoices, Field
+
 from lanecast_relay.config.document import load_document, validate
 from lanecast_relay.config.model import Strict
-from pydantic import AliasChoices, Field
 
 HEADER = "# What the plan beside this file leaves open. Written by `lanecast lock`; commit it with the plan.\n"
 

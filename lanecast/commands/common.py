@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from lanecast_relay.config.document import DocumentError, Problem, UnreadableDocument
 
 from lanecast.compiler import compile_plan
 from lanecast.compiler.invention import PoolExhaustedError
 from lanecast.fabric import Fabric
 from lanecast.plan.loader import LoadedPlan, load_plan
+from lanecast_relay.config.document import DocumentError, Problem, UnreadableDocument
 
 WITH_MISTAKES = 1
 UNREADABLE = 2

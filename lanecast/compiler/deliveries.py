@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from lanecast_relay.config import model as relay_model
-from lanecast_relay.config.model import Endpoint
-from lanecast_relay.config.quantity import nanoseconds
-
 from lanecast.cloud_state import CloudInstance
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import receive_buffer_setting
@@ -16,6 +12,9 @@ from lanecast.compiler.layout import layout_of_relay, reachable_vpcs, uplink_rou
 from lanecast.compiler.sites import CONTROL_SOCKET
 from lanecast.fabric import Application, Delivery, Firewall, Host, HostRole, Interface, InterfaceRole
 from lanecast.plan.model import Subscriber
+from lanecast_relay.config import model as relay_model
+from lanecast_relay.config.model import Endpoint
+from lanecast_relay.config.quantity import nanoseconds
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -45,9 +44,7 @@ def _instances_of(context: Context) -> Iterator[tuple[str, Subscriber, CloudInst
 def _carrying(context: Context, subscriber: Subscriber, feed: str) -> list[str]:
     """The relays of a subscriber that carry a feed, by name."""
     return sorted(
-        relay
-        for relay in subscriber.relays
-        if feed in layout_of_relay(context.layouts, relay).site.relays[relay].feeds
+        relay for relay in subscriber.relays if feed in layout_of_relay(context.layouts, relay).site.relays[relay].feeds
     )
 
 

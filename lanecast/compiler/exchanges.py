@@ -124,7 +124,7 @@ def _bgp(context: Context, exchange: str, circuits: list[tuple[str, str, Circuit
     announced = announced_prefixes(context.plan, exchange)
     neighbors = []
     for site, name, circuit in circuits:
-        own, theirs = link_ends(circuit.link)
+        theirs = link_ends(circuit.link)[1]
         asn = context.site_asn(site)
         neighbors.append(
             BgpNeighbor(

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from zlib import crc32
 
-from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
-
 from lanecast.plan.model import Circuit, Plan, Role, Site, Uplink
+from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
 
 
 def short_interface_name(name: str) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network
 
-from lanecast_relay.config import model as relay_model
-from lanecast_relay.config.quantity import nanoseconds
-
 from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import link_name as circuit_link
@@ -41,6 +38,8 @@ from lanecast.fabric import (
     RouterRole,
     Segment,
 )
+from lanecast_relay.config import model as relay_model
+from lanecast_relay.config.quantity import nanoseconds
 
 MAXIMUM_PREFIXES_HEADROOM = 10
 """A neighbour may announce so many more prefixes than are expected before its session is closed (RFC 7454, 8)."""

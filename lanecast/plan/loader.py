@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lanecast_relay.config.document import Document, DocumentError, Problem, load_document, validate
-
 from lanecast.plan.checks import check_plan
 from lanecast.plan.model import Plan
+from lanecast_relay.config.document import Document, DocumentError, Problem, load_document, validate
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
+from pydantic import AliasChoices, Field, StringConstraints, model_validator
+
 from lanecast_relay.config.model import (
     DEFAULT_HOLE_WAIT_NS,
     Channel,
@@ -28,7 +30,6 @@ from lanecast_relay.config.quantity import (
     Share,
     nanoseconds,
 )
-from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 Asn = Annotated[int, Field(ge=1, le=4_294_967_294)]
 """RFC 6793: four bytes; RFC 7607 reserves 0 and RFC 7300 the last one."""
@@ -92,7 +93,9 @@ class Peak(Strict):
     """The most that a feed sends: packets a second, bytes of UDP payload a packet, and the largest burst."""
 
     rate_pps: PacketsPerSecond
-    size_bytes: int = Field(validation_alias=AliasChoices("bytes", "size_bytes"), serialization_alias="bytes", ge=1, le=65507)
+    size_bytes: int = Field(
+        validation_alias=AliasChoices("bytes", "size_bytes"), serialization_alias="bytes", ge=1, le=65507
+    )
     burst: BurstSize | None = None
 
 

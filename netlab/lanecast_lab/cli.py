@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -188,6 +189,12 @@ def skew(
     except LabError as error:
         raise _fail(error) from None
     if json_output:
-        sys.stdout.write(json.dumps(measured.document()) + "\n")
-    else:
-        Console().print(measured.text(), markup=False, highlight=False)
+        sys.stdout.write(json.dumps(asdict(measured) | {"fits": measured.fits}) + "\n")
+        return
+    typer.echo(
+        f"{feed}: {measured.compared} messages on more than one line, at most {measured.largest_ns / 1e6:.3f} ms apart "
+        f"({measured.largest_at}); on one line alone: "
+        + ", ".join(f"{line} {count}" for line, count in measured.only_on.items())
+    )
+    wait = f"the plan's hole-wait of {measured.hole_wait_ns / 1e6:g} ms"
+    typer.echo(f"{wait} is enough" if measured.fits else f"{wait} is too short: set it above the largest difference")

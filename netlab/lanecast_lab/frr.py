@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lanecast_templates.frr_configuration import missing_lines
-
 from lanecast.fabric import Router
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
+from lanecast_templates.frr_configuration import missing_lines
 
 FRR_DAEMONS = Path("/usr/lib/frr")
 DAEMON_ORDER = ("zebra", "staticd", "bgpd", "pimd")

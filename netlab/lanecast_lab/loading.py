@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lanecast_relay.config.document import DocumentError, UnreadableDocument
-
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
 from lanecast_lab.errors import LabError
+from lanecast_relay.config.document import DocumentError, UnreadableDocument
 
 
 def load_fabric(plan: str) -> Fabric:

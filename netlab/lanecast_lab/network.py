@@ -1,4 +1,4 @@
-"""A whole running network, built, configured and converged: ``lab run`` sends traffic through it, ``lab up`` keeps it."""
+"""A running network, built, configured and converged: ``lab run`` sends traffic through it, ``lab up`` keeps it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lanecast_templates.renderer import SecretResolver, render_fabric
-
 from lanecast.fabric import Fabric, HostRole, RouterRole
 from lanecast_lab import services, states
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology, build
 from lanecast_lab.wires import measure_delay_ns
+from lanecast_templates.renderer import SecretResolver, render_fabric
 
 WORKERS = 4
 """Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""

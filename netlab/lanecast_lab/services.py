@@ -89,10 +89,7 @@ def relay_hosts(hosts: tuple[Host, ...], role: HostRole) -> list[Host]:
 
 def start_capture(node: Node, path: Path) -> subprocess.Popen[str]:
     """Record every packet of a node until :func:`stop_capture`."""
-    process = node.start(
-        "tcpdump", "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "-w", str(path)
-    )
-    return process
+    return node.start("tcpdump", "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "-w", str(path))
 
 
 def await_captures(processes: list[subprocess.Popen[str]], nodes: list[Node]) -> None:

@@ -41,10 +41,8 @@ def make_private() -> None:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
     subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for folder in (LAB_DIRECTORY, REPORT_DIRECTORY):
-        folder.mkdir(parents=True, exist_ok=True)
-    for folder in protocol.RUNTIME_FOLDERS:
-        folder.mkdir(parents=True, exist_ok=True)
+    for made in (LAB_DIRECTORY, REPORT_DIRECTORY, *protocol.RUNTIME_FOLDERS):
+        made.mkdir(parents=True, exist_ok=True)
 
 
 def write_ledger(request: RunRequest, fabric: Fabric, network: Network | None) -> None:

@@ -1,7 +1,7 @@
 """Point-to-point links: veth pairs, with the native wire between them where a link has a delay.
 
-The kernel's netem is not asked for even where it exists: one wire everywhere means that a figure measured on one machine
-can be compared with another's. Bandwidth is checked in the plan and not limited here; the verdict says so.
+The kernel's netem is not asked for even where it exists: with one wire everywhere, figures of two machines can be
+compared. Bandwidth is checked in the plan and not limited here; the verdict says so.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class DelayLine:
 
     @staticmethod
     def _await_ready(process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None and process.stderr is not None  # asked for above
+        assert process.stdout is not None  # asked for above
+        assert process.stderr is not None
         line = process.stdout.readline()
         if not line:
             raise LabError(f"the native wire did not start: {process.stderr.read().strip()}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.fabric import Bgp, BgpNeighbor, Interface, MulticastRouting, Prefixes, Route, Router
-
 from lanecast_templates.errors import RenderError
 
 SEQUENCE_STEP = 5
@@ -149,7 +148,7 @@ def _check_distances(router: Router) -> None:
     if wrong:
         raise RenderError(
             *(
-                f"{router.name}: route {route.prefix}: metric {route.metric} is no FRR distance (1 to {MAXIMUM_DISTANCE})"
+                f"{router.name}: route {route.prefix}: metric {route.metric} is no distance (1 to {MAXIMUM_DISTANCE})"
                 for route in wrong
             )
         )

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from lanecast.fabric import BgpNeighbor, Fabric, Host, HostRole, LinkKind, Router, RouterRole
 from lanecast.plan.model import Platform
 from lanecast_relay.config.model import RelayFile
-
 from lanecast_templates.errors import RenderError
 from lanecast_templates.frr_view import DEFAULT_VERSION, frr_router
 from lanecast_templates.linux_view import LinuxNode, linux_node

@@ -4,11 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lanecast.plan.checks import addresses, capacity, multicast, names, paths, survival
+from lanecast.plan.checks.context import CheckContext
+from lanecast.plan.model import Plan
 from lanecast_relay.config.document import Document, Problem
 
-from lanecast.plan.model import Plan
+INDEPENDENT = (
+    names.references,
+    names.duplicates,
+    addresses.networks,
+    addresses.as_numbers,
+    multicast.groups,
+)
+"""Checks that hold their own against names that do not exist."""
+
+RESOLVED = (
+    names.attachments,
+    addresses.instances,
+    addresses.vlans,
+    multicast.lines,
+    paths.circuits,
+    paths.relays,
+    paths.subscribers,
+    capacity.circuits,
+    capacity.ways_out,
+)
+"""Checks that follow names, and so need every one of them to exist."""
+
+ATTACHED = (names.interface_names, multicast.limits, survival.promises)
+"""Checks that follow circuits and uplinks to routers, and so need each to be on one."""
 
 
 def check_plan(plan: Plan, document: Document) -> Iterator[Problem]:
     """Every mistake and warning of a plan that its schema does not see."""
-    yield from ()
+    context = CheckContext(plan, document)
+    for check in INDEPENDENT:
+        yield from check(context)
+    if any(names.references(context)):
+        return
+    for check in RESOLVED:
+        yield from check(context)
+    if not any(names.attachments(context)):
+        for check in ATTACHED:
+            yield from check(context)

@@ -155,7 +155,7 @@ def messages_needed(promise: float, lost: int) -> int | None:
 
 
 def _at_most(lost: int, messages: int, promise: float) -> float:
-    """The probability that of so many messages at most ``lost`` are lost, each arriving with probability ``promise``."""
+    """The probability that at most ``lost`` of so many are lost, each arriving with probability ``promise``."""
     log_odds = log1p(-promise) - log(promise)
     log_term = messages * log(promise)
     total = exp(log_term)

@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lanecast_relay.config.model import Protocol
-
 from lanecast.fabric import Feed
 from lanecast_lab.judge.model import Range
 from lanecast_lab.traffic.framing import FramingError, Message, announced_next, messages
 from lanecast_lab.traffic.plan import Traffic, Transmission
+from lanecast_relay.config.model import Protocol
 
 Key = tuple[str, int]
 """An epoch and a number; unsequenced messages are numbered from 1 in due order."""

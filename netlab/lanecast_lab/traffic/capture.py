@@ -11,12 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from statistics import median
 
-from lanecast_relay.config.model import Endpoint
-
 from lanecast.fabric import Feed
 from lanecast_lab.traffic.datagram import Datagram, TrafficError
 from lanecast_lab.traffic.frames import CaptureFile, read_capture
 from lanecast_lab.traffic.framing import FramingError, messages
+from lanecast_relay.config.model import Endpoint
 
 Place = tuple[str, str]
 """A line and a channel."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
-from lanecast_relay.config.model import Endpoint
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
 from lanecast_lab.traffic.datagram import TrafficError
+from lanecast_relay.config.model import Endpoint
 
 SECOND_NS = 1_000_000_000
 

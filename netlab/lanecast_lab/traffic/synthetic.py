@@ -12,12 +12,12 @@ from random import Random
 from struct import Struct
 from zlib import crc32
 
-from lanecast_relay.config.model import Protocol
 from scapy.packet import Raw
 
 from lanecast.fabric import Feed
 from lanecast_lab.traffic.datagram import Datagram, TrafficError
 from lanecast_lab.traffic.layers import CmeMdp3, CmeMessage, MoldMessageBlock, MoldUdp64
+from lanecast_relay.config.model import Protocol
 
 SECOND_NS = 1_000_000_000
 

@@ -1,8 +1,8 @@
 """YAML documents with line numbers, and every mistake of one at once.
 
-PyYAML's C parser composes the document; what is done here is what it does not: keys are the text that was written, values
-follow YAML 1.2's core rules (``NO`` and ``12:30`` are text), duplicate keys are mistakes, and aliases may not expand
-without bound. Errors of a model are placed at the line and path where the person wrote the value.
+PyYAML's C parser composes the document; what is done here is what it does not: keys are the text that was written,
+values follow YAML 1.2's core rules (``NO`` and ``12:30`` are text), duplicate keys are mistakes, and aliases may not
+expand without bound. Errors of a model are placed at the line and path where the person wrote the value.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ MAXIMUM_BYTES = 64 * 2**20
 
 SHOWN_CHARACTERS = 60
 """How much of a wrong value an error shows."""
+
+QUOTED_STYLES = ("'", '"', "|", ">")
+"""Quoted or a block: text, whatever it looks like."""
 
 _INTEGER = re.compile(r"^[-+]?[0-9]+$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?$")
@@ -57,7 +60,7 @@ class Problem:
         return where + self.message + (f" (line {self.related_line})" if self.related_line is not None else "")
 
 
-class UnreadableDocument(Exception):  # noqa: N818 - says what the document is
+class UnreadableDocument(Exception):
     """The file cannot be read at all."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -240,7 +243,12 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, path: tuple[PathKey, ...]) -> Any:
         text = str(node.value)
-        if node.style in ("'", '"', "|", ">"):  # quoted or a block: text, whatever it looks like
+        if isinstance(node, yaml.ScalarNode) and node.style in (
+            "'",
+            '"',
+            "|",
+            ">",
+        ):  # quoted or a block: text, whatever it looks like
             return text
         if text in ("", "~", "null", "Null", "NULL"):
             return None
@@ -341,7 +349,8 @@ def _known_keys(model: type[BaseModel], loc: list[PathKey]) -> list[str]:
     for key in loc:
         if current is None:
             return []
-        step = {_written(name, info.validation_alias or info.alias): info for name, info in current.model_fields.items()}
+        fields = current.model_fields.items()
+        step = {_written(name, info.validation_alias or info.alias): info for name, info in fields}
         if key in step:
             current = _model_in(step[str(key)].annotation)
     if current is None:

@@ -1,7 +1,7 @@
 """Quantities that a person writes with their unit (``20ms``, ``100M``, ``20000 pps``, ``99.999%``).
 
-Each is read into an integer or an exact fraction whose unit stands in the field's name; a bare number is refused, because
-it says nothing about the unit that the person meant.
+Each is read into an integer or an exact fraction whose unit stands in the field's name; a bare number is refused,
+because it says nothing about the unit that the person meant.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def nanoseconds(value: int) -> int:
 
 
 DurationNs = Annotated[int, _reader(DURATION), PlainSerializer(DURATION.write, return_type=str), _schema(DURATION)]
-BitsPerSecond = Annotated[int, _reader(BANDWIDTH), PlainSerializer(BANDWIDTH.write, return_type=str), _schema(BANDWIDTH)]
+BitsPerSecond = Annotated[
+    int, _reader(BANDWIDTH), PlainSerializer(BANDWIDTH.write, return_type=str), _schema(BANDWIDTH)
+]
 SizeBytes = Annotated[int, _reader(SIZE), PlainSerializer(SIZE.write, return_type=str), _schema(SIZE)]
 PacketsPerSecond = Annotated[
     int, _reader(PACKET_RATE), PlainSerializer(PACKET_RATE.write, return_type=str), _schema(PACKET_RATE)

@@ -8,11 +8,11 @@ from pathlib import Path
 from struct import pack
 
 import pytest
-from lanecast_relay.config.model import Endpoint, Protocol
 
 from lanecast.cloud_state import CloudState
 from lanecast.fabric import Application, Fabric, Feed, FeedLine
 from lanecast.plan.model import Promise
+from lanecast_relay.config.model import Endpoint, Protocol
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

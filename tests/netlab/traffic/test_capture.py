@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from struct import pack
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_samples import V6, V9, capture, cme, endpoint, ethernet, feed, mold, pcap, pcapng, v9_feed
+
 from lanecast_lab.traffic import TrafficError, measure_skew, skew_report
 from lanecast_lab.traffic.capture import load_replay
 from lanecast_lab.traffic.datagram import Datagram
@@ -104,7 +106,7 @@ def test_damage_is_an_error_that_counts(tmp_path: Path) -> None:
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_file_cut_anywhere_never_reads_as_a_shorter_one(
-    tmp_path_factory: pytest.TempPathFactory, make: object, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, make: Callable[..., bytes], data: st.DataObject
 ) -> None:
     content = pcap(FRAMES) if make is pcap else pcapng(FRAMES)
     size = data.draw(st.integers(0, len(content) - 1))

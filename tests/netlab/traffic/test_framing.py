@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lab_samples import capture, cme, mold
+
 from lanecast_lab.traffic.frames import read_capture
 from lanecast_lab.traffic.framing import FramingError, announced_next, is_heartbeat, messages
 from lanecast_lab.traffic.layers import CmeMdp3, MoldUdp64

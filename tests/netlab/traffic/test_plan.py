@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_samples import V9, capture, cme, ethernet, fabric, feed, pcap, v9_feed
+
 from lanecast_lab.traffic import Traffic, TrafficError, TrafficOptions, build_traffic, read_losses, read_replays
 from lanecast_lab.traffic.framing import is_heartbeat
 from lanecast_relay.config.model import Protocol

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_samples import feed
+
+from lanecast.fabric import Feed
 from lanecast_lab.traffic import TrafficError
 from lanecast_lab.traffic.datagram import Datagram
 from lanecast_lab.traffic.framing import is_heartbeat, messages
 from lanecast_lab.traffic.layers import CmeMdp3, MoldUdp64
 from lanecast_lab.traffic.synthetic import HEARTBEATS, smallest_payload, synthesize
 from lanecast_relay.config.model import Protocol
-
-from lanecast.fabric import Feed
 
 SECOND_NS = 1_000_000_000
 
@@ -46,8 +46,8 @@ def test_numbers_have_no_hole_and_sizes_stay_within_the_plan(protocol: Protocol,
         numbers = [message.number for message in messages(protocol, one.channel, one.payload)]
         assert numbers
         seen[one.channel].extend(number for number in numbers if number is not None)
-    for numbers in seen.values():
-        assert all(after == before + 1 for before, after in pairwise(numbers))
+    for sent in seen.values():
+        assert all(after == before + 1 for before, after in pairwise(sent))
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))

@@ -1,0 +1,103 @@
+"""Addresses, AS numbers and VLANs that collide or do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network
+
+from lanecast.compiler.context import FIRST_INSTANCE_OFFSET
+from lanecast.plan.checks.context import CheckContext
+from lanecast_relay.config.document import PathKey, Problem
+
+Place = tuple[PathKey, ...]
+
+LINK_PREFIX_LENGTHS = (30, 31)
+"""A point-to-point link: RFC 3021 for /31."""
+
+
+def _overlaps(context: CheckContext, networks: Sequence[tuple[IPv4Network, Place]]) -> Iterator[Problem]:
+    """Each pair of overlapping networks once, at the later one of the document."""
+    ordered = sorted(networks, key=lambda item: (item[0].network_address, item[0].prefixlen))
+    open_networks: list[tuple[IPv4Network, Place]] = []
+    for network, place in ordered:
+        open_networks = [held for held in open_networks if held[0].broadcast_address >= network.network_address]
+        for other, other_place in open_networks:
+            later, earlier = sorted(
+                ((network, place), (other, other_place)), key=lambda item: context.document.line_of(item[1])
+            )[::-1]
+            path = ".".join(str(key) for key in earlier[1])
+            yield context.error(f"{later[0]} overlaps {path}, {earlier[0]}", *later[1], related=earlier[1])
+        open_networks.append((network, place))
+
+
+def networks(context: CheckContext) -> Iterator[Problem]:
+    """VPCs, circuits, uplinks and the pool of the sites share no address; subnets of a VPC do not overlap."""
+    found: list[tuple[IPv4Network, Place]] = [(context.plan.pools.sites, ("pools", "sites"))]
+    for region_name, region in context.plan.regions.items():
+        for vpc_name, vpc in region.vpcs.items():
+            place = ("regions", region_name, "vpcs", vpc_name)
+            found.append((vpc.cidr, (*place, "cidr")))
+            subnets = [(subnet.cidr, (*place, "subnets", name, "cidr")) for name, subnet in vpc.subnets.items()]
+            yield from _overlaps(context, subnets)
+            for cidr, where in subnets:
+                if not cidr.subnet_of(vpc.cidr):
+                    yield context.error(f"{cidr} is not inside its VPC, {vpc.cidr}", *where, related=(*place, "cidr"))
+    for site_name, site in context.plan.sites.items():
+        for kind, links in (("circuits", site.circuits), ("uplinks", site.uplinks)):
+            for name, link in links.items():
+                end = ("sites", site_name, kind, name, "link")
+                found.append((link.link, end))
+                if link.link.prefixlen not in LINK_PREFIX_LENGTHS:
+                    yield context.error(f"expected a /30 or /31 for a link of two ends, found {link.link}", *end)
+    yield from _overlaps(context, found)
+
+
+def instances(context: CheckContext) -> Iterator[Problem]:
+    """A subnet has room for the instances of all its subscribers."""
+    wanted: dict[str, int] = {}
+    for name, subscriber in context.plan.subscribers.items():
+        region, vpc, subnet = subscriber.subnet.split(".")
+        cidr = context.plan.regions[region].vpcs[vpc].subnets[subnet].cidr
+        usable = cidr.num_addresses - 2
+        room = usable - FIRST_INSTANCE_OFFSET + 1 if usable >= FIRST_INSTANCE_OFFSET else usable - 1
+        wanted[subscriber.subnet] = wanted.get(subscriber.subnet, 0) + subscriber.count
+        if wanted[subscriber.subnet] > room:
+            message = (
+                f"{subscriber.subnet} ({cidr}) has room for {room} instances, asked for {wanted[subscriber.subnet]}"
+            )
+            yield context.error(message, "subscribers", name, "count")
+
+
+def as_numbers(context: CheckContext) -> Iterator[Problem]:
+    """Exchanges, sites and regions speak eBGP with each other: no two may share a number."""
+    first: dict[int, Place] = {}
+    for section, owners in (
+        ("exchanges", {name: exchange.asn for name, exchange in context.plan.exchanges.items()}),
+        ("sites", {name: site.asn for name, site in context.plan.sites.items()}),
+        ("regions", {name: region.asn for name, region in context.plan.regions.items()}),
+    ):
+        for name, asn in owners.items():
+            place = (section, name, "asn")
+            if asn is not None and asn in first:
+                held = ".".join(str(key) for key in first[asn])
+                yield context.error(f"{asn} is {held} already", *place, related=first[asn])
+            elif asn is not None:
+                first[asn] = place
+
+
+def vlans(context: CheckContext) -> Iterator[Problem]:
+    """Links on one port of a router have tags of their own."""
+    for site_name, site in context.plan.sites.items():
+        for router_name, router in site.routers.items():
+            tags: dict[tuple[str, int], Place] = {}
+            for kind, names, links in (
+                ("circuits", router.circuits, site.circuits),
+                ("uplinks", router.uplinks, site.uplinks),
+            ):
+                for name in names:
+                    tag = (router.ports.get(name, "the same port"), links[name].vlan)
+                    place = ("sites", site_name, kind, name, "vlan")
+                    if tag in tags:
+                        message = f"{tag[1]} is taken on {tag[0]} of {router_name}"
+                        yield context.error(message, *place, related=tags[tag])
+                    tags.setdefault(tag, place)
