@@ -14,11 +14,11 @@ from lanecast import __version__
 from lanecast.commands import check, init, lock, schema, show
 
 BACK_ENDS = {
-    "lab": ("lanecast_lab.cli", "Run the plan as an emulated network with real routers, relays and traffic."),
-    "relay": ("lanecast_relay.cli", "Turn the multicast lines of a feed into unicast."),
-    "render": ("lanecast_templates.command", "Write the configuration of every router, host and relay."),
+    "lab": ("lanecast_lab.cli", "app", "Run the plan as an emulated network with real routers, relays and traffic."),
+    "relay": ("lanecast_relay.cli", "app", "Turn the multicast lines of a feed into unicast."),
+    "render": ("lanecast_templates.command", "render", "Write the configuration of every router, host and relay."),
 }
-"""By subcommand: the module whose ``app`` it is, and what the list of commands says of it."""
+"""By subcommand: its module and what it is called there, and what the list of commands says of it."""
 
 COMPLETION_VARIABLE = "_LANECAST_COMPLETE"
 """Set by the shell while it asks what could come next: then every subcommand has to be known."""
@@ -33,21 +33,24 @@ def build_app(arguments: Sequence[str], completing: bool = False) -> typer.Typer
     app.callback()(_options)
     for function in (check.check, init.init, lock.lock, schema.schema, show.show):
         app.command()(function)
-    for name, (module, text) in BACK_ENDS.items():
+    for name, (module, attribute, text) in BACK_ENDS.items():
         if completing or next((word for word in arguments if not word.startswith("-")), None) == name:
-            _mount(app, name, module)
+            _mount(app, name, module, attribute)
         else:
             app.command(name, help=text)(lambda: None)
     return app
 
 
-def _mount(app: typer.Typer, name: str, module: str) -> None:
+def _mount(app: typer.Typer, name: str, module: str, attribute: str) -> None:
     try:
-        loaded: typer.Typer = import_module(module).app
+        loaded = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         typer.echo(f"error: lanecast {name} needs {error.name}: pip install 'lanecast[lab]'", err=True)
         raise SystemExit(2) from None
-    app.add_typer(loaded, name=name)
+    if isinstance(loaded, typer.Typer):
+        app.add_typer(loaded, name=name)
+    else:
+        app.command(name)(loaded)
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 from lanecast.fabric import Fabric, HostRole, RouterRole
 from lanecast_lab import services, states
+from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology, build
 from lanecast_lab.wires import measure_delay_ns
-from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.renderer import RenderError, SecretResolver, render_fabric
 
 WORKERS = 4
 """Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""
@@ -48,14 +49,16 @@ def rendered_directory(rendered: Path, fabric: Fabric, name: str) -> Path:
     return rendered / name if name in ours else rendered / "counterparts" / name
 
 
-def bring_up(fabric: Fabric, directory: Path, say: Say, partial: Callable[[Network], None]) -> Network:
+def bring_up(
+    fabric: Fabric, secrets: SecretResolver, directory: Path, say: Say, partial: Callable[[Network], None]
+) -> Network:
     """Build and start everything and wait until it has converged.
 
     ``partial`` gets the network as soon as something of it exists, so that a failure can still be cleaned up after.
     Raises :class:`~lanecast_lab.errors.LabError`.
     """
     rendered = directory / "rendered"
-    write_rendered(fabric, rendered)
+    write_rendered(fabric, secrets, rendered)
     started = time.monotonic()
     say("building the topology")
     topology = build(fabric, directory / "nodes")
@@ -84,14 +87,17 @@ def bring_up(fabric: Fabric, directory: Path, say: Say, partial: Callable[[Netwo
     return network
 
 
-def write_rendered(fabric: Fabric, directory: Path) -> None:
-    """Write every rendered file of the network, counterparts included."""
-    for file in render_fabric(fabric, SecretResolver()):
+def write_rendered(fabric: Fabric, secrets: SecretResolver, directory: Path) -> None:
+    """Write every rendered file of the network, counterparts included; raise :class:`LabError` when one cannot be."""
+    try:
+        files = render_fabric(fabric, secrets)
+    except RenderError as error:
+        raise LabError(str(error)) from None
+    for file in files:
         path = directory / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.text)
         path.chmod(file.mode)
-    # vtysh reads what it is given as root; the daemons themselves read nothing of it.
 
 
 def _in_parallel(action: Callable[[Node], None], network: Network) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
+from pathlib import Path
 from types import FrameType
 
 from lanecast.fabric import Fabric
@@ -21,6 +22,7 @@ from lanecast_lab.loading import load_fabric
 from lanecast_lab.network import Network, bring_up, collect_logs, tear_down
 from lanecast_lab.request import LAB_DIRECTORY, LEDGER, REPORT_DIRECTORY, RunRequest
 from lanecast_lab.run import LabRun, prepare_traffic, summary
+from lanecast_templates.renderer import SecretResolver
 
 
 def emit(kind: str, **values: object) -> None:
@@ -64,7 +66,9 @@ def supervise(request: RunRequest) -> None:
     write_ledger(request, fabric, None)
     built: list[Network] = []
     try:
-        network = bring_up(fabric, LAB_DIRECTORY, _say, built.append)
+        network = bring_up(
+            fabric, SecretResolver(directory=Path(request.plan).parent), LAB_DIRECTORY, _say, built.append
+        )
         write_ledger(request, fabric, network)
         if traffic is None:
             emit("up", name=request.name, nodes=sorted(network.topology.nodes), timings=network.timings)

@@ -1,0 +1,1 @@
+"""The cloud part of a plan as Pulumi stacks, one a region."""
