@@ -24,7 +24,7 @@ def region_outputs(state: CloudState, region: str) -> dict[str, Any]:
     if region not in regions:
         raise UnknownRegionError(region, regions)
     inside = {vpc.name for vpc in state.vpcs if vpc.region == region}
-    parts = {
+    parts: dict[str, list[Any]] = {
         "vpcs": [vpc for vpc in state.vpcs if vpc.name in inside],
         "peerings": [peering for peering in state.peerings if peering.first in inside],
         "gateways": [gateway for gateway in state.gateways if gateway.vpc in inside],

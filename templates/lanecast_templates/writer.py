@@ -58,7 +58,7 @@ def _is_ours(path: Path, known: str | None) -> bool:
 def write(files: Sequence[RenderedFile], directory: Path, force: bool = False) -> Written:
     """Write ``files`` below ``directory`` and remove those of a former run that are no longer rendered.
 
-    Raises :class:`InTheWayError`, before anything is written, when a file in the way is not ours; ``force`` replaces it.
+    Raises :class:`InTheWayError`, before anything is written, when a file in the way is not ours and not ``force``.
     """
     before = _read_manifest(directory)
     wanted = {str(file.path): file for file in files}

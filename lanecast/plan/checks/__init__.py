@@ -9,14 +9,8 @@ from lanecast.plan.checks.context import CheckContext
 from lanecast.plan.model import Plan
 from lanecast_relay.config.document import Document, Problem
 
-INDEPENDENT = (
-    names.references,
-    names.duplicates,
-    addresses.networks,
-    addresses.as_numbers,
-    multicast.groups,
-)
-"""Checks that hold their own against names that do not exist."""
+PARTIAL = (names.duplicates, addresses.networks, addresses.as_numbers, multicast.groups)
+"""Checks that a plan with entries left out can be put to: nothing that they look at refers to anything."""
 
 RESOLVED = (
     names.attachments,
@@ -37,13 +31,21 @@ ATTACHED = (names.interface_names, multicast.limits, survival.promises)
 
 def check_plan(plan: Plan, document: Document) -> Iterator[Problem]:
     """Every mistake and warning of a plan that its schema does not see."""
+    yield from check_part(plan, document)
     context = CheckContext(plan, document)
-    for check in INDEPENDENT:
-        yield from check(context)
-    if any(names.references(context)):
+    unknown = list(names.references(context))
+    yield from unknown
+    if unknown:
         return
     for check in RESOLVED:
         yield from check(context)
     if not any(names.attachments(context)):
         for check in ATTACHED:
             yield from check(context)
+
+
+def check_part(plan: Plan, document: Document) -> Iterator[Problem]:
+    """What can be said of a plan whose other entries have errors of their own."""
+    context = CheckContext(plan, document)
+    for check in PARTIAL:
+        yield from check(context)

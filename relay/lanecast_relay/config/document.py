@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import IPv4Network
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args
@@ -309,9 +310,20 @@ def _explain(details: ErrorDetails, path: tuple[PathKey, ...], document: Documen
             return f"expected {_one_of(choices)}, found {found}" + nearest(str(details["input"]), choices)
         case "string_pattern_mismatch":
             return f"expected text that matches {context['pattern']}, found {found}"
+        case "ip_v4_network":
+            return _explain_network(str(details["input"]))
         case _:
             message = details["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
             return f"{message}, found {found}"
+
+
+def _explain_network(text: str) -> str:
+    """What is wrong with a network: most often an address inside it stands for it."""
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        return f"expected an IPv4 network such as 192.0.2.0/30, found {_shown(text)}"
+    return f"expected a network, found {text}, which is an address inside {network}"
 
 
 def _one_of(choices: list[str]) -> str:

@@ -1,0 +1,128 @@
+"""One mistake each, made in a plan that is right, against the exact words that a person gets to read.
+
+``LANECAST_UPDATE_GOLDEN=1`` rewrites the golden files in ``mistakes/``; the diff is the review.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lanecast.plan.loader import load_plan
+from lanecast_relay.config.document import DocumentError, Problem
+
+GOLDEN = Path(__file__).parent / "mistakes"
+BASE = files("lanecast").joinpath("example-plan.yaml").read_text(encoding="utf-8")
+
+MISTAKES = {
+    "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
+    "asn-zero": ("asn: 65010", "asn: 0"),
+    "bandwidth-without-unit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 100"),
+    "capacity-of-circuit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 10M"),
+    "capacity-of-uplink": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 20M, routing: bgp, role: primary"),
+    "channel-on-one-line": ('groups: {main: "239.10.2.1:20001"}', 'groups: {other: "239.10.2.1:20001"}'),
+    "circuit-on-no-router": ("circuits: [circuit-a], uplinks: [uplink-1]", "circuits: [], uplinks: [uplink-1]"),
+    "delay-without-unit": ("delay: 3ms", "delay: 3"),
+    "duplicate-key": ("  exchange: {asn: 65010, rendezvous: none}", "  exchange: {asn: 65010}\n  exchange: {asn: 65011}"),
+    "group-not-multicast": ("239.10.1.1:20001", "192.0.2.77:20001"),
+    "group-link-local": ("239.10.1.1:20001", "224.0.0.5:20001"),
+    "group-outside-ssm": ("239.10.1.1:20001", "239.11.1.1:20001"),
+    "instances-beyond-subnet": ("count: 1", "count: 250"),
+    "line-on-no-circuit": ("carries: [quotes.B]", "carries: [quotes.A]"),
+    "link-not-aligned": ("link: 192.0.2.4/30", "link: 192.0.2.5/30"),
+    "link-too-large": ("link: 192.0.2.4/30", "link: 192.0.2.16/29"),
+    "links-overlap": ("link: 192.0.2.4/30", "link: 192.0.2.0/30"),
+    "long-interface-name": ("ports: {circuit-a: eth1,", "ports: {circuit-a: enp0s31f6port12,"),
+    "memberships": ("ssm-ranges: [232.0.0.0/8, 239.10.0.0/16]", "ssm-ranges: [232.0.0.0/8, 239.10.0.0/16]\n  memberships: 1"),
+    "misspelt-key": ("carries: [quotes.B]", "carry: [quotes.B]"),
+    "misspelt-protocol": ("protocol: moldudp64", "protocol: moldudp"),
+    "pool-overlaps-vpc": ("cidr: 10.8.0.0/16", "cidr: 10.200.0.0/14"),
+    "promise-for-no-feed": ("  quotes: {p99: 60ms", "  qoutes: {p99: 60ms"),
+    "raw-with-two-lines": ("protocol: moldudp64", "protocol: raw"),
+    "relay-without-line": ("carries: [quotes.A]", "carries: [quotes.C]"),
+    "same-uplink-for-both": ("relay-2: {feeds: [quotes], uplink: uplink-2}", "relay-2: {feeds: [quotes], uplink: uplink-1}"),
+    "shared-circuit": ("carries: [quotes.A]}\n", "carries: [quotes.A, quotes.B]}\n"),
+    "share-above-one": ("availability: 99.999%", "availability: 100.1%"),
+    "subnet-outside-vpc": ("cidr: 10.8.2.0/24", "cidr: 10.9.2.0/24"),
+    "tab": ("exchanges:\n", "exchanges:\n\t\n\tx: 1\n"),
+    "unknown-exchange": ("    exchange: exchange\n", "    exchange: exchnage\n"),
+    "unknown-feed-line": ("carries: [quotes.B]", "carries: [quotes.b]"),
+    "unknown-port-purpose": ("ports: {circuit-b: eth1", "ports: {circuitb: eth1"),
+    "unknown-relay": ("from: [relay-1, relay-2]", "from: [relay-1, relay-3]"),
+    "unknown-subnet": ("subnet: region1.vpc1.apps", "subnet: region1.vpc1.app"),
+    "unknown-uplink": ("uplink: uplink-2}", "uplink: uplink-3}"),
+    "unreachable-vpc": ("        subnets:\n          apps", "        subnets:\n          other: {cidr: 10.8.3.0/24, zone: a}\n      vpc2:\n        cidr: 10.9.0.0/16\n        subnets:\n          apps"),
+    "vlan-out-of-range": ("vlan: 102", "vlan: 4095"),
+    "wrong-version": ("lanecast: 1\n", "lanecast: 2\n"),
+}  # fmt: skip
+
+
+def problems_of(text: str, directory: Path) -> list[Problem]:
+    path = directory / "plan.yaml"
+    path.write_text(text)
+    try:
+        return list(load_plan(path).warnings)
+    except DocumentError as error:
+        return error.problems
+
+
+def told(problems: list[Problem], directory: Path) -> str:
+    return "".join(f"{problem}\n" for problem in problems).replace(f"{directory}/", "")
+
+
+def test_the_base_is_right(tmp_path: Path) -> None:
+    assert problems_of(BASE, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_these_words(name: str, tmp_path: Path) -> None:
+    old, new = MISTAKES[name]
+    assert old in BASE, "the edit no longer fits the base plan"
+    text = told(problems_of(BASE.replace(old, new), tmp_path), tmp_path)
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("LANECAST_UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text, "the mistake was not noticed"
+    assert text == golden.read_text()
+
+
+def test_every_mistake_of_a_plan_is_reported_in_one_run_by_line(tmp_path: Path) -> None:
+    text = BASE
+    names = ("group-link-local", "links-overlap", "asn-of-exchange-and-site", "misspelt-protocol", "vlan-out-of-range")
+    for name in names:
+        text = text.replace(*MISTAKES[name])
+    problems = problems_of(text, tmp_path)
+    assert len(problems) >= len(names) - 1
+    assert {18, 31, 35} <= {problem.line for problem in problems}
+    assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
+
+
+LINES = BASE.splitlines(keepends=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_edit_makes_it_crash(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    lines = list(LINES)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        other = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.integers(0, 3)):
+            case 0:
+                lines[place] = ""
+            case 1:
+                lines[place], lines[other] = lines[other], lines[place]
+            case 2:
+                lines[place] = lines[place].replace(
+                    "quotes", data.draw(st.sampled_from(["quote", "relay-1", "a.b.c", "1"]))
+                )
+            case _:
+                lines[place] = lines[place].replace(
+                    ": ", data.draw(st.sampled_from([": [", ":", ": 7 #", ": {} #"])), 1
+                )
+    problems_of("".join(lines), tmp_path_factory.mktemp("edit"))

@@ -1,0 +1,82 @@
+"""What the repository promises about itself: who imports whom, how long files are, what no file holds."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {
+    "lanecast": ROOT / "lanecast",
+    "lanecast_relay": ROOT / "relay/lanecast_relay",
+    "lanecast_templates": ROOT / "templates/lanecast_templates",
+    "lanecast_lab": ROOT / "netlab/lanecast_lab",
+    "lanecast_infra": ROOT / "infra/lanecast_infra",
+}
+MAY_IMPORT = {
+    "lanecast": {"lanecast_relay.config"},
+    "lanecast_relay": set[str](),
+    "lanecast_templates": {"lanecast", "lanecast_relay.config"},
+    "lanecast_lab": {"lanecast", "lanecast_templates", "lanecast_relay"},
+    "lanecast_infra": {"lanecast", "lanecast_relay.config"},
+}
+LONGEST_FILE = 700
+# Put together here, so that this file does not hold them itself.
+REGISTRIES = [
+    "py" + "pi.org",
+    "pythonhosted" + ".org",
+    "crates" + ".io/api",
+    "proxy.go" + "lang",
+    "registry.np" + "mjs",
+]
+MACHINE_PATHS = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/"]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    out = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / name for name in out.stdout.split("\0") if name]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_arrows_never_turn_back(package: str) -> None:
+    wrong = []
+    for path in PACKAGES[package].rglob("*.py"):
+        for name in imports(path):
+            top = name.partition(".")[0]
+            if top in PACKAGES and top != package:
+                allowed = MAY_IMPORT[package]
+                if top not in allowed and not any(name == one or name.startswith(one + ".") for one in allowed):
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+def test_no_file_is_too_long() -> None:
+    long = {path.name: len(path.read_text().splitlines()) for path in tracked("*.py", "*.rs")}
+    assert not {name: lines for name, lines in long.items() if lines > LONGEST_FILE}
+
+
+def test_no_file_names_a_registry_or_a_machine() -> None:
+    found = []
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        found += [f"{path.name}: {needle}" for needle in REGISTRIES + MACHINE_PATHS if needle in text]
+    assert not found
+
+
+def test_no_capture_is_tracked() -> None:
+    assert tracked("*.pcap", "*.pcapng", "*.zst") == []
