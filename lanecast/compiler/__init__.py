@@ -9,10 +9,10 @@ from lanecast.compiler.context import Context
 from lanecast.compiler.deliveries import applications, cloud_instances, deliveries, subscriber_hosts
 from lanecast.compiler.exchanges import exchange_router, source_host, source_links
 from lanecast.compiler.invention import Inventions
-from lanecast.compiler.layout import SiteLayout, site_layouts
 from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
 from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Segment
 from lanecast.lockfile import read_lock
+from lanecast.plan.layout import SiteLayout, site_layouts
 from lanecast.plan.loader import LoadedPlan
 from lanecast.plan.model import Plan
 

@@ -18,7 +18,6 @@ from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import link_name
 from lanecast.compiler.kernel_settings import router_settings
-from lanecast.compiler.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
 from lanecast.compiler.timing import seconds
 from lanecast.fabric import (
     Bgp,
@@ -31,6 +30,7 @@ from lanecast.fabric import (
     Router,
     RouterRole,
 )
+from lanecast.plan.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
 from lanecast.plan.model import Platform, Uplink, Vpc
 
 TRANSFER_POOL = IPv4Network("169.254.0.0/16")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from lanecast.compiler.invention import Inventions
-from lanecast.compiler.layout import SiteLayout
+from lanecast.plan.layout import FIRST_INSTANCE_OFFSET, SiteLayout
 from lanecast.plan.model import Plan
 
 PRIVATE_ASNS = range(64512, 65535)
@@ -17,9 +17,6 @@ SUBSCRIBER_PORTS = range(20000, 32768)
 
 SEGMENT_PREFIX_LENGTH = 27
 """A segment holds a router and up to 29 relays."""
-
-FIRST_INSTANCE_OFFSET = 10
-"""Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address
 from lanecast.cloud_state import CloudInstance
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import receive_buffer_setting
-from lanecast.compiler.layout import layout_of_relay, reachable_vpcs, uplink_router
 from lanecast.compiler.sites import CONTROL_SOCKET
 from lanecast.fabric import Application, Delivery, Firewall, Host, HostRole, Interface, InterfaceRole
+from lanecast.plan.layout import layout_of_relay, reachable_vpcs, uplink_router
 from lanecast.plan.model import Subscriber
 from lanecast_relay.config import model as relay_model
 from lanecast_relay.config.model import Endpoint

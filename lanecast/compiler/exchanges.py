@@ -8,13 +8,6 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import router_settings
-from lanecast.compiler.layout import (
-    announced_prefixes,
-    carried_groups,
-    link_ends,
-    short_interface_name,
-    sources_of,
-)
 from lanecast.compiler.timing import MAXIMUM_RESPONSE_DECISECONDS, seconds
 from lanecast.fabric import (
     Bgp,
@@ -32,6 +25,13 @@ from lanecast.fabric import (
     Route,
     Router,
     RouterRole,
+)
+from lanecast.plan.layout import (
+    announced_prefixes,
+    carried_groups,
+    link_ends,
+    short_interface_name,
+    sources_of,
 )
 from lanecast.plan.model import Circuit, Platform
 

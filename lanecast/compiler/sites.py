@@ -9,15 +9,6 @@ from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import link_name as circuit_link
 from lanecast.compiler.kernel_settings import relay_settings, router_settings
-from lanecast.compiler.layout import (
-    SiteLayout,
-    announced_prefixes,
-    carried_groups,
-    link_ends,
-    reachable_vpcs,
-    uplink_router,
-    vpc_cidr,
-)
 from lanecast.compiler.timing import MAXIMUM_RESPONSE_DECISECONDS, seconds
 from lanecast.fabric import (
     Bgp,
@@ -37,6 +28,15 @@ from lanecast.fabric import (
     Router,
     RouterRole,
     Segment,
+)
+from lanecast.plan.layout import (
+    SiteLayout,
+    announced_prefixes,
+    carried_groups,
+    link_ends,
+    reachable_vpcs,
+    uplink_router,
+    vpc_cidr,
 )
 from lanecast_relay.config import model as relay_model
 from lanecast_relay.config.quantity import nanoseconds

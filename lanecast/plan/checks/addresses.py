@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 
-from lanecast.compiler.context import FIRST_INSTANCE_OFFSET
 from lanecast.plan.checks.context import CheckContext
+from lanecast.plan.layout import FIRST_INSTANCE_OFFSET
 from lanecast_relay.config.document import PathKey, Problem
 
 Place = tuple[PathKey, ...]

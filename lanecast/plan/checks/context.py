@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lanecast.compiler.layout import SiteLayout, preferred_uplinks, uplink_router
+from lanecast.plan.layout import SiteLayout, preferred_uplinks, uplink_router
 from lanecast.plan.model import Feed, Plan, Relay, Site, Subscriber
 from lanecast_relay.config.document import Document, PathKey, Problem, nearest
 

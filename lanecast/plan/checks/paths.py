@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.compiler.layout import reachable_vpcs
 from lanecast.plan.checks.context import CheckContext, relay_uplink
+from lanecast.plan.layout import reachable_vpcs
 from lanecast_relay.config.document import Problem
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.compiler.layout import reachable_vpcs
 from lanecast.plan.checks.context import CheckContext, relay_uplink, router_of_uplink
+from lanecast.plan.layout import reachable_vpcs
 from lanecast.plan.model import Subscriber, Survival
 from lanecast_relay.config.document import Problem
 

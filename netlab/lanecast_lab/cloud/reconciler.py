@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lanecast.cloud_state import CloudGateway, CloudInstance, CloudPeering, CloudState, CloudVpc
 from lanecast.compiler.cloud import TRANSFER_POOL, transfer_links
-from lanecast.compiler.layout import link_ends
+from lanecast.plan.layout import link_ends
 from lanecast_lab.node import Node, hold_namespace, prepare
 from lanecast_lab.wires import End, Wire
 

@@ -9,6 +9,9 @@ from zlib import crc32
 from lanecast.plan.model import Circuit, Plan, Role, Site, Uplink
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
 
+FIRST_INSTANCE_OFFSET = 10
+"""Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
+
 
 def short_interface_name(name: str) -> str:
     """Return ``name``, or a stable stand-in that Linux takes, for interfaces that only the lab ever sees."""
