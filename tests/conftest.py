@@ -32,10 +32,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that skips for want of captures fails where the captures are."""
     report = yield
-    if report.skipped and CAPTURES.is_dir() and "capture" in str(report.longrepr):
-        report.outcome = "failed"
-        report.longrepr = f"skipped although {CAPTURES} is there: {report.longrepr}"
+    _refuse_skipped_captures(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips as a whole."""
+    report = yield
+    _refuse_skipped_captures(report)
+    return report
+
+
+def _refuse_skipped_captures(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not (report.skipped and isinstance(report.longrepr, tuple) and CAPTURES.is_dir()):
+        return
+    path, line, reason = report.longrepr
+    if "capture" in reason:
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: skipped although {CAPTURES} is there: {reason}"
