@@ -78,7 +78,7 @@ def test_what_was_edited_or_is_not_ours_stops_everything(files: tuple[RenderedFi
     edited = tmp_path / files[0].path
     edited.write_text(files[0].text + "# edited\n")
     with pytest.raises(InTheWayError, match=str(files[0].path)):
-        write(files[1:] + (RenderedFile(files[0].path, "new\n"),), tmp_path)
+        write((*files[1:], RenderedFile(files[0].path, "new\n")), tmp_path)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(files: tuple[RenderedFile, ...], tmp_path: Path) -> None:
