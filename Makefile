@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin
 BIN := .venv/bin
-AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo env PATH="$$PATH")
+AS_ROOT := bash setup/as-root.sh "build an emulated network"
 PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra
 DEMO_PLAN := examples/two-sites.yaml
 DEMO_FLAGS :=
@@ -24,7 +24,7 @@ test: setup check rust-test python-test ## linters, types, Rust tests, then all 
 check: setup ## linters, formatters and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests hatch_build.py
+	$(BIN)/mypy --strict $(PACKAGES) tests hatch_build.py infra/__main__.py
 	$(BIN)/python -m mypy.stubtest lanecast_relay._core
 	cargo fmt --all --check
 	cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
@@ -42,4 +42,4 @@ lock: ## resolve requirements.lock afresh
 	    --output-file requirements.lock
 
 clean: ## remove what was built
-	rm -rf .venv target build report
+	rm -rf .venv target build 2>/dev/null || bash setup/as-root.sh "remove what the lab wrote" rm -rf .venv target build
