@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ class NativeToolHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the tool with the locked crates; a failing build fails the distribution's."""
         root = Path(self.root)
-        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "lanecast-wire"], cwd=root, check=True)
+        build = ["cargo", "build", "--release", "--locked", "--package", "lanecast-wire", "--target-dir", "target"]
+        subprocess.run(build, cwd=root, check=True)
         build_data["shared_scripts"] = {str(root / "target/release/lanecast-wire"): "lanecast-wire"}
+        # The tool ties the wheel to a platform, but to no version of Python.
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
