@@ -9,6 +9,7 @@ DEMO_PLAN := examples/two-sites.yaml
 DEMO_FLAGS :=
 
 .PHONY: help setup demo test check rust-test python-test lock clean
+.NOTPARALLEL:
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
