@@ -2,6 +2,8 @@
 
 from typing import final
 
+__all__ = ["Engine", "MalformedDatagram", "OpenError", "parse", "protocols"]
+
 class OpenError(OSError): ...
 class MalformedDatagram(ValueError): ...
 

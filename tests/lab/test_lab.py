@@ -190,7 +190,7 @@ def test_a_killed_run_leaves_nothing(whom: str, tmp_path: Path) -> None:
         if "multicast to converge" in line:  # told when that phase has ended: everything runs by then
             break
     labs = json.loads(subprocess.check_output([*LANECAST, "lab", "status", "--json"]))
-    (lab,) = [one for one in labs if one["name"] == "two-sites"]
+    (lab,) = [one for one in labs if one["plan"] == str(TWO_SITES)]
     os.kill(process.pid if whom == "command" else lab["pid"], signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode != 0
