@@ -186,11 +186,16 @@ impl Epoch {
 
     /// A heartbeat: all numbers below `next` exist. Returns whether it says nothing new and nothing is outstanding.
     pub(crate) fn heartbeat(&mut self, next: u64, now_ns: u64) -> bool {
-        if next > self.highest {
-            self.highest = next;
-            if self.next() != Some(next) {
-                self.hold(next, Held::Marker, now_ns);
-            }
+        // In the start window a low heartbeat matters as well: the line was heard from that number on.
+        let starts_lower = self.window_ends_ns.is_some()
+            && self
+                .held
+                .keys()
+                .next()
+                .is_none_or(|(first, _)| next < *first);
+        if next > self.highest || starts_lower {
+            self.highest = self.highest.max(next);
+            self.hold(next, Held::Marker, now_ns);
         }
         self.next() == Some(next) && self.held.is_empty()
     }

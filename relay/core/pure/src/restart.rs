@@ -4,6 +4,9 @@
 //! near where it began. A line that has not yet shown the new run, and whose packet continues its own old run, is still in
 //! the old one. Any other packet belongs to the run that it is nearer to, the new one unless that would be a giant hole.
 //!
+//! What follows a reset on a line and overtakes it there, before any line has shown the reset, looks like old numbers and
+//! counts as such: the other line has to bring it.
+//!
 //! The second line's copy of the reset must not be a second reset: it carries the number of the epoch's own reset, on a
 //! line that has not shown it yet (or again at once, where the network duplicates).
 
