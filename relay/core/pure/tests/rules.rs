@@ -173,7 +173,7 @@ fn heartbeats_leave_only_in_silence_and_with_nothing_outstanding() {
     let quiet = now + HEARTBEAT_SILENCE_NS;
     driver.receive(A, &beat, quiet);
     driver.receive(B, &beat, quiet + MS);
-    assert_eq!(driver.sent, [beat.clone()]);
+    assert_eq!(driver.sent, std::slice::from_ref(&beat));
     // A stale number, or one that opens a hole, says that something is outstanding.
     driver.receive(A, &mold_header(SESSION, 1, 0), quiet + HEARTBEAT_SILENCE_NS);
     driver.receive(A, &mold_header(SESSION, 5, 0), quiet + HEARTBEAT_SILENCE_NS);

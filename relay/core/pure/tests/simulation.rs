@@ -2,6 +2,8 @@
 //!
 //! A failure prints its seed; `LANECAST_SEED=<seed> cargo test -p lanecast-relay-core --test simulation` repeats it.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! Datagrams of each protocol, written by hand, and a driver with a clock of its own.
 #![allow(dead_code)] // each test file uses a part
+#![allow(clippy::unwrap_used)] // helpers of tests: a wrong datagram is a wrong test
 
 use lanecast_relay_core::{find, Action, Limits, Outgoing, Protocol, StreamArbiter};
 
