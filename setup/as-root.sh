@@ -14,5 +14,5 @@ fail() {
 command -v sudo >/dev/null || fail "there is no sudo here: run make as root"
 sudo -n true 2>/dev/null || fail "sudo wants a password: run \`sudo -v\` first, or make as root"
 # sudo drops the environment. Root's bytecode beside a person's sources would be in the person's way.
-mapfile -t kept < <(env | grep -E '^(LANECAST_[A-Z_]*|DEBIAN_FRONTEND)=' || true)
+mapfile -t kept < <(env | grep -E '^(LANECAST_[A-Z_]*|CI|DEBIAN_FRONTEND)=' || true)
 exec sudo -n env "PATH=$PATH" PYTHONDONTWRITEBYTECODE=1 "${kept[@]}" "$@"

@@ -2,7 +2,7 @@
 # Brings a machine to where `make demo` and `make test` can run: Debian packages, .venv, locked dependencies, native core.
 # Each step leaves a stamp in .venv and is skipped while what it depends on is older.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.cargo/bin"
 venv=.venv
@@ -53,9 +53,14 @@ up_to_date() {
     [ -e "$stamp" ] && [ -z "$(find "$@" -newer "$stamp" -print -quit)" ]
 }
 
+# A .venv that came with a copied or moved clone would run the other clone's code; one whose Python is gone would run none.
+venv_is_ours() {
+    $venv/bin/python -c 'import pip' 2>/dev/null && head -n 3 $venv/bin/pip | grep -qF "$PWD/$venv/bin/python"
+}
+
 # A stamp is as old as the start of its step: what changes meanwhile is seen by the next run.
 install_dependencies() {
-    [ -x $venv/bin/pip ] || python3 -m venv --clear $venv || fail "python3 -m venv failed"
+    venv_is_ours || python3 -m venv --clear $venv || fail "python3 -m venv failed"
     mkdir -p $stamps
     up_to_date $stamps/dependencies requirements.lock && return
     touch $stamps/started
@@ -80,6 +85,8 @@ install_project() {
     mv $stamps/started $stamps/project
 }
 
+exec 9<setup/install.sh # two set-ups of one clone, `make demo` beside `make test`, take turns
+flock 9
 check_rust
 install_packages
 check_python

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CAPTURES = Path(os.environ.get("LANECAST_CAPTURES", ROOT.parent / "shared" / "captures"))
-"""Real exchange traffic, on machines that have it."""
+CAPTURES = (ROOT / os.environ.get("LANECAST_CAPTURES", "../shared/captures")).resolve()
+"""Real exchange traffic, on machines that have it; a relative LANECAST_CAPTURES starts at the repository's root."""
 
 NO_CAPTURES = "captures are not on this machine"
+PLAYED = pytest.StashKey[list[str]]()
+"""The tests that passed with captures."""
 
 
 @pytest.fixture
@@ -32,10 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that skips for want of captures fails where the captures are."""
     report = yield
     _refuse_skipped_captures(report)
+    if report.when == "call" and report.passed and "captures" in getattr(item, "fixturenames", ()):
+        item.config.stash[PLAYED].append(item.nodeid)
     return report
 
 
@@ -45,6 +49,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skipped_captures(report)
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing was replayed yet."""
+    config.stash[PLAYED] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Continuous integration that has captures fails when no test replayed one, whatever the reason."""
+    if os.environ.get("CI") and CAPTURES.is_dir() and not session.config.stash[PLAYED]:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says so when captures are there and no test replayed one."""
+    if CAPTURES.is_dir() and not config.stash[PLAYED]:
+        terminalreporter.write_line(f"{CAPTURES} is there, and no test replayed a capture of it", red=True)
 
 
 def _refuse_skipped_captures(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -40,7 +45,11 @@ CAPTURES = ["*.pcap", "*.pcapng", "*.pcap.*", "*.zst"]
 
 def tracked(*patterns: str) -> list[Path]:
     out = subprocess.run(
-        ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [ROOT / name for name in out.stdout.split("\0") if name]
 
@@ -83,3 +92,35 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
 
 def test_no_capture_is_tracked() -> None:
     assert tracked(*CAPTURES) == []
+
+
+def document(path: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / path).read_text())
+
+
+def test_there_is_one_version() -> None:
+    native = document("Cargo.toml")["workspace"]["package"]["version"]
+    both = [document(path)["project"] for path in ("pyproject.toml", "relay/pyproject.toml")]
+    assert [one["version"] for one in both] == [native, native]
+    assert f"lanecast-relay=={native}" in both[0]["dependencies"]
+    for package in ("lanecast", "lanecast_relay"):
+        assert f'__version__ = "{native}"' in (PACKAGES[package] / "__init__.py").read_text()
+
+
+def test_the_lock_holds_what_the_distributions_ask_for() -> None:
+    """`make lock` was run after the last change of a dependency, and every line is pinned by hash."""
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", lock, re.MULTILINE))
+    assert len(pinned) == len(re.findall(r"^\S+==\S+.*\\\n {4}--hash=sha256:", lock, re.MULTILINE))
+    root, relay = document("pyproject.toml"), document("relay/pyproject.toml")
+    asked = [*root["project"]["dependencies"], *relay["project"]["dependencies"], *root["dependency-groups"]["dev"]]
+    asked += [*root["build-system"]["requires"], *relay["build-system"]["requires"]]
+    for extra in root["project"]["optional-dependencies"].values():
+        asked += extra
+    wrong = []
+    for text in asked:
+        wanted = Requirement(text)
+        name = canonicalize_name(wanted.name)
+        if name != "lanecast-relay" and not wanted.specifier.contains(pinned.get(name, "0"), prereleases=True):
+            wrong.append(f"{text}: the lock has {pinned.get(name)}")
+    assert not wrong

@@ -97,7 +97,8 @@ def _remove_stale(directory: Path, before: dict[str, str], wanted: dict[str, Ren
     removed = []
     for name in sorted(set(before) - set(wanted)):
         path = directory / name
-        if _is_ours(path, before[name]):
+        inside = path.resolve().is_relative_to(directory.resolve())
+        if inside and _is_ours(path, before[name]):
             path.unlink()
             removed.append(name)
             for parent in path.parents:
