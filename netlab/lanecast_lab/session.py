@@ -177,11 +177,14 @@ def running_labs() -> list[RunningLab]:
 
 
 def _is_supervisor(entry: Path) -> bool:
+    """Whether a process is a lab's first one: a child that it is just starting has the same command line for a moment."""
     try:
         words = (entry / "cmdline").read_bytes().split(b"\0")
+        status = (entry / "status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return words[1:3] == [b"-m", SUPERVISOR_MODULE.encode()]
+    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return words[1:3] == [b"-m", SUPERVISOR_MODULE.encode()] and numbers[-1:] == ["1"] and len(numbers) > 1
 
 
 def find_lab(name: str | None) -> RunningLab:
