@@ -177,7 +177,7 @@ def running_labs() -> list[RunningLab]:
 
 
 def _is_supervisor(entry: Path) -> bool:
-    """Whether a process is a lab's first one: a child that it is just starting has the same command line for a moment."""
+    """Whether a process is a lab's first one: a child that it is starting has the same command line for a moment."""
     try:
         words = (entry / "cmdline").read_bytes().split(b"\0")
         status = (entry / "status").read_text()
