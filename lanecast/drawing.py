@@ -22,7 +22,7 @@ COLORS = ("#fde2c8", "#d6e4f5", "#e6e6e6", "#d9efd5", "#d6e4f5", "#efe1f4", "#fd
 STYLE = """
 text { font: 12px sans-serif; fill: #222; }
 .title { font: bold 16px sans-serif; } .head { font: bold 12px sans-serif; fill: #666; }
-.label { font: 10px sans-serif; fill: #555; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
+.label { font: 9px sans-serif; fill: #555; }
 .box { stroke: #555; } .line { stroke: #777; fill: none; } .peering { stroke: #8a5a9e; stroke-dasharray: 5 3; }
 .delivery { stroke: #3a7d44; stroke-dasharray: 2 3; }
 """
@@ -102,7 +102,7 @@ def _draw_lines(svg: ElementTree.Element, fabric: Fabric, boxes: dict[str, _Box]
     delays = {link.name: link.delay_ns for link in fabric.links}
     for gateway in fabric.cloud.gateways:
         label = f"{gateway.uplink} {milliseconds(delays[gateway.uplink])}"
-        _connect(svg, boxes[gateway.name].right, boxes[gateway.vpc].left, "line", (label,))
+        _connect(svg, boxes[gateway.name].right, boxes[gateway.vpc].left, "line", (label,), labels_at_start=True)
     for index, peering in enumerate(fabric.cloud.peerings):
         _draw_peering(svg, boxes[peering.first], boxes[peering.second], index, peering.name, peering.delay_ns)
     for instance in fabric.cloud.instances:
@@ -126,14 +126,16 @@ def _connect(
     style: str,
     labels: tuple[str, ...],
     bend: float = 0,
+    labels_at_start: bool = False,
 ) -> None:
     (x1, y1), (x2, y2) = start, end
     middle = (x1 + x2) / 2
     path = f"M {x1} {y1} C {middle} {y1 + bend}, {middle} {y2 + bend}, {x2} {y2}"
     ElementTree.SubElement(svg, "path", {"class": style, "d": path})
+    # Lines cross in the middle and part at the boxes: that is where a label can be told to be theirs.
+    x, y, anchor = (x1 + LABEL_OFFSET, y1, "start") if labels_at_start else (x2 - LABEL_OFFSET, y2, "end")
     for row, label in enumerate(labels):
-        y = (y1 + y2) / 2 + bend * 0.75 - LABEL_OFFSET + 13 * row
-        _text(svg, middle, y, label, "label", anchor="middle")
+        _text(svg, x, y - LABEL_OFFSET + 16 * row, label, "label", anchor=anchor)
 
 
 def _draw_box(svg: ElementTree.Element, name: str, box: _Box) -> None:
