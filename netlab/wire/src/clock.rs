@@ -22,6 +22,25 @@ pub fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// Both clocks, realtime first, of one instant: being interrupted between two readings would pass for a clock step.
+pub fn both_ns() -> (u64, u64) {
+    const CLOSE_NS: u64 = 1_000;
+    const ATTEMPTS: usize = 8;
+    let mut best = (u64::MAX, 0, 0);
+    for _ in 0..ATTEMPTS {
+        let before = monotonic_ns();
+        let realtime = realtime_ns();
+        let gap = monotonic_ns() - before;
+        if gap < best.0 {
+            best = (gap, realtime, before + gap / 2);
+        }
+        if gap < CLOSE_NS {
+            break;
+        }
+    }
+    (best.1, best.2)
+}
+
 /// Sleep until `due_ns` of `CLOCK_REALTIME`; returns early when a signal comes.
 pub fn sleep_until_realtime(due_ns: u64) {
     let time = libc::timespec {
@@ -59,7 +78,8 @@ impl StepMeter {
     }
 
     fn difference_ns() -> i128 {
-        i128::from(realtime_ns()) - i128::from(monotonic_ns())
+        let (realtime, monotonic) = both_ns();
+        i128::from(realtime) - i128::from(monotonic)
     }
 
     /// The step so far, in nanoseconds, without its sign.
@@ -80,7 +100,15 @@ pub fn percentile(values: &mut [u64], percent: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use super::{both_ns, percentile, StepMeter};
+
+    #[test]
+    fn the_clocks_keep_their_distance() {
+        let meter = StepMeter::start();
+        let (first, second) = (both_ns(), both_ns());
+        assert!(second.1 >= first.1);
+        assert!(meter.step_ns() < 1_000_000, "{}", meter.step_ns());
+    }
 
     #[test]
     fn percentiles_are_nearest_rank() {

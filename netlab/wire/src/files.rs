@@ -27,15 +27,28 @@ pub fn parse_schedule(bytes: &[u8]) -> Result<Vec<Entry<'_>>, String> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     while !rest.is_empty() {
         let offset = bytes.len() - rest.len();
-        let cut_off = || format!("the datagram at offset {offset} is cut off");
+        let cut_off = || {
+            let total = bytes.len();
+            format!("the datagram at offset {offset} is cut off: the file ends at {total}")
+        };
         let (head, after) = rest.split_at_checked(ENTRY_BYTES).ok_or_else(cut_off)?;
         let length = usize::from(u16_at(head, 18));
         let (payload, after) = after.split_at_checked(length).ok_or_else(cut_off)?;
         let due_ns = u64::from_le_bytes(array_at(head, 0));
-        if entries.last().is_some_and(|last| last.due_ns > due_ns) {
-            return Err(format!(
-                "the datagram at offset {offset} is due before the one in front of it"
-            ));
+        match entries.last() {
+            None if due_ns > 0 => {
+                return Err(format!(
+                    "the first datagram, at offset {offset}, is due at {due_ns} ns: due times count from it, so it \
+                     must be 0"
+                ));
+            }
+            Some(last) if last.due_ns > due_ns => {
+                return Err(format!(
+                    "the datagram at offset {offset} is due at {due_ns} ns, before the one in front of it ({} ns)",
+                    last.due_ns
+                ));
+            }
+            _ => {}
         }
         entries.push(Entry {
             due_ns,
@@ -104,7 +117,15 @@ mod tests {
 
     #[test]
     fn due_times_must_not_fall() {
-        let error = parse_schedule(&schedule(&[entry(5, b""), entry(4, b"")])).unwrap_err();
-        assert!(error.contains("offset 28"), "{error}");
+        let three = [entry(0, b""), entry(5, b""), entry(4, b"")];
+        let error = parse_schedule(&schedule(&three)).unwrap_err();
+        assert!(error.contains("offset 48"), "{error}");
+    }
+
+    #[test]
+    fn the_first_due_time_is_the_origin() {
+        let error = parse_schedule(&schedule(&[entry(5, b"")])).unwrap_err();
+        assert!(error.contains("offset 8"), "{error}");
+        assert_eq!(parse_schedule(SCHEDULE_MAGIC).unwrap(), []);
     }
 }

@@ -8,6 +8,7 @@ mod poller;
 mod receive;
 mod send;
 mod socket;
+mod tell;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -18,8 +19,24 @@ use clap::{Parser, Subcommand};
 /// What could not be done, in words for a person.
 pub type Failure = Box<dyn std::error::Error>;
 
+const ABOUT: &str = "\
+Every command prints JSON, one object a line: {\"ready\": true} once it works, its figures at the end.
+It ends with 0, or with 2 and a sentence on standard error when it could not do what it was asked.
+`delay` and `receive` end on SIGTERM, SIGINT or the end of standard input: keep that open while they work.
+
+A wire of 2 ms between the outer halves of two veths, whose inner halves nodes have as eth0:
+  ip netns exec A lanecast-wire plain-offloads eth0
+  ip netns exec B lanecast-wire plain-offloads eth0
+  lanecast-wire delay --pair circuit,outer-a,outer-b,2000000
+
+A schedule sent from A and recorded in B:
+  ip netns exec B lanecast-wire receive --listen 10.0.0.2:5000 --output arrived
+  ip netns exec A lanecast-wire send --schedule due --record sent --lead-ms 500
+
+docs/wire-tool-formats.md describes the files.";
+
 #[derive(Parser)]
-#[command(version, about = "Sends, delays and receives packets for the lab.")]
+#[command(version, about = "Sends, delays and receives packets for the lab.", after_help = ABOUT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,19 +44,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Carry every frame between two interfaces after a constant delay, both ways, until SIGTERM.
+    /// Carry every frame between two interfaces after a constant delay, both ways, until SIGTERM or end of input.
+    ///
+    /// The delay counts from the kernel's receive time of a frame. Run `plain-offloads` on the inner halves first: a
+    /// wire carries finished frames of at most 9,216 bytes and counts what it drops. Both sides need the same MTU;
+    /// 802.1Q tags are not kept.
     Delay {
         /// NAME,INTERFACE_A,INTERFACE_B,DELAY_NS; repeat for several.
         #[arg(long = "pair", required = true)]
         pairs: Vec<delay::PairArgument>,
     },
     /// Make a veth send plain frames: no segmentation or checksum offloads, which a wire could not carry.
+    ///
+    /// Run it where the interface is: on the half inside each node. Prints the features that were on.
     PlainOffloads {
         /// Interfaces of the current network namespace.
         #[arg(required = true)]
         interfaces: Vec<String>,
     },
     /// Send each datagram of a schedule at its due time.
+    ///
+    /// From its own source address, multicast with a time to live of 16 and not looped back. The whole schedule is
+    /// checked before anything leaves. A datagram that the kernel refuses is counted and not sent again.
     Send {
         /// The schedule's file.
         #[arg(long)]

@@ -13,6 +13,7 @@ use crate::clock::{self, StepMeter};
 use crate::files;
 use crate::poller::Poller;
 use crate::socket::{self, ReceiveBatch, BATCH};
+use crate::tell::{tell, tell_progress};
 use crate::Failure;
 
 /// The largest UDP payload (RFC 768 with IPv4's 20-byte header: 65,507 bytes).
@@ -20,10 +21,12 @@ const DATAGRAM_BYTES: usize = 65_507;
 
 const PROGRESS_NS: u64 = 100_000_000;
 
+/// How much of one socket is read before the others have their turn.
+const TURN_BATCHES: usize = 16;
+
 struct Listener {
     socket: Socket,
     port: u16,
-    drops: u32,
 }
 
 struct Receiver {
@@ -36,11 +39,13 @@ struct Receiver {
 
 /// Receive on `listen` until SIGTERM or the end of standard input, then print a summary.
 pub fn run(listen: &[SocketAddrV4], output: &Path) -> Result<(), Failure> {
-    let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(output)?);
-    file.write_all(files::OUTPUT_MAGIC)?;
     let listeners = listen.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let mut poller = Poller::new(listeners.iter().map(|one| one.socket.as_raw_fd()))?;
     let batch = ReceiveBatch::new(DATAGRAM_BYTES);
+    let file =
+        fs::File::create(output).map_err(|error| format!("{}: {error}", output.display()))?;
+    let mut file = BufWriter::with_capacity(1 << 20, file);
+    file.write_all(files::OUTPUT_MAGIC)?;
     let mut receiver = Receiver {
         listeners,
         batch,
@@ -49,12 +54,12 @@ pub fn run(listen: &[SocketAddrV4], output: &Path) -> Result<(), Failure> {
         truncated: 0,
     };
     let meter = StepMeter::start();
-    println!("{}", json!({"ready": true}));
+    tell(&json!({"ready": true}))?;
     let (mut told, mut next_progress_ns) = (0, 0);
     loop {
         let woken = poller.wait(Some(PROGRESS_NS))?;
         for index in woken.ready {
-            receiver.take(index)?;
+            receiver.take(index, TURN_BATCHES)?;
         }
         if woken.stop {
             break;
@@ -62,28 +67,20 @@ pub fn run(listen: &[SocketAddrV4], output: &Path) -> Result<(), Failure> {
         let now_ns = clock::monotonic_ns();
         if told != receiver.received && now_ns >= next_progress_ns {
             (told, next_progress_ns) = (receiver.received, now_ns + PROGRESS_NS);
-            println!("{}", json!({"received": told}));
+            tell_progress(&json!({"received": told}));
         }
     }
     for index in 0..receiver.listeners.len() {
-        receiver.take(index)?;
+        receiver.take(index, usize::MAX)?;
     }
     receiver.output.flush()?;
-    let kernel_drops: u64 = receiver
-        .listeners
-        .iter()
-        .map(|one| u64::from(one.drops))
-        .sum();
-    println!(
-        "{}",
-        json!({
-            "received": receiver.received,
-            "kernel_drops": kernel_drops,
-            "truncated": receiver.truncated,
-            "clock_step_ns": meter.step_ns(),
-        })
-    );
-    Ok(())
+    let summary = json!({
+        "received": receiver.received,
+        "kernel_drops": receiver.kernel_drops()?,
+        "truncated": receiver.truncated,
+        "clock_step_ns": meter.step_ns(),
+    });
+    Ok(tell(&summary)?)
 }
 
 fn open(address: &SocketAddrV4) -> Result<Listener, Failure> {
@@ -98,7 +95,6 @@ fn open(address: &SocketAddrV4) -> Result<Listener, Failure> {
             1,
             "SO_TIMESTAMPNS",
         )?;
-        socket::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1, "SO_RXQ_OVFL")?;
         socket::grow_buffer(fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, 64 << 20)?;
         Ok(socket)
     };
@@ -106,15 +102,19 @@ fn open(address: &SocketAddrV4) -> Result<Listener, Failure> {
     Ok(Listener {
         socket,
         port: address.port(),
-        drops: 0,
     })
 }
 
 impl Receiver {
-    /// Write everything that one socket holds.
-    fn take(&mut self, index: usize) -> Result<(), Failure> {
-        let listener = &mut self.listeners[index];
-        loop {
+    fn kernel_drops(&self) -> std::io::Result<u64> {
+        let drops = |one: &Listener| socket::kernel_drops(one.socket.as_raw_fd()).map(u64::from);
+        self.listeners.iter().map(drops).sum()
+    }
+
+    /// Write what one socket holds, at most so many batches.
+    fn take(&mut self, index: usize, batches: usize) -> Result<(), Failure> {
+        let listener = &self.listeners[index];
+        for _ in 0..batches {
             let count = self.batch.receive(listener.socket.as_raw_fd())?;
             for place in 0..count {
                 let message = self.batch.message(place);
@@ -125,11 +125,11 @@ impl Receiver {
                 self.output.write_all(message.bytes)?;
                 self.received += 1;
                 self.truncated += u64::from(message.truncated);
-                listener.drops = message.drops.unwrap_or(listener.drops);
             }
             if count < BATCH {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 }

@@ -7,12 +7,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{json, Value};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::clock::{self, StepMeter};
 use crate::files::{self, Entry};
-use crate::socket::{self, BATCH};
+use crate::socket;
+use crate::tell::{tell, tell_progress};
 use crate::Failure;
 
 /// Through a few routers; multicast routers forward nothing whose time to live runs out.
@@ -20,27 +21,31 @@ const TIME_TO_LIVE: u32 = 16;
 
 const PROGRESS_NS: u64 = 200_000_000;
 
+/// Datagrams a call at most: they share one record of when they left.
+const BATCH: usize = 16;
+
 /// Send `schedule`, write `record`, print progress and a summary.
 pub fn run(schedule: &Path, record: &Path, lead_ms: u64) -> Result<(), Failure> {
     let bytes = fs::read(schedule).map_err(|error| format!("{}: {error}", schedule.display()))?;
     let entries = files::parse_schedule(&bytes)
         .map_err(|error| format!("{}: {error}", schedule.display()))?;
     let sockets = open_sockets(&entries)?;
-    let mut output = BufWriter::new(fs::File::create(record)?);
+    let output =
+        fs::File::create(record).map_err(|error| format!("{}: {error}", record.display()))?;
     clock::wake_exactly();
-    println!("{}", json!({"ready": true}));
+    tell(&json!({"ready": true}))?;
     let meter = StepMeter::start();
-    let start_ns = clock::realtime_ns() + lead_ms * 1_000_000;
+    let start_ns = clock::realtime_ns().saturating_add(lead_ms.saturating_mul(1_000_000));
     let mut sender = Sender::new(&entries, &sockets, start_ns);
     sender.send_all();
+    let mut output = BufWriter::new(output);
     output.write_all(files::RECORD_MAGIC)?;
     output.write_all(&start_ns.to_le_bytes())?;
     for sent_ns in &sender.sent_ns {
         output.write_all(&sent_ns.to_le_bytes())?;
     }
     output.flush()?;
-    sender.summarise(&meter);
-    Ok(())
+    Ok(tell(&sender.summary(&meter))?)
 }
 
 fn open_sockets(entries: &[Entry<'_>]) -> Result<BTreeMap<Ipv4Addr, Socket>, Failure> {
@@ -99,9 +104,9 @@ impl<'schedule> Sender<'schedule> {
     fn send_all(&mut self) {
         let mut next = 0;
         while next < self.entries.len() {
-            clock::sleep_until_realtime(self.start_ns + self.entries[next].due_ns);
+            clock::sleep_until_realtime(self.start_ns.saturating_add(self.entries[next].due_ns));
             next = self.send_due(next);
-            self.tell_progress(next);
+            self.progress(next);
         }
     }
 
@@ -119,8 +124,10 @@ impl<'schedule> Sender<'schedule> {
             let messages: Vec<_> = run
                 .map(|entry| (entry.payload, Some(address(entry))))
                 .collect();
+            // Taken before the call, in which a veth's other end may already receive: nothing arrives before it left.
+            let sent_ns = clock::realtime_ns();
             let (sent, error) = socket::send_batch(self.sockets[&source].as_raw_fd(), &messages);
-            self.sent_ns[next..next + sent].fill(clock::realtime_ns());
+            self.sent_ns[next..next + sent].fill(sent_ns);
             next += sent;
             if let Some(error) = error {
                 let name = error
@@ -133,15 +140,15 @@ impl<'schedule> Sender<'schedule> {
         next
     }
 
-    fn tell_progress(&mut self, sent: usize) {
+    fn progress(&mut self, sent: usize) {
         let now_ns = clock::monotonic_ns();
         if now_ns >= self.next_progress_ns {
             self.next_progress_ns = now_ns + PROGRESS_NS;
-            println!("{}", json!({"sent": sent}));
+            tell_progress(&json!({"sent": sent}));
         }
     }
 
-    fn summarise(&self, meter: &StepMeter) {
+    fn summary(&self, meter: &StepMeter) -> Value {
         let pairs = self
             .entries
             .iter()
@@ -150,18 +157,15 @@ impl<'schedule> Sender<'schedule> {
         let mut late_ns: Vec<u64> = pairs
             .map(|(entry, sent_ns)| sent_ns.saturating_sub(self.start_ns + entry.due_ns))
             .collect();
-        println!(
-            "{}",
-            json!({
-                "sent": late_ns.len(),
-                "refused": self.entries.len() - late_ns.len(),
-                "errors": self.refused,
-                "late_p50_ns": clock::percentile(&mut late_ns, 50),
-                "late_p99_ns": clock::percentile(&mut late_ns, 99),
-                "late_max_ns": clock::percentile(&mut late_ns, 100),
-                "clock_step_ns": meter.step_ns(),
-            })
-        );
+        json!({
+            "sent": late_ns.len(),
+            "refused": self.entries.len() - late_ns.len(),
+            "errors": self.refused,
+            "late_p50_ns": clock::percentile(&mut late_ns, 50),
+            "late_p99_ns": clock::percentile(&mut late_ns, 99),
+            "late_max_ns": clock::percentile(&mut late_ns, 100),
+            "clock_step_ns": meter.step_ns(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sockets in batches: `recvmmsg` with the kernel's receive time and drop count, `sendmmsg`, and packet sockets.
+//! Sockets in batches: `recvmmsg` with the kernel's receive time, `sendmmsg`, and packet sockets.
 
 use std::ffi::CString;
 use std::io;
@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 pub const BATCH: usize = 64;
 
-/// Room for the receive time and the drop counter of one message (cmsg(3)).
-const CONTROL_BYTES: usize = 128;
+/// Room for the receive time of one message (cmsg(3)).
+const CONTROL_BYTES: usize = 64;
 
 /// Set an integer socket option; `what` names it in the error.
 pub fn set_option(fd: RawFd, level: i32, option: i32, value: i32, what: &str) -> io::Result<()> {
@@ -27,6 +27,38 @@ pub fn set_option(fd: RawFd, level: i32, option: i32, value: i32, what: &str) ->
     }
     let error = io::Error::last_os_error();
     Err(io::Error::new(error.kind(), format!("{what}: {error}")))
+}
+
+/// Read a socket option that is an array of 32-bit integers; those that the kernel does not fill stay 0.
+fn get_option<const N: usize>(fd: RawFd, level: i32, option: i32) -> io::Result<[u32; N]> {
+    let mut values = [0u32; N];
+    let mut length = mem::size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the pointer and length describe `values`; the kernel writes no more than `length`.
+    let status = unsafe {
+        libc::getsockopt(
+            fd,
+            level,
+            option,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status == 0 {
+        Ok(values)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// What the kernel has dropped on this UDP socket so far, also after the last message that was read.
+pub fn kernel_drops(fd: RawFd) -> io::Result<u32> {
+    const SK_MEMINFO_DROPS: usize = 8; // include/uapi/linux/sock_diag.h
+    get_option::<9>(fd, libc::SOL_SOCKET, libc::SO_MEMINFO).map(|values| values[SK_MEMINFO_DROPS])
+}
+
+/// What the kernel has dropped on this packet socket since this was last asked (packet(7): tpacket_stats).
+pub fn packet_drops(fd: RawFd) -> io::Result<u32> {
+    get_option::<2>(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS).map(|[_, drops]| drops)
 }
 
 /// Ask for a buffer beyond the machine's limit, or for as much as an unprivileged process may have.
@@ -137,8 +169,6 @@ pub struct Received<'batch> {
     pub bytes: &'batch [u8],
     /// The kernel's receive time, `CLOCK_REALTIME`; 0 when it gave none.
     pub realtime_ns: u64,
-    /// The socket's drops so far (SO_RXQ_OVFL), when the kernel told.
-    pub drops: Option<u32>,
     /// Whether the message was longer than the buffer.
     pub truncated: bool,
 }
@@ -181,23 +211,26 @@ impl ReceiveBatch {
             header.msg_controllen = CONTROL_BYTES as _;
             header.msg_flags = 0;
         }
-        // SAFETY: every header points to a vector and a control buffer of this struct, of the lengths given.
-        let count = unsafe {
-            libc::recvmmsg(
-                fd,
-                self.headers.as_mut_ptr(),
-                BATCH as u32,
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-            )
-        };
-        if count >= 0 {
-            return Ok(count as usize);
-        }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-            _ => Err(error),
+        loop {
+            // SAFETY: every header points to a vector and a control buffer of this struct, of the lengths given.
+            let count = unsafe {
+                libc::recvmmsg(
+                    fd,
+                    self.headers.as_mut_ptr(),
+                    BATCH as u32,
+                    libc::MSG_DONTWAIT,
+                    std::ptr::null_mut(),
+                )
+            };
+            if count >= 0 {
+                return Ok(count as usize);
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(0),
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            }
         }
     }
 
@@ -208,7 +241,6 @@ impl ReceiveBatch {
         let mut received = Received {
             bytes: &self.data[index * self.room..index * self.room + length],
             realtime_ns: 0,
-            drops: None,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         };
         // SAFETY: the kernel filled msg_control up to msg_controllen; the CMSG macros stay inside it.
@@ -216,16 +248,10 @@ impl ReceiveBatch {
             let mut cursor = libc::CMSG_FIRSTHDR(&raw const header.msg_hdr);
             while !cursor.is_null() {
                 let data = libc::CMSG_DATA(cursor);
-                match ((*cursor).cmsg_level, (*cursor).cmsg_type) {
-                    (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
-                        let time: libc::timespec = std::ptr::read_unaligned(data.cast());
-                        received.realtime_ns =
-                            time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
-                    }
-                    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                        received.drops = Some(std::ptr::read_unaligned(data.cast()));
-                    }
-                    _ => {}
+                let kind = ((*cursor).cmsg_level, (*cursor).cmsg_type);
+                if kind == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+                    let time: libc::timespec = std::ptr::read_unaligned(data.cast());
+                    received.realtime_ns = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
                 }
                 cursor = libc::CMSG_NXTHDR(&raw const header.msg_hdr, cursor);
             }
@@ -235,7 +261,7 @@ impl ReceiveBatch {
 }
 
 /// Send messages in one call, each to its address or, with none, to where the socket is bound. Returns how many left;
-/// the error is that of the first one that did not.
+/// the error is that of the first one, and none left. Nothing is waited for: a full buffer is an error (EAGAIN).
 pub fn send_batch(
     fd: RawFd,
     messages: &[(&[u8], Option<libc::sockaddr_in>)],
@@ -263,7 +289,14 @@ pub fn send_batch(
         })
         .collect();
     // SAFETY: headers point to vectors and addresses that outlive the call; the kernel only reads payloads.
-    let count = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), headers.len() as u32, 0) };
+    let count = unsafe {
+        libc::sendmmsg(
+            fd,
+            headers.as_mut_ptr(),
+            headers.len() as u32,
+            libc::MSG_DONTWAIT,
+        )
+    };
     if count < 0 {
         return (0, Some(io::Error::last_os_error()));
     }
