@@ -15,7 +15,7 @@ from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology, build
-from lanecast_lab.wires import measure_delay_ns
+from lanecast_lab.wires import MeasuredDelay, measure_delay
 from lanecast_templates.renderer import RenderError, SecretResolver, render_fabric
 
 WORKERS = 4
@@ -34,7 +34,7 @@ class Network:
     routers: dict[str, FrrRouter]
     relays: list[services.RelayProcess] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
-    delays_ns: dict[str, int] = field(default_factory=dict)
+    delays: dict[str, MeasuredDelay] = field(default_factory=dict)
     """What each delayed link really does one way, by name."""
 
     def node(self, name: str) -> Node:
@@ -117,8 +117,8 @@ def _start_relays(network: Network, rendered: Path) -> None:
 def _measure_delays(network: Network) -> None:
     delayed = [wire for wire in network.topology.wires if wire.delay_ns]
     with ThreadPoolExecutor(len(delayed) or 1) as pool:
-        measured = pool.map(measure_delay_ns, delayed)
-        network.delays_ns = dict(zip((wire.name for wire in delayed), measured, strict=True))
+        measured = pool.map(measure_delay, delayed)
+        network.delays = dict(zip((wire.name for wire in delayed), measured, strict=True))
 
 
 def tear_down(network: Network) -> dict[str, Any]:

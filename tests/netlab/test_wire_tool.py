@@ -658,7 +658,7 @@ def test_frames_on_their_way_at_the_end_are_counted(bench: Bench) -> None:
     wire = bench.wires(60_000 * MS)
     one = bench.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bench.stack.callback(one.close)
-    bench.a.run(*"ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:01 dev eth0".split())
+    bench.a.run(*["ip", "neigh", "add", "10.77.0.2", "lladdr", "02:00:00:00:00:01", "dev", "eth0"])
     for _ in range(700):
         one.sendto(b"", ("10.77.0.2", 5000))
     pair = wire.stop()["pairs"][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from math import ceil, exp, log, log1p
 
@@ -89,21 +89,35 @@ def _by_instance(results: Sequence[SubscriberResult]) -> dict[str, list[Subscrib
 
 
 def latency(feed: Feed, wanted_ns: int, results: Sequence[SubscriberResult]) -> Check:
-    """The worst instance's p99. A message that never arrived intact ranks behind all that did."""
+    """The worst instance's p99. A message that never arrived intact ranks behind all that did.
+
+    A p99 above the promise that only the machine under the lab made, by standing still, shows nothing of the network.
+    """
     name, wanted = f"{feed.name} p99", wanted_ns / MILLISECOND_NS
     worst: tuple[float, str] = (-1, "")
-    count = 0
+    undisturbed_ns = -1
     for instance, streams in _by_instance(results).items():
         count = sum(stream.expected for stream in streams)
-        merged = tuple(sorted(value for stream in streams for value in stream.latencies_ns))
-        p99 = percentile(merged, 99, out_of=count)
-        if p99 is None:
-            detail = f"{instance}: {len(merged)} of {count} messages arrived intact, fewer than 99 %"
+        p99_ns = _p99_ns([stream.latencies_ns for stream in streams], count)
+        least_ns = _p99_ns([stream.undisturbed_ns for stream in streams], count)
+        if p99_ns is None or least_ns is None:
+            intact = sum(stream.intact for stream in streams)
+            detail = f"{instance}: {intact} of {count} messages arrived intact, fewer than 99 %"
             return Check(name, False, wanted, None, "ms", detail)
-        worst = max(worst, (p99, f"{instance} is the slowest, of {count} messages"))
-    if not worst[1]:
+        worst = max(worst, (p99_ns, f"{instance} is the slowest, of {count} messages"))
+        undisturbed_ns = max(undisturbed_ns, least_ns)
+    p99, detail = worst
+    if not detail:
         return Check(name, None, wanted, None, "ms", "nothing was due at any instance")
-    return Check(name, worst[0] <= wanted_ns, wanted, round(worst[0] / MILLISECOND_NS, 3), "ms", worst[1])
+    passed: bool | None = p99 <= wanted_ns
+    if not passed and undisturbed_ns <= wanted_ns:
+        passed = None
+        detail += f"; {undisturbed_ns / MILLISECOND_NS:.3f} ms without the time in which this machine stood still"
+    return Check(name, passed, wanted, round(p99 / MILLISECOND_NS, 3), "ms", detail)
+
+
+def _p99_ns(latencies_ns: Iterable[tuple[int, ...]], count: int) -> int | None:
+    return percentile(tuple(sorted(value for stream in latencies_ns for value in stream)), 99, out_of=count)
 
 
 def availability(feed: Feed, promise: Decimal, results: Sequence[SubscriberResult]) -> Check:

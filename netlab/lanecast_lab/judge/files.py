@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 from lanecast.fabric import Fabric
 from lanecast_lab.judge.model import RunInvalid
+from lanecast_lab.judge.stalls import Stalls
 from lanecast_lab.traffic.plan import Traffic
 
 SENT_MAGIC = b"LCSENT01"
 RECEIVED_MAGIC = b"LCRECV01"
 TIME = Struct("<Q")
 RECEIVED_ENTRY = Struct("<QHH")
+STALLS_MAGIC = b"LCSTALL1"
+STALL = Struct("<QQ")
 
 CLOCK_STEP_LIMIT_NS = 1_000_000
 """How far CLOCK_REALTIME may move against CLOCK_MONOTONIC before latencies mean nothing (design, decision 12)."""
@@ -45,10 +48,16 @@ class Evidence:
     """By exchange: when its schedule's first datagram was due, CLOCK_REALTIME."""
     received: dict[str, list[Received]]
     """By instance."""
+    stalls: Stalls
 
 
 def read_evidence(
-    fabric: Fabric, traffic: Traffic, sent: Mapping[str, Path], received: Mapping[str, Path], summaries: Summaries
+    fabric: Fabric,
+    traffic: Traffic,
+    sent: Mapping[str, Path],
+    received: Mapping[str, Path],
+    summaries: Summaries,
+    stalls: Path,
 ) -> Evidence:
     """Read all files; raise :class:`RunInvalid` with every reason for which they cannot be believed."""
     reasons: list[str] = []
@@ -62,9 +71,10 @@ def read_evidence(
         taken[instance] = _read_received(instance, received.get(instance), reasons)
         summary = summaries.receivers.get(instance)
         reasons.extend(_receiver_reasons(instance, summary, len(taken[instance])))
+    stood_still = _read_stalls(stalls, reasons)
     if reasons:
         raise RunInvalid(reasons)
-    return Evidence(started, taken)
+    return Evidence(started, taken, stood_still)
 
 
 def _sender_reasons(exchange: str, summary: Mapping[str, object] | None) -> list[str]:
@@ -153,3 +163,13 @@ def _read_received(instance: str, path: Path | None, reasons: list[str]) -> list
     if offset != len(content):
         reasons.append(f"{what}: {path} is cut in the middle of a datagram")
     return found
+
+
+def _read_stalls(path: Path, reasons: list[str]) -> Stalls:
+    what = "the record of the machine's stalls"
+    content = _content(what, path, STALLS_MAGIC, reasons)
+    body = memoryview(content or b"")[len(STALLS_MAGIC) :]
+    if len(body) % STALL.size:
+        reasons.append(f"{what}: {path} is cut in the middle of an entry")
+        return Stalls([])
+    return Stalls(list(STALL.iter_unpack(body)))

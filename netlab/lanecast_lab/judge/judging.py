@@ -11,6 +11,7 @@ from lanecast_lab.judge.checks import feed_checks, nothing_unexpected
 from lanecast_lab.judge.expected import Expectation
 from lanecast_lab.judge.files import CLOCK_STEP_LIMIT_NS, Received, Summaries, read_evidence
 from lanecast_lab.judge.model import RunInvalid, SubscriberResult, Unexpected, Verdict
+from lanecast_lab.judge.stalls import Stalls
 from lanecast_lab.judge.tally import Tally
 from lanecast_lab.traffic.plan import Traffic
 
@@ -19,24 +20,37 @@ LATE_NS = 1_000_000
 
 
 def judge(
-    fabric: Fabric, traffic: Traffic, sent: Mapping[str, Path], received: Mapping[str, Path], summaries: Summaries
+    fabric: Fabric,
+    traffic: Traffic,
+    sent: Mapping[str, Path],
+    received: Mapping[str, Path],
+    summaries: Summaries,
+    stalls: Path,
 ) -> Verdict:
-    """Return the verdict of a run from the senders' records (by exchange) and the receivers' files (by instance).
+    """Return the verdict of a run.
+
+    It rests on the senders' records (by exchange), the receivers' files (by instance), their summaries, and when the
+    machine stood still.
 
     Raises :class:`RunInvalid` when the judge's own means failed, so that nothing can be said.
     """
-    evidence = read_evidence(fabric, traffic, sent, received, summaries)
+    evidence = read_evidence(fabric, traffic, sent, received, summaries, stalls)
     expectation = Expectation(traffic, evidence.started_ns)
     ports = _ports(fabric)
     verdict = Verdict(plan=fabric.name, seed=traffic.options.seed, notes=list(traffic.notes))
     for instance in sorted(evidence.received):
-        results, strange = _judge_instance(instance, ports.get(instance, {}), evidence.received[instance], expectation)
+        tallies = {
+            port: Tally(instance, expectation.streams[stream], expectation, evidence.stalls)
+            for port, stream in ports.get(instance, {}).items()
+        }
+        results, strange = _judge_instance(instance, tallies, evidence.received[instance], expectation)
         verdict.subscribers.extend(results)
         verdict.unexpected.extend(strange)
     _refuse_impossible(verdict)
     verdict.checks.extend(feed_checks(fabric, verdict.subscribers))
     verdict.checks.append(nothing_unexpected(verdict.unexpected))
     verdict.notes.extend(_late_senders(summaries))
+    verdict.notes.extend(_stood_still(evidence.stalls))
     return verdict
 
 
@@ -55,9 +69,8 @@ def _ports(fabric: Fabric) -> dict[str, dict[int, tuple[str, str]]]:
 
 
 def _judge_instance(
-    instance: str, ports: dict[int, tuple[str, str]], received: list[Received], expectation: Expectation
+    instance: str, tallies: dict[int, Tally], received: list[Received], expectation: Expectation
 ) -> tuple[list[SubscriberResult], list[Unexpected]]:
-    tallies = {port: Tally(instance, expectation.streams[stream], expectation) for port, stream in ports.items()}
     strays: Counter[tuple[int, str]] = Counter()
     for datagram in received:
         tally = tallies.get(datagram.port)
@@ -95,3 +108,12 @@ def _late_senders(summaries: Summaries) -> list[str]:
                 " the latencies include that"
             )
     return notes
+
+
+def _stood_still(stalls: Stalls) -> list[str]:
+    if not stalls.count:
+        return []
+    return [
+        f"this machine's processors were late {stalls.count} times, at most by {stalls.longest_ns / 1e6:.1f} ms; the"
+        " latencies include that"
+    ]

@@ -76,6 +76,8 @@ class SubscriberResult:
     lost_on_the_way: tuple[Range, ...]
     latencies_ns: tuple[int, ...]
     """Of the intact messages, sorted."""
+    undisturbed_ns: tuple[int, ...]
+    """The same without the time in which the machine under the lab stood still, sorted."""
 
     @property
     def missing(self) -> int:

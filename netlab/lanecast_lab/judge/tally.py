@@ -7,6 +7,7 @@ from collections import Counter
 from lanecast_lab.judge.expected import Expectation, Stream
 from lanecast_lab.judge.files import CLOCK_STEP_LIMIT_NS, Received
 from lanecast_lab.judge.model import SubscriberResult
+from lanecast_lab.judge.stalls import Stalls
 from lanecast_lab.traffic.framing import FramingError, Message, messages
 
 ABSENT, CHANGED, INTACT = 0, 1, 2
@@ -16,8 +17,9 @@ ABSENT, CHANGED, INTACT = 0, 1, 2
 class Tally:
     """Counts what became of each message of a stream."""
 
-    def __init__(self, instance: str, stream: Stream, expectation: Expectation) -> None:
+    def __init__(self, instance: str, stream: Stream, expectation: Expectation, stalls: Stalls) -> None:
         self._instance = instance
+        self._stalls = stalls
         self._stream = stream
         self._expectation = expectation
         self._state = bytearray(len(stream.due))
@@ -27,6 +29,7 @@ class Tally:
         self._corrupted = 0
         self._out_of_order = 0
         self._latencies: list[int] = []
+        self._undisturbed: list[int] = []
         self._unknown: list[bytes] = []
         """Contents on an unnumbered stream that are nobody's: told apart at the end."""
         self.unexpected: Counter[str] = Counter()
@@ -82,7 +85,9 @@ class Tally:
             self._out_of_order += 1
         if self._state[at] != INTACT:
             self._state[at] = INTACT
-            self._latencies.append(time_ns - self._stream.due[at].due_ns)
+            due_ns = self._stream.due[at].due_ns
+            self._latencies.append(time_ns - due_ns)
+            self._undisturbed.append(time_ns - due_ns - self._stalls.within(due_ns, time_ns))
             self._latest = max(self._latest, at)
 
     def _changed(self, at: int) -> None:
@@ -126,4 +131,5 @@ class Tally:
             never_sent=stream.ranges(absent, lambda due: due.lines_sent == 0),
             lost_on_the_way=stream.ranges(absent, lambda due: due.lines_sent != 0),
             latencies_ns=tuple(sorted(self._latencies)),
+            undisturbed_ns=tuple(sorted(self._undisturbed)),
         )

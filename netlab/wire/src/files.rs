@@ -1,10 +1,11 @@
-//! The schedule, the sender's record and the receiver's output (docs/wire-tool-formats.md).
+//! The schedule, the sender's record, the receiver's output and the stalls (docs/wire-tool-formats.md).
 
 use std::net::Ipv4Addr;
 
 pub const SCHEDULE_MAGIC: &[u8; 8] = b"LCSCHED1";
 pub const RECORD_MAGIC: &[u8; 8] = b"LCSENT01";
 pub const OUTPUT_MAGIC: &[u8; 8] = b"LCRECV01";
+pub const STALLS_MAGIC: &[u8; 8] = b"LCSTALL1";
 
 const ENTRY_BYTES: usize = 20;
 

@@ -8,6 +8,7 @@ mod poller;
 mod receive;
 mod send;
 mod socket;
+mod stalls;
 mod tell;
 
 use std::net::SocketAddrV4;
@@ -22,7 +23,7 @@ pub type Failure = Box<dyn std::error::Error>;
 const ABOUT: &str = "\
 Every command prints JSON, one object a line: {\"ready\": true} once it works, its figures at the end.
 It ends with 0, or with 2 and a sentence on standard error when it could not do what it was asked.
-`delay` and `receive` end on SIGTERM, SIGINT or the end of standard input: keep that open while they work.
+`delay`, `receive` and `stalls` end on SIGTERM, SIGINT or the end of standard input: keep that open while they work.
 
 A wire of 2 ms between the outer halves of two veths, whose inner halves nodes have as eth0:
   ip netns exec A lanecast-wire plain-offloads eth0
@@ -86,6 +87,14 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+    /// Note when this machine's processors stood still, until SIGTERM or end of input.
+    ///
+    /// What a run measures then is the machine's lateness, not the network's.
+    Stalls {
+        /// Where to write from when to when.
+        #[arg(long)]
+        output: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -98,6 +107,7 @@ fn main() -> ExitCode {
             lead_ms,
         } => send::run(&schedule, &record, lead_ms),
         Command::Receive { listen, output } => receive::run(&listen, &output),
+        Command::Stalls { output } => stalls::run(&output),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
