@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanecast.plan.loader import load_plan
+from lanecast.plan.model import Plan
+from lanecast.plan.stand_ins import Variant, fields_of, stand_in
 from lanecast_relay.config.document import DocumentError, Problem
 
 GOLDEN = Path(__file__).parent / "mistakes"
@@ -91,13 +93,89 @@ def test_a_mistake_is_told_in_these_words(name: str, tmp_path: Path) -> None:
     assert text == golden.read_text()
 
 
+TOGETHER = (
+    "asn-of-exchange-and-site",
+    "bandwidth-without-unit",
+    "capacity-of-uplink",
+    "duplicate-key",
+    "group-link-local",
+    "misspelt-protocol",
+    "share-above-one",
+    "subnet-outside-vpc",
+    "unknown-exchange",
+    "unknown-feed-line",
+    "unknown-port-purpose",
+    "vlan-out-of-range",
+)
+"""Mistakes of form, of names and of how entries fit together, some of them in one entry."""
+
+
 def test_every_mistake_of_a_plan_is_reported_in_one_run_by_line(tmp_path: Path) -> None:
     text = BASE
-    for name in ("group-link-local", "asn-of-exchange-and-site", "vlan-out-of-range", "subnet-outside-vpc"):
-        text = text.replace(*MISTAKES[name])
+    for name in TOGETHER:
+        old, new = MISTAKES[name]
+        assert old in text, f"{name}: the edits are to be in each other's way nowhere"
+        text = text.replace(old, new)
     problems = problems_of(text, tmp_path)
-    assert len(problems) == 4, "a mistake of the schema hides none of the others"
+    said = {(problem.path, problem.message) for problem in problems}
+    alone = {
+        (problem.path, problem.message)
+        for name in TOGETHER
+        for problem in problems_of(BASE.replace(*MISTAKES[name]), tmp_path)
+    }
+    assert said == alone, "a mistake hides none of the others and makes none"
     assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
+
+
+@settings(max_examples=60, deadline=None)
+@given(chosen=st.sets(st.sampled_from(sorted(set(MISTAKES) - {"tab"})), min_size=2, max_size=3))
+def test_a_mistake_of_form_hides_no_other(chosen: set[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("plan")
+    text = BASE
+    for name in sorted(chosen):
+        old, new = MISTAKES[name]
+        if old not in text:
+            return  # the edits are in each other's way
+        text = text.replace(old, new)
+    places = {problem.path for problem in problems_of(text, directory)}
+    for name in chosen & INDEPENDENT:
+        assert {problem.path for problem in problems_of(BASE.replace(*MISTAKES[name]), directory)} <= places, name
+
+
+INDEPENDENT = {
+    "asn-zero",
+    "bandwidth-without-unit",
+    "delay-without-unit",
+    "group-link-local",
+    "group-not-multicast",
+    "link-too-large",
+    "links-overlap",
+    "misspelt-key",
+    "misspelt-protocol",
+    "promise-for-no-feed",
+    "share-above-one",
+    "subnet-outside-vpc",
+    "unknown-exchange",
+    "unknown-port-purpose",
+    "unknown-relay",
+    "unknown-uplink",
+    "vlan-out-of-range",
+    "wrong-version",
+}
+"""Mistakes that stay mistakes whatever else is wrong."""
+
+
+@pytest.mark.parametrize("variant", [0, 1])
+def test_every_field_has_a_stand_in(variant: Variant) -> None:
+    """A required field that a plan leaves out gets a value that the model takes."""
+    required = {name: field for name, field in fields_of(Plan).items() if field.is_required()}
+    Plan.model_validate({name: stand_in(name, field, variant) for name, field in required.items()})
+
+
+def test_a_name_that_is_none_hides_nothing(tmp_path: Path) -> None:
+    text = BASE.replace("site1:", "Site_1:").replace("asn: 65101", "asn: 65010")
+    problems = problems_of(text, tmp_path)
+    assert {problem.path for problem in problems} == {"sites.Site_1", "sites.Site_1.asn"}, problems
 
 
 LINES = BASE.splitlines(keepends=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lanecast.plan.layout import SiteLayout, preferred_uplinks, uplink_router
@@ -25,12 +24,6 @@ class CheckContext:
         """Something that is allowed and seldom meant."""
         return self.document.problem(path, message, severity="warning")
 
-    def unknown(self, kind: str, name: str, known: Iterable[str], *path: PathKey) -> Problem:
-        """A name that nothing has, with the nearest one that something has."""
-        names = sorted(known)
-        hint = nearest(name, names) or f" (known: {', '.join(names) or 'none'})"
-        return self.error(f"no {kind} is called {name}{hint}", *path)
-
     def relays(self) -> dict[str, tuple[str, Relay]]:
         """Every relay by name, with its site."""
         return {name: (site, relay) for site, held in self.plan.sites.items() for name, relay in held.relays.items()}
@@ -48,6 +41,26 @@ class CheckContext:
         """A subscriber's relays that carry a feed."""
         relays = self.relays()
         return [name for name in subscriber.relays if feed in relays[name][1].feeds]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name that nothing has."""
+
+    kind: str
+    name: str
+    known: tuple[str, ...]
+    """The names of its kind, sorted."""
+    path: tuple[PathKey, ...]
+    is_key: bool = False
+    """Whether the name is a key of a mapping."""
+    replacements: tuple[str, ...] = ()
+    """What could stand at the place, where that is more than the name; empty: the names of its kind."""
+
+    def problem(self, context: CheckContext) -> Problem:
+        """The mistake, with the nearest name that something has."""
+        hint = nearest(self.name, list(self.known)) or f" (known: {', '.join(self.known) or 'none'})"
+        return context.error(f"no {self.kind} is called {self.name}{hint}", *self.path)
 
 
 def relay_uplink(site: Site, relay: Relay) -> str:

@@ -2,92 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from lanecast.plan.checks.context import CheckContext
-from lanecast.plan.model import Router, Site
+from lanecast.plan.checks.context import CheckContext, UnknownName
+from lanecast.plan.model import Site
 from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
 
 
-def references(context: CheckContext) -> Iterator[Problem]:
-    """Every name that is used has to be given somewhere."""
+def unknown_names(context: CheckContext) -> Iterator[UnknownName]:
+    """Every name that is used and that nothing has."""
     yield from _feeds(context)
     for site_name, site in context.plan.sites.items():
         yield from _site(context, site_name, site)
-    yield from _cloud(context)
+    for name, peering in context.plan.peerings.items():
+        for index, vpc in enumerate(peering.between):
+            yield from _vpc(context, vpc, "peerings", name, "between", index)
     yield from _subscribers(context)
-    for name in context.plan.promises:
-        if name not in context.plan.feeds:
-            yield context.unknown("feed", name, context.plan.feeds, "promises", name)
+    yield from _unknown("feed", list(context.plan.promises), context.plan.feeds, "promises", are_keys=True)
 
 
-def _feeds(context: CheckContext) -> Iterator[Problem]:
+def _unknown(
+    kind: str, used: Iterable[str], known: Iterable[str], *place: PathKey, are_keys: bool = False
+) -> Iterator[UnknownName]:
+    """Those of the names ``used`` in a list, or as a mapping's keys, at ``place`` that are not known."""
+    names = tuple(sorted(known))
+    for index, name in enumerate(used):
+        if name not in names:
+            yield UnknownName(kind, name, names, (*place, name if are_keys else index), are_keys)
+
+
+def _unknown_one(kind: str, name: str | None, known: Iterable[str], *place: PathKey) -> Iterator[UnknownName]:
+    """The same for a single name that may be left out."""
+    names = tuple(sorted(known))
+    if name is not None and name not in names:
+        yield UnknownName(kind, name, names, place)
+
+
+def _feeds(context: CheckContext) -> Iterator[UnknownName]:
     for name, feed in context.plan.feeds.items():
-        if feed.exchange not in context.plan.exchanges:
-            yield context.unknown("exchange", feed.exchange, context.plan.exchanges, "feeds", name, "exchange")
+        yield from _unknown_one("exchange", feed.exchange, context.plan.exchanges, "feeds", name, "exchange")
 
 
-def _site(context: CheckContext, name: str, site: Site) -> Iterator[Problem]:
+def _site(context: CheckContext, name: str, site: Site) -> Iterator[UnknownName]:
     plan = context.plan
-    if site.region not in plan.regions:
-        yield context.unknown("region", site.region, plan.regions, "sites", name, "region")
+    yield from _unknown_one("region", site.region, plan.regions, "sites", name, "region")
     for circuit_name, circuit in site.circuits.items():
         place = ("sites", name, "circuits", circuit_name)
-        if circuit.exchange not in plan.exchanges:
-            yield context.unknown("exchange", circuit.exchange, plan.exchanges, *place, "exchange")
+        yield from _unknown_one("exchange", circuit.exchange, plan.exchanges, *place, "exchange")
         for index, feed_line in enumerate(circuit.carries):
             yield from _carried(context, feed_line, (*place, "carries", index))
     for relay_name, relay in site.relays.items():
         place = ("sites", name, "relays", relay_name)
-        for index, feed in enumerate(relay.feeds):
-            if feed not in plan.feeds:
-                yield context.unknown("feed", feed, plan.feeds, *place, "feeds", index)
-        if relay.uplink is not None and relay.uplink not in site.uplinks:
-            yield context.unknown(f"uplink of {name}", relay.uplink, site.uplinks, *place, "uplink")
+        yield from _unknown("feed", relay.feeds, plan.feeds, *place, "feeds")
+        yield from _unknown_one(f"uplink of {name}", relay.uplink, site.uplinks, *place, "uplink")
+        purposes = {f"{purpose}.{router}" for purpose in ("multicast", "lan") for router in site.routers}
+        yield from _unknown("purpose", list(relay.ports), purposes, *place, "ports", are_keys=True)
     for uplink_name, uplink in site.uplinks.items():
         yield from _vpc(context, uplink.to, "sites", name, "uplinks", uplink_name, "to")
     for router_name, router in site.routers.items():
-        yield from _router(context, name, site, router_name, router)
+        place = ("sites", name, "routers", router_name)
+        yield from _unknown(f"circuit of {name}", router.circuits, site.circuits, *place, "circuits")
+        yield from _unknown(f"uplink of {name}", router.uplinks, site.uplinks, *place, "uplinks")
+        purposes = {*router.circuits, *site.uplinks, "multicast", "lan"}
+        yield from _unknown("purpose", list(router.ports), purposes, *place, "ports", are_keys=True)
 
 
-def _carried(context: CheckContext, feed_line: str, place: tuple[PathKey, ...]) -> Iterator[Problem]:
+def _carried(context: CheckContext, feed_line: str, place: tuple[PathKey, ...]) -> Iterator[UnknownName]:
+    feeds = context.plan.feeds
+    whole = tuple(f"{name}.{line}" for name, feed in sorted(feeds.items()) for line in sorted(feed.lines))
     feed_name, feed, line = context.feed_of_line(feed_line)
     if feed is None:
-        yield context.unknown("feed", feed_name, context.plan.feeds, *place)
+        yield UnknownName("feed", feed_name, tuple(sorted(feeds)), place, replacements=whole)
     elif line not in feed.lines:
-        yield context.unknown(f"line of {feed_name}", line, feed.lines, *place)
+        yield UnknownName(f"line of {feed_name}", line, tuple(sorted(feed.lines)), place, replacements=whole)
 
 
-def _router(context: CheckContext, site_name: str, site: Site, name: str, router: Router) -> Iterator[Problem]:
-    place = ("sites", site_name, "routers", name)
-    for kind, named, known in (("circuit", router.circuits, site.circuits), ("uplink", router.uplinks, site.uplinks)):
-        for index, item in enumerate(named):
-            if item not in known:
-                yield context.unknown(f"{kind} of {site_name}", item, known, *place, f"{kind}s", index)
-    if not router.circuits:
-        yield context.error("has no circuits, so nothing arrives at it", *place, "circuits")
-    purposes = {*router.circuits, *site.uplinks, "multicast", "lan"}
-    for purpose in router.ports:
-        if purpose not in purposes:
-            yield context.unknown("purpose", purpose, purposes, *place, "ports", purpose)
-
-
-def _vpc(context: CheckContext, reference: str, *place: PathKey) -> Iterator[Problem]:
+def _vpc(context: CheckContext, reference: str, *place: PathKey) -> Iterator[UnknownName]:
     known = {f"{region}.{vpc}" for region, held in context.plan.regions.items() for vpc in held.vpcs}
-    if reference not in known:
-        yield context.unknown("VPC", reference, known, *place)
+    yield from _unknown_one("VPC", reference, known, *place)
 
 
-def _cloud(context: CheckContext) -> Iterator[Problem]:
-    for name, peering in context.plan.peerings.items():
-        for index, vpc in enumerate(peering.between):
-            yield from _vpc(context, vpc, "peerings", name, "between", index)
-        if peering.between[0] == peering.between[1]:
-            yield context.error("peers a VPC with itself", "peerings", name, "between")
-
-
-def _subscribers(context: CheckContext) -> Iterator[Problem]:
+def _subscribers(context: CheckContext) -> Iterator[UnknownName]:
     plan = context.plan
     subnets = {
         f"{region}.{vpc}.{subnet}"
@@ -97,15 +93,21 @@ def _subscribers(context: CheckContext) -> Iterator[Problem]:
     }
     relays = context.relays()
     for name, subscriber in plan.subscribers.items():
-        place = ("subscribers", name)
-        if subscriber.subnet not in subnets:
-            yield context.unknown("subnet", subscriber.subnet, subnets, *place, "subnet")
-        for index, feed in enumerate(subscriber.feeds):
-            if feed not in plan.feeds:
-                yield context.unknown("feed", feed, plan.feeds, *place, "feeds", index)
-        for index, relay in enumerate(subscriber.relays):
-            if relay not in relays:
-                yield context.unknown("relay", relay, relays, *place, "from", index)
+        yield from _unknown_one("subnet", subscriber.subnet, subnets, "subscribers", name, "subnet")
+        yield from _unknown("feed", subscriber.feeds, plan.feeds, "subscribers", name, "feeds")
+        yield from _unknown("relay", subscriber.relays, relays, "subscribers", name, "from")
+
+
+def idle(context: CheckContext) -> Iterator[Problem]:
+    """What connects nothing: a router without circuits, a VPC peered with itself."""
+    for site_name, site in context.plan.sites.items():
+        for name, router in site.routers.items():
+            if not router.circuits:
+                message = "has no circuits, so nothing arrives at it"
+                yield context.error(message, "sites", site_name, "routers", name, "circuits")
+    for name, peering in context.plan.peerings.items():
+        if peering.between[0] == peering.between[1]:
+            yield context.error("peers a VPC with itself", "peerings", name, "between")
 
 
 def attachments(context: CheckContext) -> Iterator[Problem]:

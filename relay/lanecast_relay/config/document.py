@@ -71,9 +71,10 @@ class UnreadableDocument(Exception):
 
 
 class DocumentError(Exception):
-    """The document's mistakes, sorted by line."""
+    """The document's mistakes, sorted by line, and what could be read of it all the same."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], document: Document | None = None) -> None:
+        self.document = document
         self.problems = sorted(problems, key=lambda problem: (problem.line, problem.path, problem.message))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
@@ -163,9 +164,10 @@ class _Reader:
             self._problem(_line(node), "expected keys and values at the top level")
         self._raise_if_wrong()
         assert isinstance(node, yaml.MappingNode)  # checked above
-        data = self._value(node, (), ())
-        self._raise_if_wrong()
-        return Document(self._path, data, self._lines)
+        document = Document(self._path, self._value(node, (), ()), self._lines)
+        if self._problems:
+            raise DocumentError(self._problems, document)
+        return document
 
     def _raise_if_wrong(self) -> None:
         if self._problems:
