@@ -1,7 +1,8 @@
 """The lock file beside a plan: every value that the plan leaves open, by purpose, so that a later change moves none.
 
-``plan.yaml`` has ``plan.lock.yaml``. ``lanecast lock`` alone writes it. Without one, values are chosen afresh each
-time: always the same for the same plan, but not safe against the plan's changes.
+``plan.yaml`` has ``plan.lock.yaml``. ``lanecast lock`` alone writes it; with one that lacks something, everything else
+refuses to run. Without any, values are chosen afresh each time: always the same for the same plan, but not safe against
+the plan's changes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import AliasChoices, Field
 
-from lanecast_relay.config.document import load_document, validate
+from lanecast_relay.config.document import DocumentError, Problem, load_document, validate
 from lanecast_relay.config.model import Strict
 
 HEADER = "# What the plan beside this file leaves open. Written by `lanecast lock`; commit it with the plan.\n"
@@ -28,6 +29,10 @@ class LockFile(Strict):
     values: dict[str, str]
 
 
+MISSING_SHOWN = 3
+"""How many missing values an error names."""
+
+
 def lock_path(plan: Path) -> Path:
     """Where a plan's lock file is."""
     return plan.with_suffix(".lock.yaml")
@@ -40,6 +45,15 @@ def read_lock(plan: Path) -> dict[str, str] | None:
     """
     path = lock_path(plan)
     return validate(LockFile, load_document(path)).values if path.exists() else None
+
+
+def require_all_kept(plan: Path, kept: Mapping[str, str], needed: Mapping[str, str]) -> None:
+    """Raise ``DocumentError`` when a plan needs values that its lock file does not keep."""
+    missing = sorted(set(needed) - set(kept))
+    if missing:
+        shown = ", ".join(missing[:MISSING_SHOWN]) + (", …" if len(missing) > MISSING_SHOWN else "")
+        message = f"lacks {len(missing)} values that the plan needs ({shown}): run `lanecast lock {plan}`"
+        raise DocumentError([Problem(str(lock_path(plan)), 1, "values", message)])
 
 
 def write_lock(plan: Path, values: Mapping[str, str]) -> None:

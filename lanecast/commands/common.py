@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -53,12 +53,12 @@ def load_or_exit(path: Path, json_output: bool = False) -> LoadedPlan:
         raise typer.Exit(WITH_MISTAKES) from None
 
 
-def compile_or_exit(path: Path) -> Fabric:
-    """Load and compile a plan; exit as :func:`load_or_exit` does."""
+def compile_or_exit(path: Path, locked: Mapping[str, str] | None = None) -> Fabric:
+    """Load and compile a plan, with ``locked`` instead of its lock file if given; exit as :func:`load_or_exit` does."""
     loaded = load_or_exit(path)
     tell(loaded.warnings)
     try:
-        return compile_plan(loaded)
+        return compile_plan(loaded, locked)
     except PoolExhaustedError as error:
         typer.echo(f"{path}: {error}: make the pool larger", err=True)
     except DocumentError as error:

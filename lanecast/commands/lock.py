@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from lanecast.commands.common import PlanArgument, compile_or_exit
+from lanecast.commands.common import WITH_MISTAKES, PlanArgument, compile_or_exit, tell
 from lanecast.lockfile import lock_path, read_lock, write_lock
+from lanecast_relay.config.document import DocumentError
 
 
 def lock(plan: PlanArgument) -> None:
@@ -13,8 +14,15 @@ def lock(plan: PlanArgument) -> None:
 
     Values that the lock file holds already stay; what the plan no longer needs goes.
     """
-    before = read_lock(plan) or {}
-    fabric = compile_or_exit(plan)
+    try:
+        before = read_lock(plan) or {}
+    except DocumentError as error:
+        tell(error.problems)
+        typer.echo(
+            f"{lock_path(plan)}: mend it or take it from version control; removing it may move addresses", err=True
+        )
+        raise typer.Exit(WITH_MISTAKES) from None
+    fabric = compile_or_exit(plan, before)
     write_lock(plan, fabric.invented)
     added = len(set(fabric.invented) - set(before))
     gone = len(set(before) - set(fabric.invented))

@@ -11,7 +11,7 @@ from lanecast.compiler.exchanges import exchange_router, source_host, source_lin
 from lanecast.compiler.invention import Inventions
 from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
 from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Segment
-from lanecast.lockfile import read_lock
+from lanecast.lockfile import read_lock, require_all_kept
 from lanecast.plan.layout import SiteLayout, site_layouts
 from lanecast.plan.loader import LoadedPlan
 from lanecast.plan.model import Plan
@@ -20,8 +20,17 @@ __all__ = ["compile_network", "compile_plan"]
 
 
 def compile_plan(loaded: LoadedPlan, locked: Mapping[str, str] | None = None) -> Fabric:
-    """Compile a loaded plan with what its lock file keeps, or with ``locked`` instead."""
-    return compile_network(loaded.plan, loaded.name, read_lock(loaded.document.path) if locked is None else locked)
+    """Compile a loaded plan with what its lock file keeps, or with ``locked`` instead.
+
+    Raises ``DocumentError`` when the lock file lacks a value that the plan needs: choosing it now would not keep it.
+    """
+    if locked is not None:
+        return compile_network(loaded.plan, loaded.name, locked)
+    kept = read_lock(loaded.document.path)
+    fabric = compile_network(loaded.plan, loaded.name, kept)
+    if kept is not None:
+        require_all_kept(loaded.document.path, kept, fabric.invented)
+    return fabric
 
 
 def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = None) -> Fabric:

@@ -52,8 +52,3 @@ class Inventions:
             taken.add(text)
         self.values[purpose] = text
         return read(text)
-
-    @property
-    def missing_from_lock(self) -> list[str]:
-        """Purposes that this compilation needed and the lock file does not hold."""
-        return sorted(set(self.values) - set(self._locked))

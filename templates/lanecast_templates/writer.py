@@ -46,7 +46,12 @@ def _read_manifest(directory: Path) -> dict[str, str]:
     path = directory / MANIFEST
     if not path.exists():
         return {}
-    content: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise InTheWayError([MANIFEST])
     return content
 
 
@@ -83,13 +88,19 @@ def _refuse_strangers(directory: Path, before: dict[str, str], wanted: dict[str,
     strangers = []
     for name, file in wanted.items():
         path = directory / name
-        outside = not path.resolve().is_relative_to(directory.resolve())
+        outside = not path.resolve().is_relative_to(directory.resolve()) or _is_blocked(path, directory)
         in_the_way = (path.is_symlink() or path.exists()) and not _is_ours(path, before.get(name))
         same = path.is_file() and not path.is_symlink() and path.read_bytes() == file.text.encode("utf-8")
         if outside or (in_the_way and not same and not force):
             strangers.append(name)
     if strangers:
         raise InTheWayError(strangers)
+
+
+def _is_blocked(path: Path, directory: Path) -> bool:
+    """Whether a folder stands where a file is to be, or a file where a folder is: nothing replaces those."""
+    above = path.relative_to(directory).parents
+    return path.is_dir() or any((directory / part).is_file() for part in above)
 
 
 def _remove_stale(directory: Path, before: dict[str, str], wanted: dict[str, RenderedFile]) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lanecast.compiler import compile_plan
+from lanecast.lockfile import lock_path
 from lanecast.plan.loader import load_plan
 
 ROOT = Path(__file__).parent.parent.parent
@@ -85,13 +86,28 @@ def test_show_names_every_node_and_draws_them(plan: Path, tmp_path: Path) -> Non
     assert json.loads(lanecast("show", plan, "--json").stdout)["name"] == "plan"
 
 
-def test_a_locked_value_stays_when_the_plan_grows(plan: Path) -> None:
+def test_a_locked_value_stays_when_the_plan_grows(plan: Path, tmp_path: Path) -> None:
     assert lanecast("lock", plan).returncode == 0
     before = compile_plan(load_plan(plan)).invented
     plan.write_text(plan.read_text().replace("subscribers:\n", "subscribers:\n  aaa: {subnet: region1.vpc1.apps, feeds: [quotes], from: [relay-1, relay-2]}\n"))  # fmt: skip
+    stale = lanecast("render", plan, "-o", tmp_path / "out")
+    assert stale.returncode == 1
+    assert "lacks" in stale.stderr
+    assert "lanecast lock" in stale.stderr
+    assert not (tmp_path / "out").exists()
+    assert lanecast("lock", plan).returncode == 0
     after = compile_plan(load_plan(plan)).invented
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before)
+
+
+def test_a_damaged_lock_file_is_told_by_line(plan: Path) -> None:
+    lock_path(plan).write_text("lanecast-lock: 1\nvalues: [1]\n")
+    for command in ("lock", "show"):
+        result = lanecast(command, plan)
+        assert result.returncode == 1
+        assert f"{lock_path(plan)}:2: values" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_back_ends_are_loaded_only_when_they_run() -> None:

@@ -19,7 +19,7 @@ from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
 from lanecast_templates.frr_configuration import missing_lines
 from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
-from lanecast_templates.writer import InTheWayError, write
+from lanecast_templates.writer import MANIFEST, InTheWayError, write
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,6 +79,28 @@ def test_what_was_edited_or_is_not_ours_stops_everything(files: tuple[RenderedFi
     edited.write_text(files[0].text + "# edited\n")
     with pytest.raises(InTheWayError, match=str(files[0].path)):
         write((*files[1:], RenderedFile(files[0].path, "new\n")), tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\xff"])
+def test_a_damaged_manifest_stops_everything(content: str, files: tuple[RenderedFile, ...], tmp_path: Path) -> None:
+    write(files[:1], tmp_path)
+    (tmp_path / MANIFEST).write_text(content, encoding="latin-1")
+    with pytest.raises(InTheWayError, match=MANIFEST):
+        write(files, tmp_path)
+    assert not (tmp_path / files[1].path).exists()
+
+
+def test_a_folder_in_a_files_place_and_a_file_in_a_folders_stop_everything(
+    files: tuple[RenderedFile, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "a" / files[0].path).mkdir(parents=True)
+    with pytest.raises(InTheWayError, match=str(files[0].path)):
+        write(files, tmp_path / "a", force=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / files[0].path.parts[0]).write_text("mine")
+    with pytest.raises(InTheWayError, match=str(files[0].path)):
+        write(files, tmp_path / "b", force=True)
+    assert not [path for folder in "ab" for path in (tmp_path / folder).rglob("*") if path.name == MANIFEST]
 
 
 def test_a_link_out_of_the_folder_is_not_followed(files: tuple[RenderedFile, ...], tmp_path: Path) -> None:
