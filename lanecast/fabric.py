@@ -98,6 +98,7 @@ class Bgp:
     neighbors: tuple[BgpNeighbor, ...]
     keepalive_s: int
     hold_s: int
+    connect_retry_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,4 +182,5 @@ def _gateway_bgp(context: Context, layout: SiteLayout, name: str, gateway: Cloud
         ),
         keepalive_s=seconds(timers.bgp_keepalive_ns),
         hold_s=seconds(timers.bgp_hold_ns),
+        connect_retry_s=seconds(timers.bgp_connect_retry_ns),
     )

@@ -148,6 +148,7 @@ def _bgp(context: Context, exchange: str, circuits: list[tuple[str, str, Circuit
         neighbors=tuple(neighbors),
         keepalive_s=seconds(timers.bgp_keepalive_ns),
         hold_s=seconds(timers.bgp_hold_ns),
+        connect_retry_s=seconds(timers.bgp_connect_retry_ns),
     )
 
 

@@ -135,6 +135,7 @@ def _bgp(
         neighbors=tuple(neighbors),
         keepalive_s=seconds(context.plan.timers.bgp_keepalive_ns),
         hold_s=seconds(context.plan.timers.bgp_hold_ns),
+        connect_retry_s=seconds(context.plan.timers.bgp_connect_retry_ns),
     )
 
 

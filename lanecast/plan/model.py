@@ -257,6 +257,8 @@ class Timers(Strict):
     igmp_query_interval_ns: DurationNs = nanoseconds(5_000_000_000)
     bgp_keepalive_ns: DurationNs = nanoseconds(3_000_000_000)
     bgp_hold_ns: DurationNs = nanoseconds(9_000_000_000)
+    bgp_connect_retry_ns: DurationNs = nanoseconds(5_000_000_000)
+    """RFC 4271, 10 suggests two minutes, which a line that comes back would wait for."""
 
 
 class Plan(Strict):

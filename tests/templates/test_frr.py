@@ -151,6 +151,7 @@ def _neighbor_differences(router: Router, neighbor: BgpNeighbor, state: dict[str
         "own AS": (state["localAs"], router.bgp.asn),
         "hold time": (state["bgpTimerConfiguredHoldTimeMsecs"], router.bgp.hold_s * 1000),
         "keepalive": (state["bgpTimerConfiguredKeepAliveIntervalMsecs"], router.bgp.keepalive_s * 1000),
+        "connect retry": (state["connectRetryTimer"], router.bgp.connect_retry_s),
         "hops away (RFC 5082)": (state.get("externalBgpNbrMaxHopsAway"), 1),
         "password": (bool(state.get("authenticationEnabled")), neighbor.password is not None),
         "accepted": (unicast.get("incomingUpdatePrefixFilterList"), neighbor.accept.name),
