@@ -52,7 +52,7 @@ def run(
         typer.Option(help="Lose so many of a line's datagrams at the exchange.", metavar="FEED.LINE=PERCENT"),
     ] = None,
     seed: Annotated[int, typer.Option(help="What invented traffic and losses are drawn from.", metavar="N")] = 1,
-    duration: Annotated[float, typer.Option(help="Seconds of invented traffic.", metavar="SECONDS")] = 5.0,
+    duration: Annotated[float, typer.Option(help="Seconds of invented traffic.", metavar="SECONDS")] = 10.0,
     report: Annotated[
         Path, typer.Option(help="Where verdict.json, junit.xml, logs and pcaps go.", metavar="DIR")
     ] = Path("report"),

@@ -34,6 +34,8 @@ class Network:
     routers: dict[str, FrrRouter]
     relays: list[services.RelayProcess] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the verdict should say of how the lab ran."""
     delays: dict[str, MeasuredDelay] = field(default_factory=dict)
     """What each delayed link really does one way, by name."""
 

@@ -29,7 +29,7 @@ class RunRequest:
     losses: dict[str, float] = field(default_factory=dict)
     """Percent of datagrams lost, by ``feed.line``."""
     seed: int = 1
-    duration_s: float = 5.0
+    duration_s: float = 10.0
     captures: bool = True
     """Whether every node's packets go into the report."""
     width: int = 100

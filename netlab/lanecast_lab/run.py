@@ -231,7 +231,7 @@ class LabRun:
         )
         verdict.plan = self._request.plan
         verdict.checks += delay_checks(network)
-        verdict.notes += run_notes(network)
+        verdict.notes += network.notes + run_notes(network)
         timings = {name: round(value, 3) for name, value in network.timings.items()}
         verdict.timings = Timings(**{name: timings[name] for name in Timings.__dataclass_fields__})
         write_json(verdict, REPORT_DIRECTORY / "verdict.json")

@@ -16,6 +16,9 @@ from lanecast_lab import waits
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node, executable
 
+LOOKING_ON = "30"
+"""By how much a looker-on's niceness is above that of the lab."""
+
 
 def apply_settings(node: Node, rendered: Path) -> None:
     """Run a node's rendered sysctl, address and filter files as its units would.
@@ -89,7 +92,10 @@ def relay_hosts(hosts: tuple[Host, ...], role: HostRole) -> list[Host]:
 
 def start_capture(node: Node, path: Path) -> subprocess.Popen[str]:
     """Record every packet of a node until :func:`stop_capture`."""
-    return node.start("tcpdump", "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "-w", str(path))
+    # What only looks on gives way to what carries packets; its buffer holds what it is late for.
+    return node.start(
+        "tcpdump", "nice", "-n", LOOKING_ON, "tcpdump", "-i", "any", "-n", "-B", "16384", "-Z", "root", "-w", str(path)
+    )
 
 
 def await_captures(processes: list[subprocess.Popen[str]], nodes: list[Node]) -> None:

@@ -92,7 +92,7 @@ def left_behind(before: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def test_two_sites_keep_every_promise(tmp_path: Path) -> None:
-    run = lab_run(tmp_path, TWO_SITES, "--duration", "3")
+    run = lab_run(tmp_path, TWO_SITES)
     assert run.status == 0, run.errors + json.dumps(run.verdict.get("checks"), indent=1)
     assert run.verdict["passed"] is True
     received = {(one["name"], one["feed"]) for one in run.verdict["subscribers"]}
