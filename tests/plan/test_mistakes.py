@@ -172,6 +172,11 @@ def test_every_field_has_a_stand_in(variant: Variant) -> None:
     Plan.model_validate({name: stand_in(name, field, variant) for name, field in required.items()})
 
 
+def test_what_a_misspelt_key_holds_is_checked_as_if_it_were_spelt_right(tmp_path: Path) -> None:
+    problems = problems_of(BASE.replace("carries: [quotes.B]", "carry: [quotes.A]"), tmp_path)
+    assert "feeds.quotes.lines.B" in {problem.path for problem in problems}, "no circuit carries it"
+
+
 def test_a_name_that_is_none_hides_nothing(tmp_path: Path) -> None:
     text = BASE.replace("site1:", "Site_1:").replace("asn: 65101", "asn: 65010")
     problems = problems_of(text, tmp_path)
