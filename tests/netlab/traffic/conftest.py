@@ -1,6 +1,0 @@
-"""Makes the samples that the traffic's and the judge's tests share importable."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "traffic"))
