@@ -48,12 +48,17 @@ def read_lock(plan: Path) -> dict[str, str] | None:
 
 
 def require_all_kept(plan: Path, kept: Mapping[str, str], needed: Mapping[str, str]) -> None:
-    """Raise ``DocumentError`` when a plan needs values that its lock file does not keep."""
+    """Raise ``DocumentError`` when a plan needs values that its lock file lacks, or keeps and the plan rules out."""
     missing = sorted(set(needed) - set(kept))
-    if missing:
-        shown = ", ".join(missing[:MISSING_SHOWN]) + (", …" if len(missing) > MISSING_SHOWN else "")
-        message = f"lacks {len(missing)} values that the plan needs ({shown}): run `lanecast lock {plan}`"
-        raise DocumentError([Problem(str(lock_path(plan)), 1, "values", message)])
+    moved = sorted(purpose for purpose in set(needed) & set(kept) if needed[purpose] != kept[purpose])
+    problems = []
+    for what, purposes in (("lacks {} values that the plan needs", missing), ("keeps {} that it rules out", moved)):
+        if purposes:
+            shown = ", ".join(purposes[:MISSING_SHOWN]) + (", …" if len(purposes) > MISSING_SHOWN else "")
+            message = f"{what.format(len(purposes))} ({shown}): run `lanecast lock {plan}`"
+            problems.append(Problem(str(lock_path(plan)), 1, "values", message))
+    if problems:
+        raise DocumentError(problems)
 
 
 def write_lock(plan: Path, values: Mapping[str, str]) -> None:

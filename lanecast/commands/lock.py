@@ -12,7 +12,7 @@ from lanecast_relay.config.document import DocumentError
 def lock(plan: PlanArgument) -> None:
     """Write PLAN's lock file: addresses, ports and AS numbers that the plan leaves open, so that none moves later.
 
-    Values that the lock file holds already stay; what the plan no longer needs goes.
+    Values that the lock file holds already stay, unless the plan rules them out; what the plan no longer needs goes.
     """
     try:
         before = read_lock(plan) or {}
@@ -26,4 +26,5 @@ def lock(plan: PlanArgument) -> None:
     write_lock(plan, fabric.invented)
     added = len(set(fabric.invented) - set(before))
     gone = len(set(before) - set(fabric.invented))
-    typer.echo(f"{lock_path(plan)}: {len(fabric.invented)} values, {added} new, {gone} gone")
+    moved = sum(1 for purpose, value in fabric.invented.items() if before.get(purpose, value) != value)
+    typer.echo(f"{lock_path(plan)}: {len(fabric.invented)} values, {added} new, {moved} moved, {gone} gone")

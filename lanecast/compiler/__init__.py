@@ -96,7 +96,9 @@ def _feed(plan: Plan, name: str) -> Feed:
         burst_within_ns=burst.within_ns if burst else 0,
         hole_wait_ns=feed.hole_wait_ns,
         lines=tuple(
-            FeedLine(line_name, line.source, dict(line.groups), _circuits_of(plan, f"{name}.{line_name}"))
+            FeedLine(
+                line_name, line.source, dict(sorted(line.groups.items())), _circuits_of(plan, f"{name}.{line_name}")
+            )
             for line_name, line in sorted(feed.lines.items())
         ),
         promise=plan.promises.get(name),

@@ -66,7 +66,7 @@ def deliveries(context: Context) -> list[Delivery]:
 
 
 def _channels(context: Context, feed: str) -> list[str]:
-    return list(next(iter(context.plan.feeds[feed].lines.values())).groups)
+    return sorted(next(iter(context.plan.feeds[feed].lines.values())).groups)
 
 
 def _way(context: Context, relay: str, subscriber: Subscriber) -> tuple[tuple[str, ...], int]:

@@ -30,6 +30,7 @@ from lanecast.fabric import (
     Segment,
 )
 from lanecast.plan.layout import (
+    SEGMENT_PORTS,
     SiteLayout,
     announced_prefixes,
     carried_groups,
@@ -78,7 +79,7 @@ def uplink_interface(layout: SiteLayout, router: str, name: str) -> Interface:
 def segment_interface(context: Context, layout: SiteLayout, router: str, purpose: str) -> Interface:
     """A router's interface on one of its segments."""
     role = {"multicast": InterfaceRole.MULTICAST, "lan": InterfaceRole.LAN}[purpose]
-    default = {"multicast": "mc", "lan": "lan"}[purpose]
+    default = SEGMENT_PORTS[purpose]
     address = context.router_address(context.segment(layout.name, router, purpose))
     return Interface(layout.port(router, purpose, default), role, (address,), segment_name(router, purpose))
 
@@ -333,7 +334,7 @@ def relay_lines(context: Context, layout: SiteLayout, relay: str, feed_name: str
                 multicast=relay_model.MulticastLine(
                     source=line.source,
                     interface=layout.relay_port(relay, "multicast", router),
-                    groups=dict(line.groups),
+                    groups=dict(sorted(line.groups.items())),
                 )
             )
     return lines

@@ -13,6 +13,10 @@ FIRST_INSTANCE_OFFSET = 10
 """Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
 
 
+SEGMENT_PORTS = {"multicast": "mc", "lan": "lan"}
+"""What an interface on a segment of each purpose is called unless the plan gives a port."""
+
+
 def short_interface_name(name: str) -> str:
     """Return ``name``, or a stable stand-in that Linux takes, for interfaces that only the lab ever sees."""
     if len(name) <= INTERFACE_NAME_CHARACTERS:
@@ -88,7 +92,7 @@ class SiteLayout:
 
     def relay_port(self, relay_name: str, purpose: str, router_name: str) -> str:
         """The interface of a relay host towards a router's segment: ``multicast`` or ``lan``."""
-        prefix = {"multicast": "mc", "lan": "lan"}[purpose]
+        prefix = SEGMENT_PORTS[purpose]
         ports = self.site.relays[relay_name].ports
         return ports.get(f"{purpose}.{router_name}", f"{prefix}-{router_name}")
 

@@ -101,6 +101,16 @@ def test_a_locked_value_stays_when_the_plan_grows(plan: Path, tmp_path: Path) ->
     assert set(after) - set(before)
 
 
+def test_a_locked_value_that_the_plan_rules_out_is_told_and_moved_by_lock_alone(plan: Path) -> None:
+    assert lanecast("lock", plan).returncode == 0
+    plan.write_text(plan.read_text().replace("cidr: 10.8.2.0/24", "cidr: 10.8.3.0/24"))
+    stale = lanecast("show", plan)
+    assert stale.returncode == 1
+    assert "rules out (address/subscribers.app-1)" in stale.stderr
+    assert "1 moved" in lanecast("lock", plan).stdout
+    assert "10.8.3.10" in lanecast("show", plan).stdout
+
+
 def test_a_damaged_lock_file_is_told_by_line(plan: Path) -> None:
     lock_path(plan).write_text("lanecast-lock: 1\nvalues: [1]\n")
     for command in ("lock", "show"):

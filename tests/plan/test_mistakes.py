@@ -43,13 +43,21 @@ MISTAKES = {
     "memberships": ("ssm-ranges: [232.0.0.0/8, 239.10.0.0/16]", "ssm-ranges: [232.0.0.0/8, 239.10.0.0/16]\n  memberships: 1"),
     "misspelt-key": ("carries: [quotes.B]", "carry: [quotes.B]"),
     "misspelt-protocol": ("protocol: moldudp64", "protocol: moldudp"),
+    "name-of-an-inner-interface": ("circuit-a", "source0"),
+    "name-of-a-segment": ("circuit-a", "router-1-lan"),
+    "name-of-a-switch": ("relay-1", "router-1-switch"),
+    "one-port-for-two": ("multicast: eth3, lan: eth4", "multicast: eth3, lan: eth3"),
     "pool-overlaps-vpc": ("cidr: 10.8.0.0/16", "cidr: 10.200.0.0/14"),
+    "prefix-overlaps-vpc": ("rendezvous: none}", "rendezvous: none, prefixes: [198.51.100.0/24, 10.8.0.0/15]}"),
     "promise-for-no-feed": ("  quotes: {p99: 60ms", "  qoutes: {p99: 60ms"),
     "raw-with-two-lines": ("protocol: moldudp64", "protocol: raw"),
     "relay-without-line": ("carries: [quotes.A]", "carries: [quotes.C]"),
+    "relay-twice": ("from: [relay-1, relay-2]", "from: [relay-1, relay-2, relay-1]"),
     "same-uplink-for-both": ("relay-2: {feeds: [quotes], uplink: uplink-2}", "relay-2: {feeds: [quotes], uplink: uplink-1}"),
     "shared-circuit": ("carries: [quotes.A]}\n", "carries: [quotes.A, quotes.B]}\n"),
     "share-above-one": ("availability: 99.999%", "availability: 100.1%"),
+    "source-in-a-link": ("source: 198.51.100.11", "source: 192.0.2.2"),
+    "source-multicast": ("source: 198.51.100.11", "source: 239.1.1.1"),
     "subnet-outside-vpc": ("cidr: 10.8.2.0/24", "cidr: 10.9.2.0/24"),
     "tab": ("exchanges:\n", "exchanges:\n\t\n\tx: 1\n"),
     "unknown-exchange": ("    exchange: exchange\n", "    exchange: exchnage\n"),
@@ -180,6 +188,17 @@ def test_every_field_has_a_stand_in(variant: Variant) -> None:
 def test_what_a_misspelt_key_holds_is_checked_as_if_it_were_spelt_right(tmp_path: Path) -> None:
     problems = problems_of(BASE.replace("carries: [quotes.B]", "carry: [quotes.A]"), tmp_path)
     assert "feeds.quotes.lines.B" in {problem.path for problem in problems}, "no circuit carries it"
+
+
+def test_raw_comes_by_one_way(tmp_path: Path) -> None:
+    text = BASE.replace("protocol: moldudp64", "protocol: raw").replace("carries: [quotes.B]", "carries: [quotes.A]")
+    text = "".join(line for line in text.splitlines(keepends=True) if "B: {source" not in line)
+    text = text.replace("availability: 99.999%, survives: any-one-failure", "availability: 99.999%")
+    assert {problem.path for problem in problems_of(text, tmp_path)} == {
+        "sites.site1.relays.relay-1.feeds.0",
+        "sites.site1.relays.relay-2.feeds.0",
+        "subscribers.app.feeds.0",
+    }
 
 
 def test_a_name_that_is_none_hides_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from lanecast_relay.config.document import Problem
 RESOLVED = (
     names.duplicates,
     names.idle,
+    names.repeated,
     addresses.networks,
+    addresses.sources,
     addresses.as_numbers,
     multicast.groups,
     addresses.instances,
@@ -25,7 +27,7 @@ RESOLVED = (
 )
 """Checks that may follow names, and so need every one of them to exist."""
 
-ATTACHED = (names.interface_names, multicast.limits, survival.promises)
+ATTACHED = (names.interface_names, paths.single_ways, multicast.limits, survival.promises)
 """Checks that follow circuits and uplinks to routers, and so need each to be on one."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.plan.checks.context import CheckContext
 from lanecast.plan.layout import FIRST_INSTANCE_OFFSET
@@ -31,7 +31,7 @@ def _overlaps(context: CheckContext, networks: Sequence[tuple[IPv4Network, Place
 
 
 def networks(context: CheckContext) -> Iterator[Problem]:
-    """VPCs, circuits, uplinks and the pool of the sites share no address; subnets of a VPC do not overlap."""
+    """VPCs, links, the pool of the sites and what exchanges publish share no address; nor do subnets of a VPC."""
     found: list[tuple[IPv4Network, Place]] = [(context.plan.pools.sites, ("pools", "sites"))]
     for region_name, region in context.plan.regions.items():
         for vpc_name, vpc in region.vpcs.items():
@@ -42,6 +42,7 @@ def networks(context: CheckContext) -> Iterator[Problem]:
             for cidr, where in subnets:
                 if not cidr.subnet_of(vpc.cidr):
                     yield context.error(f"{cidr} is not inside its VPC, {vpc.cidr}", *where, related=(*place, "cidr"))
+    found += _published(context)
     for site_name, site in context.plan.sites.items():
         for kind, links in (("circuits", site.circuits), ("uplinks", site.uplinks)):
             for name, link in links.items():
@@ -50,6 +51,38 @@ def networks(context: CheckContext) -> Iterator[Problem]:
                 if link.link.prefixlen not in LINK_PREFIX_LENGTHS:
                     yield context.error(f"expected a /30 or /31 for a link of two ends, found {link.link}", *end)
     yield from _overlaps(context, found)
+
+
+def _published(context: CheckContext) -> list[tuple[IPv4Network, Place]]:
+    """What exchanges announce, or where that is left open their sources, each once."""
+    found: dict[IPv4Network, Place] = {}
+    for name, exchange in context.plan.exchanges.items():
+        for index, prefix in enumerate(exchange.prefixes):
+            found.setdefault(prefix, ("exchanges", name, "prefixes", index))
+    for feed_name, feed in context.plan.feeds.items():
+        if not context.plan.exchanges[feed.exchange].prefixes:
+            for line_name, line in feed.lines.items():
+                place = ("feeds", feed_name, "lines", line_name, "source")
+                found.setdefault(IPv4Network(line.source), place)
+    return list(found.items())
+
+
+def sources(context: CheckContext) -> Iterator[Problem]:
+    """A source is one exchange's, and an address that a host can have."""
+    first: dict[IPv4Address, tuple[str, Place]] = {}
+    for feed_name, feed in context.plan.feeds.items():
+        for line_name, line in feed.lines.items():
+            place = ("feeds", feed_name, "lines", line_name, "source")
+            if (
+                line.source.is_multicast
+                or line.source.is_loopback
+                or line.source.is_unspecified
+                or line.source.is_reserved
+            ):
+                yield context.error(f"expected a host's address, found {line.source}", *place)
+            exchange, where = first.setdefault(line.source, (feed.exchange, place))
+            if exchange != feed.exchange:
+                yield context.error(f"{line.source} is a source of {exchange} already", *place, related=where)
 
 
 def instances(context: CheckContext) -> Iterator[Problem]:

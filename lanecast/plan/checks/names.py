@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lanecast.plan.checks.context import CheckContext, UnknownName
+from lanecast.plan.layout import SEGMENT_PORTS
 from lanecast.plan.model import Site
 from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
@@ -151,13 +152,35 @@ def duplicates(context: CheckContext) -> Iterator[Problem]:
             yield context.error(f"a second node would be called {name}; the first is", *place, related=first[name])
         first.setdefault(name, place)
     links: dict[str, tuple[PathKey, ...]] = {}
+    for name, place in _network_names(context):
+        if name in links:
+            yield context.error(f"a second link is called {name}; the first is", *place, related=links[name])
+        links.setdefault(name, place)
     for site_name, site in context.plan.sites.items():
         for kind, names in (("circuits", site.circuits), ("uplinks", site.uplinks)):
             for name in names:
-                here = ("sites", site_name, kind, name)
-                if name in links:
-                    yield context.error(f"a second link is called {name}; the first is", *here, related=links[name])
-                links.setdefault(name, here)
+                if name in RESERVED_LINK_NAMES:
+                    message = (
+                        f"{name} is what an interface inside a router's counterpart is called: choose another name"
+                    )
+                    yield context.error(message, "sites", site_name, kind, name)
+
+
+RESERVED_LINK_NAMES = frozenset({"vpc", *(f"source{number}" for number in range(256))})
+"""The far ends of links are called after them, beside a gateway's and an exchange's other interfaces."""
+
+
+def _network_names(context: CheckContext) -> Iterator[tuple[str, tuple[PathKey, ...]]]:
+    """Links and segments, those that the compiler makes included."""
+    for exchange in context.plan.exchanges:
+        yield f"{exchange}-source0", ("exchanges", exchange)
+    for site_name, site in context.plan.sites.items():
+        for router in site.routers:
+            for purpose in ("multicast", "lan"):
+                yield f"{router}-{purpose}", ("sites", site_name, "routers", router)
+        for kind, names in (("circuits", site.circuits), ("uplinks", site.uplinks)):
+            for name in names:
+                yield name, ("sites", site_name, kind, name)
 
 
 def _node_names(context: CheckContext) -> Iterator[tuple[str, tuple[PathKey, ...]]]:
@@ -167,6 +190,7 @@ def _node_names(context: CheckContext) -> Iterator[tuple[str, tuple[PathKey, ...
     for site_name, site in context.plan.sites.items():
         for router in site.routers:
             yield router, ("sites", site_name, "routers", router)
+            yield f"{router}-switch", ("sites", site_name, "routers", router)
         for relay in site.relays:
             yield relay, ("sites", site_name, "relays", relay)
         for uplink in site.uplinks:
@@ -176,30 +200,55 @@ def _node_names(context: CheckContext) -> Iterator[tuple[str, tuple[PathKey, ...
             yield f"{name}-{number}", ("subscribers", name)
 
 
+def repeated(context: CheckContext) -> Iterator[Problem]:
+    """A list of names has each of them once."""
+    for site_name, site in context.plan.sites.items():
+        here = ("sites", site_name)
+        for name, circuit in site.circuits.items():
+            yield from _repeated(context, circuit.carries, *here, "circuits", name, "carries")
+        for name, relay in site.relays.items():
+            yield from _repeated(context, relay.feeds, *here, "relays", name, "feeds")
+        for name, router in site.routers.items():
+            yield from _repeated(context, router.circuits, *here, "routers", name, "circuits")
+            yield from _repeated(context, router.uplinks, *here, "routers", name, "uplinks")
+    for name, subscriber in context.plan.subscribers.items():
+        yield from _repeated(context, subscriber.feeds, "subscribers", name, "feeds")
+        yield from _repeated(context, subscriber.relays, "subscribers", name, "from")
+
+
+def _repeated(context: CheckContext, names: list[str], *place: PathKey) -> Iterator[Problem]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield context.error(f"{name} stands twice", *place, index, related=(*place, names.index(name)))
+
+
 def interface_names(context: CheckContext) -> Iterator[Problem]:
     """Interfaces are called after what they are for unless the plan gives ports; Linux takes 15 characters."""
     for site_name, site in context.plan.sites.items():
         layout = context.layout(site_name)
-        for router_name in site.routers:
-            place = ("sites", site_name, "routers", router_name)
-            circuits, uplinks = layout.circuits_of(router_name), layout.uplinks_of(router_name)
-            tags = {name: link.vlan for name, link in circuits.items()}
-            tags |= {name: link.vlan for name, link in uplinks.items()}
-            for link_name, vlan in tags.items():
-                name = f"{layout.port(router_name, link_name, link_name)}.{vlan}"
-                yield from _too_long(context, name, link_name, *place)
-        for relay_name in site.relays:
-            for router_name in site.routers:
-                for purpose in ("multicast", "lan"):
-                    name = layout.relay_port(relay_name, purpose, router_name)
-                    place = ("sites", site_name, "relays", relay_name)
-                    yield from _too_long(context, name, f"{purpose}.{router_name}", *place)
+        for router in site.routers:
+            vlans = {name: circuit.vlan for name, circuit in layout.circuits_of(router).items()}
+            vlans |= {name: uplink.vlan for name, uplink in layout.uplinks_of(router).items()}
+            named = [(name, f"{layout.port(router, name, name)}.{vlan}") for name, vlan in vlans.items()]
+            named += [(purpose, layout.port(router, purpose, name)) for purpose, name in SEGMENT_PORTS.items()]
+            yield from _ill_named(context, named, "sites", site_name, "routers", router)
+        for relay in site.relays:
+            named = [
+                (f"{purpose}.{router}", layout.relay_port(relay, purpose, router))
+                for router in site.routers
+                for purpose in SEGMENT_PORTS
+            ]
+            yield from _ill_named(context, named, "sites", site_name, "relays", relay)
 
 
-def _too_long(context: CheckContext, name: str, purpose: str, *place: PathKey) -> Iterator[Problem]:
-    if len(name) > INTERFACE_NAME_CHARACTERS:
-        yield context.error(
-            f"its interface {name} has {len(name)} characters and Linux takes {INTERFACE_NAME_CHARACTERS}: "
-            f"give a shorter one in ports.{purpose}",
-            *place,
-        )
+def _ill_named(context: CheckContext, named: list[tuple[str, str]], *place: PathKey) -> Iterator[Problem]:
+    """A node's interfaces, by what they are for, that have no name of their own or one that Linux does not take."""
+    first: dict[str, str] = {}
+    for purpose, name in named:
+        if len(name) > INTERFACE_NAME_CHARACTERS:
+            message = f"its interface {name} has {len(name)} characters and Linux takes {INTERFACE_NAME_CHARACTERS}"
+            yield context.error(f"{message}: give a shorter one in ports.{purpose}", *place)
+        if name in first:
+            message = f"its interface {name} is for {first[name]} already: give another one in ports.{purpose}"
+            yield context.error(message, *place)
+        first.setdefault(name, purpose)

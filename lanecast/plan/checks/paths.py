@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from lanecast.plan.checks.context import CheckContext, relay_uplink
 from lanecast.plan.layout import reachable_vpcs
-from lanecast_relay.config.document import Problem
+from lanecast.plan.model import Feed
+from lanecast_relay.config.document import PathKey, Problem
+from lanecast_relay.config.model import Protocol
 
 
 def circuits(context: CheckContext) -> Iterator[Problem]:
@@ -72,6 +74,34 @@ def subscribers(context: CheckContext) -> Iterator[Problem]:
     for feed in plan.promises:
         if feed not in subscribed:
             yield context.warning("nobody subscribes to this feed", "promises", feed)
+
+
+def single_ways(context: CheckContext) -> Iterator[Problem]:
+    """What has no numbers is taken from one place: by one router at a relay, from one relay at a subscriber."""
+    plan = context.plan
+    unnumbered = {name: next(iter(feed.lines)) for name, feed in plan.feeds.items() if _is_unnumbered(feed)}
+    for site_name, site in plan.sites.items():
+        for relay_name, relay in site.relays.items():
+            for index, feed in enumerate(relay.feeds):
+                if feed in unnumbered:
+                    routers = context.layout(site_name).routers_of_line(f"{feed}.{unnumbered[feed]}")
+                    place = ("sites", site_name, "relays", relay_name, "feeds", index)
+                    yield from _untold(context, f"{feed} arrives by", routers, *place)
+    for name, subscriber in plan.subscribers.items():
+        for index, feed in enumerate(subscriber.feeds):
+            if feed in unnumbered:
+                relays = context.relays_carrying(subscriber, feed)
+                yield from _untold(context, f"{feed} comes from", relays, "subscribers", name, "feeds", index)
+
+
+def _is_unnumbered(feed: Feed) -> bool:
+    return feed.protocol is Protocol.RAW and len(feed.lines) == 1
+
+
+def _untold(context: CheckContext, what: str, ways: list[str], *place: PathKey) -> Iterator[Problem]:
+    if len(ways) > 1:
+        message = f"{what} {' and '.join(ways)}, and without numbers nothing tells the copies apart: leave one"
+        yield context.error(message, *place)
 
 
 def _two_hops(context: CheckContext, landing: str, vpc: str) -> str:
