@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from lanecast.compiler.cloud import cloud_state, gateway_routers
 from lanecast.compiler.context import Context
@@ -40,6 +43,7 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
     The same plan and lock give the same Fabric. Raises :class:`~lanecast.compiler.invention.PoolExhaustedError`
     when a pool of the plan is too small.
     """
+    plan = _in_order(plan)
     inventions = Inventions(locked)
     inventions.reserve("asn", _written_asns(plan))
     context = Context(plan, site_layouts(plan), inventions)
@@ -71,6 +75,22 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
         applications=tuple(apps),
         invented=dict(sorted(inventions.values.items())),
     )
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _in_order(model: Model) -> Model:
+    """A model whose mappings are sorted by name: in which order a plan's entries stand decides nothing."""
+
+    def ordered(value: object) -> object:
+        if isinstance(value, BaseModel):
+            return _in_order(value)
+        if isinstance(value, dict):
+            return {key: ordered(value[key]) for key in sorted(value)}
+        return value
+
+    return model.model_copy(update={name: ordered(value) for name, value in model})
 
 
 def _written_asns(plan: Plan) -> list[int]:
