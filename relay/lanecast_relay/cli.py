@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 the file is wrong (every mistake is listed), 2 the file ca
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import signal
 import stat
@@ -15,14 +17,17 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 from rich.console import Console
+from rich.live import Live
 
 from lanecast_relay.config.document import DocumentError, UnreadableDocument, load_document, validate
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.control import ControlSocketInUse, read_counters, serving
 from lanecast_relay.engine import Counters, Engine
 from lanecast_relay.losses import LossLog
-from lanecast_relay.service import notify
+from lanecast_relay.metrics import exporting
+from lanecast_relay.service import notify, watchdog_s
 from lanecast_relay.tables import counters_view
+from lanecast_relay.top import samples, view
 
 EXIT_WRONG_FILE = 1
 EXIT_REFUSED = 2
@@ -74,7 +79,9 @@ def run(
     _log_to_stderr()
     try:
         counters = _forward(relay, cpu)
-    except (OSError, ControlSocketInUse) as error:
+    except OSError as error:
+        _fail(EXIT_REFUSED, f"{file}: {error.strerror or error}")
+    except ControlSocketInUse as error:
         _fail(EXIT_REFUSED, f"{file}: {error}")
     _show(counters, as_json)
 
@@ -95,12 +102,40 @@ def counters(
     as_json: AsJson = False,
 ) -> None:
     """Print the counters of a relay that is running."""
-    path = target if target.exists() and stat.S_ISSOCK(target.stat().st_mode) else _named_socket(target)
+    _show(_ask(_control_socket(target)), as_json)
+
+
+@app.command()
+def top(
+    target: Annotated[
+        Path, typer.Argument(metavar="SOCKET_OR_FILE", help="A control socket, or a relay's file that names one.")
+    ],
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1, metavar="SECONDS")] = 1.0,
+    count: Annotated[int | None, typer.Option(help="End after so many looks.", min=1)] = None,
+) -> None:
+    """Watch a running relay: each line's rate and share, losses, each subscriber's rate. Ctrl-C ends it."""
+    path = _control_socket(target)
+    looks = samples(lambda: _ask(path), interval)
+    before = next(looks)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Live(console=console, auto_refresh=False, screen=sys.stdout.isatty()) as live,
+    ):
+        for now in itertools.islice(looks, count):
+            live.update(view(before, now), refresh=True)
+            before = now
+
+
+def _ask(path: Path) -> Counters:
     try:
-        answer = read_counters(path)
+        return read_counters(path)
     except OSError as error:
         _fail(EXIT_REFUSED, f"{path}: {error.strerror or error}: is the relay running?")
-    _show(answer, as_json)
+
+
+def _control_socket(target: Path) -> Path:
+    return target if target.exists() and stat.S_ISSOCK(target.stat().st_mode) else _named_socket(target)
 
 
 def _named_socket(file: Path) -> Path:
@@ -132,11 +167,15 @@ def _forward(relay: RelayFile, cpu: int | None) -> Counters:
         losses = LossLog(log)
         with engine:
             control = None if relay.control_socket is None else Path(relay.control_socket)
-            with serving(control, engine.counters):
+            with serving(control, engine.counters), exporting(relay.metrics, engine.counters):
                 _announce(relay, engine)
                 log.info("forwarding")
-                while (received := signal.sigtimedwait(signals, LOSS_CHECK_S)) is None:
-                    losses.update(engine.counters())
+                watchdog = watchdog_s()
+                wait_s = LOSS_CHECK_S if watchdog is None else min(LOSS_CHECK_S, watchdog / 2)
+                while (received := signal.sigtimedwait(signals, wait_s)) is None:
+                    losses.update(engine.counters())  # the packet thread answered: it lives
+                    if watchdog is not None:
+                        notify("WATCHDOG=1")
                 notify("STOPPING=1")
                 log.info("draining", signal=signal.Signals(received.si_signo).name)
         last = engine.counters()

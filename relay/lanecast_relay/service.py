@@ -6,6 +6,14 @@ import os
 import socket
 
 
+def watchdog_s() -> float | None:
+    """How often the service manager wants to hear from this process, in seconds; None: never (sd_notify(3))."""
+    microseconds, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    if not microseconds.isdigit() or int(microseconds) == 0 or pid != str(os.getpid()):
+        return None
+    return int(microseconds) / 1_000_000
+
+
 def notify(state: str) -> None:
     """Send ``state``, such as ``READY=1``, to the service manager; do nothing where there is none."""
     path = os.environ.get("NOTIFY_SOCKET")

@@ -52,13 +52,12 @@ def machine() -> dict[str, set[str]]:
     """What a lab could leave: namespaces, links, processes, files and kernel settings."""
     links = {link["ifname"] for link in json.loads(subprocess.check_output(["ip", "-j", "link"]))}
     namespaces = set(subprocess.check_output(["lsns", "-n", "-t", "net", "-o", "NS"], text=True).split())
-    names = ("lanecast", "mininet:", "zebra", "pimd", "bgpd", "staticd", "tcpdump", "unshare")
     processes = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
-            command = read(entry / "cmdline").replace("\0", " ")
-            if any(name in command.partition(" -c ")[0] for name in names) and "pytest" not in command:
-                processes.add(f"{entry.name} {command}")
+            arguments = read(entry / "cmdline").split("\0")
+            if is_of_a_lab(arguments):
+                processes.add(f"{entry.name} {' '.join(arguments)}")
     files = {str(path) for folder in ("/run", "/var/tmp", "/tmp") for path in Path(folder).iterdir()}
     files = {name for name in files if not Path(name).name.startswith(("pytest", "bash", "tmp", "hypothesis"))}
     sysctls = {
@@ -68,6 +67,17 @@ def machine() -> dict[str, set[str]]:
         if path.is_file() and path.stat().st_mode & 0o200 and path.name not in UNSTEADY
     }
     return {"links": links, "namespaces": namespaces, "processes": processes, "files": files, "sysctls": sysctls}
+
+
+PROGRAMS = ("lanecast", "mnexec", "zebra", "pimd", "bgpd", "staticd", "watchfrr", "tcpdump", "unshare", "nsenter")
+"""What a lab starts, by the beginning of the program's name."""
+
+
+def is_of_a_lab(arguments: list[str]) -> bool:
+    """Whether a command line is a program that a lab starts, a module of ours, or a node's shell."""
+    program = Path(arguments[0]).name
+    ours = program.startswith("python") and any(argument.startswith("lanecast_lab") for argument in arguments[1:])
+    return program.startswith(PROGRAMS) or ours or any(argument.startswith("mininet:") for argument in arguments)
 
 
 UNSTEADY = {"ns_last_pid", "random", "uuid", "boot_id", "flush", "netdev_rss_key", "tcp_fastopen_key"}

@@ -180,6 +180,8 @@ class RelayFile(Strict):
     )
     name: Name
     control_socket: str | None = None
+    metrics: EndpointText | None = None
+    """Where Prometheus finds the counters by HTTP; None: nowhere."""
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
     feeds: dict[Name, Feed] = Field(min_length=1)
     subscribers: dict[Name, Subscriber] = Field(default_factory=dict)

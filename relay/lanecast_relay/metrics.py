@@ -1,0 +1,132 @@
+"""The counters as Prometheus metrics, over HTTP on an address of the file's choice.
+
+Names follow the Prometheus naming rules: a unit, and ``_total`` on what only grows. They are a contract: dashboards and
+alerts hold on to them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lanecast_relay.config.model import Endpoint
+
+PREFIX = "lanecast_relay"
+
+LINE_LABELS = ("relay", "feed", "channel", "line")
+STREAM_LABELS = ("relay", "feed", "channel")
+SUBSCRIBER_LABELS = ("relay", "subscriber")
+
+FINAL_CLASSES = ("forwarded", "duplicate", "late", "heartbeat", "passed_on", "malformed", "filtered")
+"""Classes that a datagram never leaves again (design, decision 6); ``held`` is the one that it does."""
+
+LINE_COUNTERS = {
+    "received": ("received_datagrams", "Datagrams that the relay read."),
+    "received_bytes": ("received_bytes", "Payload bytes that the relay read."),
+    "kernel_drops": ("kernel_dropped_datagrams", "Datagrams that the kernel dropped before the relay could read them."),
+    "receive_errors": ("receive_errors", "Receive calls that failed."),
+}
+LINE_GAUGES = {
+    "held": ("held_datagrams", "Datagrams that wait for lower numbers; received is the sum of this and all classes."),
+    "receive_buffer_bytes": ("receive_buffer_bytes", "Receive buffer that the kernel granted."),
+}
+STREAM_COUNTERS = {
+    "lost_messages": ("lost_messages", "Messages that came on no line in time."),
+    "lost_ranges": ("lost_ranges", "Ranges of messages that were declared lost."),
+    "epochs": ("epochs", "Sessions, or runs of numbers, that there were."),
+}
+STREAM_GAUGES = {
+    "next": ("next_number", "The number that leaves next; absent before the start window has closed."),
+    "held_packets": ("held_packets", "Packets in hold."),
+    "held_bytes": ("held_bytes", "Bytes in hold."),
+}
+SUBSCRIBER_COUNTERS = {
+    "datagrams": ("sent_datagrams", "Datagrams that the kernel took for sending."),
+    "bytes": ("sent_bytes", "Payload bytes that the kernel took for sending."),
+    "dropped": ("dropped_datagrams", "Datagrams that the kernel did not take."),
+}
+
+
+class RelayCollector(Collector):
+    """Reads the counters once for each scrape."""
+
+    def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric, from one snapshot, so that their sums hold."""
+        counters = self._read()
+        relay = counters["name"]
+        streams = [((relay, stream["feed"], stream["channel"]), stream) for stream in counters["streams"]]
+        lines = [((*labels, line["line"]), line) for labels, stream in streams for line in stream["lines"]]
+        subscribers = [((relay, one["name"]), one) for one in counters["subscribers"]]
+        yield _classes(lines)
+        yield from _families(CounterMetricFamily, LINE_COUNTERS, LINE_LABELS, lines)
+        yield from _families(GaugeMetricFamily, LINE_GAUGES, LINE_LABELS, lines)
+        yield from _families(CounterMetricFamily, STREAM_COUNTERS, STREAM_LABELS, streams)
+        yield from _families(GaugeMetricFamily, STREAM_GAUGES, STREAM_LABELS, streams)
+        yield from _families(CounterMetricFamily, SUBSCRIBER_COUNTERS, SUBSCRIBER_LABELS, subscribers)
+        yield _refused(subscribers)
+
+
+Labelled = Sequence[tuple[tuple[str, ...], dict[str, Any]]]
+
+
+def _families(
+    kind: type[CounterMetricFamily | GaugeMetricFamily],
+    fields: Mapping[str, tuple[str, str]],
+    labels: tuple[str, ...],
+    values: Labelled,
+) -> Iterator[Metric]:
+    for field, (name, text) in fields.items():
+        family = kind(f"{PREFIX}_{name}", text, labels=labels)
+        for label_values, counters in values:
+            if counters[field] is not None:
+                family.add_metric(label_values, counters[field])
+        yield family
+
+
+def _classes(lines: Labelled) -> Metric:
+    text = "Datagrams by what became of them."
+    family = CounterMetricFamily(f"{PREFIX}_datagrams", text, labels=(*LINE_LABELS, "class"))
+    for label_values, line in lines:
+        for name in FINAL_CLASSES:
+            family.add_metric((*label_values, name), line[name])
+    return family
+
+
+def _refused(subscribers: Labelled) -> Metric:
+    text = "Sends that failed and ICMP reports, by errno."
+    family = CounterMetricFamily(f"{PREFIX}_refused_sends", text, labels=(*SUBSCRIBER_LABELS, "errno"))
+    for label_values, subscriber in subscribers:
+        for errno, count in subscriber["refused"].items():
+            family.add_metric((*label_values, errno), count)
+    return family
+
+
+@contextlib.contextmanager
+def exporting(endpoint: Endpoint | None, read: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Answer ``GET /metrics`` on ``endpoint`` meanwhile; do nothing without one.
+
+    Raises ``OSError`` naming the address when it cannot be had.
+    """
+    if endpoint is None:
+        yield
+        return
+    registry = CollectorRegistry()
+    registry.register(RelayCollector(read))
+    try:
+        server, thread = start_http_server(endpoint.port, str(endpoint.address), registry)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot serve metrics on {endpoint}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,191 @@
+"""Looking at a running relay: metrics, the dashboard that reads them, the live view, and the service manager's watchdog."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+RELAY = [sys.executable, "-m", "lanecast_relay.cli"]
+DEADLINE_S = 30.0
+
+FILE = """
+lanecast-relay: 1
+name: edge
+control-socket: {directory}/control.sock
+metrics: 127.0.0.1:{metrics}
+feeds:
+  quotes:
+    protocol: moldudp64
+    hole-wait: 5ms
+    lines:
+      A: {{unicast: {{listen: {{main: "127.0.0.1:{a}"}}}}}}
+      B: {{unicast: {{listen: {{main: "127.0.0.1:{b}"}}}}}}
+subscribers:
+  app: {{feeds: {{quotes: {{main: "127.0.0.1:{out}"}}}}}}
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that were free a moment ago."""
+    sockets = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, *[socket.SOCK_DGRAM] * (count - 1))]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def mold(number: int, body: bytes) -> bytes:
+    return b"SESSION001" + struct.pack(">QHH", number, 1, len(body)) + body
+
+
+@dataclass
+class Running:
+    """A relay that runs with one feed on two lines of the loopback."""
+
+    process: subprocess.Popen[str]
+    directory: Path
+    metrics_port: int
+    lines: dict[str, int]
+    receiver: socket.socket
+
+    def feed(self) -> None:
+        """Numbers 1 to 100: A lacks each tenth, B each fourth, so that 20, 40, … came on none; and one stray."""
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+            for number in range(1, 101):
+                for line, left_out in (("A", 10), ("B", 4)):
+                    if number % left_out:
+                        sender.sendto(mold(number, b"message"), ("127.0.0.1", self.lines[line]))
+            sender.sendto(b"stray", ("127.0.0.1", self.lines["B"]))
+        for _ in range(95):
+            self.receiver.recv(2048)
+
+    def scrape(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=DEADLINE_S) as answer:
+            text = answer.read().decode()
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def counters(self) -> dict[str, Any]:
+        out = subprocess.check_output([*RELAY, "counters", str(self.directory / "control.sock"), "--json"])
+        counters: dict[str, Any] = json.loads(out)
+        return counters
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as receiver:
+        receiver.bind(("127.0.0.1", out))
+        receiver.settimeout(DEADLINE_S)
+        process = subprocess.Popen(
+            [*RELAY, "run", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["ready"] is True
+        yield Running(process, tmp_path, metrics, {"A": a, "B": b}, receiver)
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0
+
+
+def test_metrics_are_the_counters_and_add_up(running: Running) -> None:
+    running.feed()
+    metrics = running.scrape()
+    (stream,) = running.counters()["streams"]
+    for line in stream["lines"]:
+        labels = {"relay": "edge", "feed": "quotes", "channel": "main", "line": line["line"]}
+        received = metrics["lanecast_relay_received_datagrams_total", frozenset(labels.items())]
+        held = metrics["lanecast_relay_held_datagrams", frozenset(labels.items())]
+        classes = {
+            dict(key)["class"]: value
+            for (name, key), value in metrics.items()
+            if name == "lanecast_relay_datagrams_total" and ("line", line["line"]) in key
+        }
+        assert received == line["received"] == sum(classes.values()) + held
+        assert classes == {name: line[name] for name in classes}
+    assert {line["line"]: line["received"] for line in stream["lines"]} == {"A": 90, "B": 76}
+    lost = metrics["lanecast_relay_lost_messages_total", frozenset({"relay": "edge", "feed": "quotes", "channel": "main"}.items())]  # fmt: skip
+    assert lost == stream["lost_messages"] == 4, "the hundredth is lost only once something follows it"
+    app = frozenset({"relay": "edge", "subscriber": "app"}.items())
+    assert metrics["lanecast_relay_sent_datagrams_total", app] == 95
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(running: Running) -> None:
+    running.feed()
+    there = {name for name, _ in running.scrape()} | {"lanecast_relay_refused_sends_total"}
+    dashboard = json.loads(files("lanecast_relay").joinpath("grafana-dashboard.json").read_text())
+    asked = set(re.findall(r"lanecast_relay_\w+", json.dumps(dashboard)))
+    assert asked
+    assert asked <= there, asked - there
+    places = [tuple(panel["gridPos"][key] for key in "xy") for panel in dashboard["panels"]]
+    assert len(places) == len(set(places))
+
+
+def test_top_shows_what_happened_between_two_looks(running: Running) -> None:
+    command = [*RELAY, "top", str(running.directory / "relay.yaml"), "--interval", "0.5", "--count", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        running.feed()
+        assert watching.stdout is not None
+        shown = watching.stdout.read()
+    assert watching.returncode == 0
+    for words in ("edge: lines", "quotes", "main", "app", "streams", "subscribers"):
+        assert words in shown
+
+
+def test_top_says_when_no_relay_runs(tmp_path: Path) -> None:
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=1, a=2, b=3, out=4))
+    result = subprocess.run([*RELAY, "top", str(file)], capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert result.returncode == 2
+    assert "is the relay running?" in result.stderr
+
+
+def test_a_metrics_address_that_is_taken_is_named(tmp_path: Path) -> None:
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as taken:
+        taken.bind(("127.0.0.1", metrics))
+        taken.listen()
+        command = [*RELAY, "run", str(file)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert result.returncode == 2
+    assert f"cannot serve metrics on 127.0.0.1:{metrics}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_service_manager_hears_that_the_packet_path_answers(tmp_path: Path) -> None:
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(DEADLINE_S)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen([*RELAY, "run", str(file)], stdout=subprocess.DEVNULL, env=environment)
+        heard = [manager.recv(100).decode() for _ in range(4)]
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+    assert heard == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
