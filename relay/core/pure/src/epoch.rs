@@ -48,13 +48,6 @@ pub(crate) struct Arrival<'a> {
     pub now_ns: u64,
 }
 
-/// What stands at a place in an epoch without a number of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mark {
-    Start,
-    End,
-}
-
 impl Arrival<'_> {
     /// The packet as it came.
     pub(crate) fn unchanged(&self) -> Outgoing {
@@ -66,6 +59,13 @@ impl Arrival<'_> {
     }
 }
 
+/// What stands at a place in an epoch without a number of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Start,
+    End,
+}
+
 enum Held {
     Data {
         line: usize,
@@ -75,7 +75,11 @@ enum Held {
     /// A heartbeat said that all lower numbers exist; it holds nothing itself.
     Marker,
     /// The start or the end of the session, which leaves after everything below it.
-    Mark { line: usize, bytes: Vec<u8> },
+    Mark {
+        mark: Mark,
+        line: usize,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Held {
@@ -87,7 +91,7 @@ impl Held {
     }
 }
 
-/// First number, then order of arrival: packets may overlap.
+/// First number, then order of arrival from 1 on: packets may overlap.
 type HoldKey = (u64, u64);
 
 pub(crate) struct Epoch {
@@ -243,7 +247,7 @@ impl Epoch {
         }
         sink.arrived(arrival.line, Class::Held);
         let (line, bytes) = (arrival.line, arrival.packet.to_vec());
-        self.hold(next, Held::Mark { line, bytes }, arrival.now_ns);
+        self.hold(next, Held::Mark { mark, line, bytes }, arrival.now_ns);
     }
 
     /// Close the window and give up the holes whose time has come.
@@ -283,8 +287,15 @@ impl Epoch {
     }
 
     fn hold(&mut self, first: u64, held: Held, now_ns: u64) {
-        let key = (first, self.serial);
         self.serial += 1;
+        // A start goes before what came earlier with the same number.
+        let serial = match held {
+            Held::Mark {
+                mark: Mark::Start, ..
+            } => 0,
+            _ => self.serial,
+        };
+        let key = (first, serial);
         self.held_bytes += held.bytes();
         self.held.insert(key, held);
         self.arrivals.push_back((now_ns, key));
@@ -303,7 +314,7 @@ impl Epoch {
                 Held::Data { line, end, bytes } => {
                     self.release_data(line, (first, end), bytes, sink)
                 }
-                Held::Mark { line, bytes } => {
+                Held::Mark { line, bytes, .. } => {
                     sink.left_hold(line, Class::PassedOn);
                     sink.send(Outgoing::Owned(bytes));
                 }

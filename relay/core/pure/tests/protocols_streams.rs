@@ -415,3 +415,15 @@ fn umdf_versions_follow_one_another_and_heartbeats_reveal_holes() {
     channel.advance(4 * SECOND);
     assert_eq!(channel.lost, [(50, 2, 3)]);
 }
+
+#[test]
+fn the_start_of_a_version_leaves_before_its_first_packet_although_it_came_later() {
+    let (first, reset) = (umdf(50, 8, 1, 10, b"new"), umdf(50, 8, 0, 1, b""));
+    let mut channel = Channel::new("umdf");
+    channel.receive(A, &first, 0);
+    channel.receive(A, &reset, MS);
+    channel.advance(WAIT);
+    channel.receive(B, &reset, WAIT);
+    assert_eq!(channel.left(), [reset, first]);
+    assert_eq!(channel.arbiter.counters(B).duplicate, 1);
+}
