@@ -381,7 +381,12 @@ impl StreamArbiter {
             let same = current.reset_number == Some(wire);
             // Number 1 alone, without a word that it is a reset, may as well be a copy that lags.
             let unsure = self.protocol.epoch == EpochRule::BackToOne(None) && age_ns < MEMORY_NS;
-            if unsure || (same && self.runs.is_copy(line, age_ns, self.limits.hole_wait_ns)) {
+            let copies_within_ns = if unsure {
+                MEMORY_NS
+            } else {
+                self.limits.hole_wait_ns
+            };
+            if (unsure || same) && self.runs.is_copy(line, age_ns, copies_within_ns) {
                 return Place::Open(index, number);
             }
             return Place::New;
