@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,13 @@ print(json.dumps({"same": got == [p for n, p in packets.items() if n % 35], "sta
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a network namespace")
-def test_two_lines_become_one_stream_of_unchanged_datagrams(tmp_path: Path) -> None:
-    (tmp_path / "relay.yaml").write_text(FILE.format(directory=tmp_path))
-    (tmp_path / "script.py").write_text(SCRIPT)
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a network namespace")
+
+
+def run_in_namespace(tmp_path: Path, file: str, script: str) -> Any:
+    """Run ``script`` beside a relay of ``file``, with an interface ``wan`` that hears what 192.0.2.1 sends."""
+    (tmp_path / "relay.yaml").write_text(file.format(directory=tmp_path))
+    (tmp_path / "script.py").write_text(script)
     prepare = (
         "ip link set lo up && ip link add tap type veth peer name wan && ip address add 192.0.2.1/24 dev tap && "
         "ip link set tap up && ip address add 192.0.2.2/24 dev wan && "
@@ -83,7 +87,12 @@ def test_two_lines_become_one_stream_of_unchanged_datagrams(tmp_path: Path) -> N
     arguments = ["\x1f".join(RELAY), str(tmp_path)]
     result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stderr
-    seen = json.loads(result.stdout.strip().splitlines()[-1])
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+@NEEDS_ROOT
+def test_two_lines_become_one_stream_of_unchanged_datagrams(tmp_path: Path) -> None:
+    seen = run_in_namespace(tmp_path, FILE, SCRIPT)
     assert seen["same"] is True
     assert seen["status"] == 0
     (stream,) = seen["final"]["streams"]
@@ -93,6 +102,66 @@ def test_two_lines_become_one_stream_of_unchanged_datagrams(tmp_path: Path) -> N
         assert line["received"] == sum(line[name] for name in classes)
     assert sum(line["malformed"] for line in stream["lines"]) == 1
     assert sum(line["heartbeat"] for line in stream["lines"]) == 1
+
+
+PREPARE = SCRIPT.partition("packets = ")[0]
+"""Up to where sockets are open and the relay is ready."""
+
+UNITS = (
+    PREPARE
+    + r"""
+def pitch(unit, first, *bodies):
+    messages = b"".join(bytes([2 + len(body), 0x21]) + body for body in bodies)
+    return struct.pack("<HBBI", 8 + len(messages), len(bodies), unit, first) + messages
+
+for unit, base in ((1, 2**32 - 50), (2, 1000)):
+    for step in range(0, 100, 2):
+        at = lambda n: (base + n - 1) % (2**32 - 1) + 1
+        two = [b"%d:%d" % (unit, step + n) for n in range(2)]
+        if step % 7:
+            sender.sendto(pitch(unit, at(step), *two), A)
+        if step % 5:
+            sender.sendto(pitch(unit, at(step), two[0]), B)
+            sender.sendto(pitch(unit, at(step + 1), two[1]), B)
+sender.sendto(pitch(1, 0, b"unsequenced"), A)
+sender.sendto(b"not a packet", B)
+got, numbers = [], {1: [], 2: []}
+while not got or got[-1] != pitch(1, 0, b"unsequenced"):
+    got.append(receiver.recv(2048))
+receiver.settimeout(1)
+try:
+    while True:
+        got.append(receiver.recv(2048))
+except TimeoutError:
+    pass
+for packet in got:
+    _, count, unit, first = struct.unpack_from("<HBBI", packet)
+    numbers[unit] += [first + n for n in range(count) if first]
+process.terminate()
+out, _ = process.communicate(timeout=20)
+final = json.loads(out.strip().splitlines()[-1])
+print(json.dumps({"numbers": numbers, "status": process.returncode, "final": final}))
+"""
+)
+
+
+@NEEDS_ROOT
+def test_units_of_a_group_are_arbitrated_and_told_apart(tmp_path: Path) -> None:
+    seen = run_in_namespace(tmp_path, FILE.replace("moldudp64", "pitch"), UNITS)
+    for unit, base in (("1", 2**32 - 50), ("2", 1000)):
+        steps = [step for step in range(100) if (step - step % 2) % 35]
+        assert [(number - base) % (2**32 - 1) for number in seen["numbers"][unit]] == steps
+    streams = {stream["channel"]: stream for stream in seen["final"]["streams"]}
+    assert list(streams) == ["main", "main/1", "main/2"]
+    assert [stream["lost_messages"] for stream in streams.values()] == [0, 2, 2]
+    assert streams["main/1"]["losses"][-1]["last"] == 70 + 1 - 50 + 1
+    assert sum(line["passed_on"] for line in streams["main"]["lines"]) == 1
+    assert sum(line["malformed"] for line in streams["main"]["lines"]) == 1
+    assert [line["received_bytes"] > 0 for line in streams["main"]["lines"]] == [True, True]
+    classes = ("forwarded", "duplicate", "late", "held", "heartbeat", "passed_on", "malformed", "filtered")
+    for stream in streams.values():
+        for line in stream["lines"]:
+            assert line["received"] == sum(line[name] for name in classes)
 
 
 def test_the_protocols_names_are_the_cores() -> None:

@@ -27,6 +27,10 @@ MOLD_LENGTH = Struct("!H")
 MOLD_END_OF_SESSION = 0xFFFF
 
 
+READABLE = frozenset({Protocol.CME_MDP3, Protocol.MOLDUDP64, Protocol.RAW})
+"""What the lab can read, and so can judge and invent. The relay parses more."""
+
+
 class FramingError(ValueError):
     """A datagram that is not what its feed's protocol says; the text says why."""
 
@@ -49,6 +53,8 @@ def messages(protocol: Protocol, channel: str, payload: bytes) -> list[Message]:
             return _mold(channel, payload)
         case Protocol.RAW:
             return [Message(channel, "", None, payload)]
+        case _:
+            raise FramingError(f"the lab does not read {protocol.value}")
 
 
 def _cme(channel: str, payload: bytes) -> list[Message]:
@@ -94,7 +100,7 @@ def is_heartbeat(protocol: Protocol, payload: bytes) -> bool:
             return bool(CME_FIRST_MESSAGE.unpack_from(payload, CME_HEADER.size)[2] == CME_HEARTBEAT_TEMPLATE)
         case Protocol.MOLDUDP64:
             return len(payload) == MOLD_HEADER.size and MOLD_HEADER.unpack(payload)[2] == 0
-        case Protocol.RAW:
+        case _:
             return False
 
 

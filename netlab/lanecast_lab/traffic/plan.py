@@ -18,6 +18,7 @@ from typing import NamedTuple
 from lanecast.fabric import Fabric, Feed, FeedLine
 from lanecast_lab.traffic.capture import load_replay
 from lanecast_lab.traffic.datagram import Datagram, TrafficError
+from lanecast_lab.traffic.framing import READABLE
 from lanecast_lab.traffic.loss import EgressLoss
 from lanecast_lab.traffic.synthetic import synthesize
 
@@ -138,6 +139,9 @@ def build_traffic(fabric: Fabric, options: TrafficOptions) -> Traffic:
 
 def _feed_datagrams(feed: Feed, options: TrafficOptions, notes: list[str]) -> list[Datagram]:
     """A feed's datagrams, replayed or invented: no feed of a plan stays idle."""
+    if feed.protocol not in READABLE:
+        known = ", ".join(sorted(READABLE))
+        raise TrafficError([f"{feed.name}: the lab invents, replays and judges {known}; not {feed.protocol.value}"])
     path = options.replays.get(feed.name)
     if path is None:
         return synthesize(feed, options.duration_ns, options.seed) if options.duration_ns > 0 else []

@@ -89,7 +89,7 @@ class Builder:
             case Protocol.CME_MDP3:
                 CME_NUMBER.pack_into(packet, 0, number, due_ns)
                 self._next[channel] = number + 1
-            case Protocol.RAW:
+            case _:
                 pass
         return bytes(packet)
 
@@ -112,7 +112,7 @@ class Builder:
                 sizes = self._split(size - len(CmeMdp3()), len(CmeMessage()))
                 built = [CmeMessage(template_id=self._random.choice(CME_TEMPLATES), body=bytes(one)) for one in sizes]
                 return Shape(bytes(CmeMdp3(messages=built)), _places(sizes, len(CmeMdp3()), len(CmeMessage())))
-            case Protocol.RAW:
+            case _:
                 return Shape(bytes(Raw(bytes(size))), ((0, size),))
 
     def _split(self, room: int, overhead: int) -> list[int]:
@@ -144,7 +144,7 @@ def smallest_payload(protocol: Protocol) -> int:
             return len(MoldUdp64()) + len(MoldMessageBlock()) + 1
         case Protocol.CME_MDP3:
             return len(CmeMdp3()) + len(CmeMessage()) + 1
-        case Protocol.RAW:
+        case _:
             return 1
 
 

@@ -42,8 +42,22 @@ class Protocol(StrEnum):
     """The framings that the native core parses; a test pins these names to the core's own table."""
 
     CME_MDP3 = "cme-mdp3"
+    CSM = "csm"
+    DERIBIT = "deribit"
+    EOBI = "eobi"
+    FLEX = "flex"
+    IEX_TP = "iex-tp"
+    IMPACT = "impact"
+    MACH = "mach"
+    MEMX_UDP = "memx-udp"
+    MITCH = "mitch"
     MOLDUDP64 = "moldudp64"
+    OMD = "omd"
+    OPTIQ = "optiq"
+    PITCH = "pitch"
     RAW = "raw"
+    UMDF = "umdf"
+    XDP = "xdp"
 
 
 class Strict(BaseModel):

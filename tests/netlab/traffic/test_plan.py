@@ -189,3 +189,11 @@ def test_arguments_are_read_and_their_mistakes_collected() -> None:
     with pytest.raises(TrafficError) as caught:
         read_losses(["cme-310=1", "cme-310.A=many", "cme-310.A=nan", "cme-310.A=-1", "x.A=1", "x.A=1"])
     assert len(caught.value.problems) == 5
+
+
+@pytest.mark.parametrize("replays", [{}, {"pitch": Path(__file__)}])
+def test_a_protocol_that_the_lab_cannot_read_is_refused(replays: dict[str, Path]) -> None:
+    of = fabric(feed("pitch", Protocol.PITCH))
+    with pytest.raises(TrafficError) as caught:
+        build_traffic(of, TrafficOptions(replays=replays))
+    assert caught.value.problems == ["pitch: the lab invents, replays and judges cme-mdp3, moldudp64, raw; not pitch"]

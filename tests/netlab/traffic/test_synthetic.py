@@ -13,7 +13,7 @@ from lab_samples import feed
 from lanecast.fabric import Feed
 from lanecast_lab.traffic import TrafficError
 from lanecast_lab.traffic.datagram import Datagram
-from lanecast_lab.traffic.framing import is_heartbeat, messages
+from lanecast_lab.traffic.framing import READABLE, is_heartbeat, messages
 from lanecast_lab.traffic.layers import CmeMdp3, MoldUdp64
 from lanecast_lab.traffic.synthetic import HEARTBEATS, smallest_payload, synthesize
 from lanecast_relay.config.model import Protocol
@@ -24,7 +24,8 @@ CHANNELS = {
     "A": {"1": "224.0.1.1:1001", "2": "224.0.1.2:1002", "3": "224.0.1.3:1003"},
     "B": {"1": "224.0.2.1:2001", "2": "224.0.2.2:2002", "3": "224.0.2.3:2003"},
 }
-PROTOCOLS = st.sampled_from(list(Protocol))
+INVENTED = sorted(READABLE)
+PROTOCOLS = st.sampled_from(INVENTED)
 
 
 def sample(protocol: Protocol, size: int = 300, rate: int = 1000, burst: tuple[int, int] = (0, 0)) -> Feed:
@@ -50,7 +51,7 @@ def test_numbers_have_no_hole_and_sizes_stay_within_the_plan(protocol: Protocol,
         assert all(after == before + 1 for before, after in pairwise(sent))
 
 
-@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("protocol", INVENTED)
 def test_every_channel_is_used_and_the_lines_are_alike(protocol: Protocol) -> None:
     of = sample(protocol)
     found = synthesize(of, SECOND_NS, 1)
@@ -62,7 +63,7 @@ def test_every_channel_is_used_and_the_lines_are_alike(protocol: Protocol) -> No
     assert all(copy == copies["A"] for copy in copies.values())
 
 
-@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("protocol", INVENTED)
 def test_it_repeats_from_seed_and_name_and_from_nothing_else(protocol: Protocol) -> None:
     of = sample(protocol)
     assert synthesize(of, SECOND_NS, 7) == synthesize(of, SECOND_NS, 7)
@@ -111,7 +112,7 @@ def test_filled_packets_are_what_scapy_builds_from_their_fields(
             assert sum(message.message_size for message in read.messages) == len(one.payload) - 12
 
 
-@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("protocol", INVENTED)
 def test_contents_are_all_different(protocol: Protocol) -> None:
     of = sample(protocol)
     bodies = [

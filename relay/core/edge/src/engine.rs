@@ -1,13 +1,13 @@
 //! Opening everything, starting the packet thread, and talking to it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{channel, sync_channel, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lanecast_relay_core::{find, Limits, StreamArbiter};
+use lanecast_relay_core::{find, ChannelArbiter, Limits};
 
 use crate::config::{EngineConfig, FeedConfig};
 use crate::errors::EngineError;
@@ -160,10 +160,9 @@ fn open_stream(feed: &FeedConfig, channel: &str) -> Result<Stream, EngineError> 
         channel: channel.to_owned(),
         protocol,
         lines: feed.lines.iter().map(|line| line.name.clone()).collect(),
-        arbiter: StreamArbiter::new(protocol, feed.lines.len(), limits),
+        arbiter: ChannelArbiter::new(protocol, feed.lines.len(), limits),
         outputs: Vec::new(),
-        losses: VecDeque::new(),
-        lost_ranges: 0,
+        losses: BTreeMap::new(),
     })
 }
 

@@ -14,6 +14,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct StreamSnapshot {
     pub feed: String,
+    /// `channel`, or `channel/stream` for one of the exchange's streams in it.
     pub channel: String,
     pub protocol: String,
     /// The current epoch: the header's session, or how many epochs there were. Text where it is printable, else hex.

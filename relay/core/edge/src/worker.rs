@@ -1,13 +1,13 @@
 //! The packet thread: it owns every socket and arbiter, and is the only one to touch them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lanecast_relay_core::{Action, EpochKey, Outgoing, Protocol, StreamArbiter};
+use lanecast_relay_core::{Action, ChannelArbiter, EpochKey, Outgoing, Protocol, StreamArbiter};
 
 use crate::batch::Batch;
 use crate::input::Input;
@@ -30,16 +30,24 @@ pub(crate) enum Request {
     Stop,
 }
 
+/// One channel of one feed; it may hold several of the exchange's streams.
 pub(crate) struct Stream {
     pub feed: String,
     pub channel: String,
     pub protocol: &'static Protocol,
     pub lines: Vec<String>,
-    pub arbiter: StreamArbiter,
+    pub arbiter: ChannelArbiter,
     /// Which subscriber gets it, and where.
     pub outputs: Vec<(usize, SocketAddrV4)>,
-    pub losses: VecDeque<Loss>,
-    pub lost_ranges: u64,
+    /// By the exchange's stream; 0 where the channel is one.
+    pub losses: BTreeMap<u64, Losses>,
+}
+
+/// What one stream lost.
+#[derive(Default)]
+pub(crate) struct Losses {
+    kept: VecDeque<Loss>,
+    ranges: u64,
 }
 
 pub(crate) struct Worker {
@@ -175,10 +183,12 @@ impl Worker {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut streams: Vec<StreamSnapshot> = self.streams.iter().map(Stream::snapshot).collect();
+        let mut channels: Vec<Vec<StreamSnapshot>> =
+            self.streams.iter().map(Stream::snapshots).collect();
         for input in &self.inputs {
-            let line = streams
+            let line = channels
                 .get_mut(input.stream)
+                .and_then(|streams| streams.first_mut())
                 .and_then(|stream| stream.lines.get_mut(input.line));
             if let Some(line) = line {
                 line.received += input.filtered;
@@ -191,7 +201,7 @@ impl Worker {
         }
         Snapshot {
             name: self.name.clone(),
-            streams,
+            streams: channels.into_iter().flatten().collect(),
             subscribers: self
                 .subscribers
                 .iter()
@@ -208,34 +218,46 @@ impl Stream {
             match action {
                 Action::Send(Outgoing::Received) => leaving.push(Leaving::Received(at)),
                 Action::Send(Outgoing::Owned(bytes)) => leaving.push(Leaving::Owned(bytes)),
-                Action::Lost { epoch, first, last } => {
-                    let (first, last) = (self.arbiter.wire(first), self.arbiter.wire(last));
-                    self.remember(epoch, first, last);
+                Action::Lost {
+                    stream,
+                    epoch,
+                    first,
+                    last,
+                } => {
+                    let numbers = self.protocol.numbers();
+                    let range = (numbers.wire(first), numbers.wire(last));
+                    self.losses
+                        .entry(stream)
+                        .or_default()
+                        .remember(epoch, range);
                 }
             }
         }
     }
 
-    fn remember(&mut self, epoch: EpochKey, first: u64, last: u64) {
-        self.lost_ranges += 1;
-        if self.losses.len() == LOSSES_KEPT {
-            self.losses.pop_front();
-        }
-        let declared = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.losses.push_back(Loss {
-            epoch: epoch_text(epoch),
-            first,
-            last,
-            declared_ns: u64::try_from(declared.as_nanos()).unwrap_or(u64::MAX),
+    /// The channel itself first, then each stream in it as `channel/stream` (design, decision 1).
+    fn snapshots(&self) -> Vec<StreamSnapshot> {
+        let main = self.snapshot(self.channel.clone(), 0, self.arbiter.main());
+        let streams = self.arbiter.streams().map(|(stream, arbiter)| {
+            self.snapshot(format!("{}/{stream}", self.channel), stream, arbiter)
         });
+        if self.protocol.stream.is_none() {
+            return vec![main];
+        }
+        // Stream 0 of a channel with streams is a stream like any other, and its losses are its own.
+        let main = StreamSnapshot {
+            lost_ranges: 0,
+            losses: Vec::new(),
+            ..main
+        };
+        std::iter::once(main).chain(streams).collect()
     }
 
-    fn snapshot(&self) -> StreamSnapshot {
-        let state = self.arbiter.state();
+    fn snapshot(&self, channel: String, stream: u64, arbiter: &StreamArbiter) -> StreamSnapshot {
+        let state = arbiter.state();
+        let losses = self.losses.get(&stream);
         let line = |(index, name): (usize, &String)| {
-            let counters = self.arbiter.counters(index);
+            let counters = arbiter.counters(index);
             LineSnapshot {
                 line: name.clone(),
                 received: counters.received,
@@ -251,7 +273,7 @@ impl Stream {
         };
         StreamSnapshot {
             feed: self.feed.clone(),
-            channel: self.channel.clone(),
+            channel,
             protocol: self.protocol.name.to_owned(),
             epoch: epoch_text(state.epoch),
             epochs: state.epochs,
@@ -259,10 +281,28 @@ impl Stream {
             held_packets: state.held_packets,
             held_bytes: state.held_bytes,
             lost_messages: state.lost_messages,
-            lost_ranges: self.lost_ranges,
-            losses: self.losses.iter().cloned().collect(),
+            lost_ranges: losses.map_or(0, |losses| losses.ranges),
+            losses: losses.map_or_else(Vec::new, |losses| losses.kept.iter().cloned().collect()),
             lines: self.lines.iter().enumerate().map(line).collect(),
         }
+    }
+}
+
+impl Losses {
+    fn remember(&mut self, epoch: EpochKey, (first, last): (u64, u64)) {
+        self.ranges += 1;
+        if self.kept.len() == LOSSES_KEPT {
+            self.kept.pop_front();
+        }
+        let declared = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.kept.push_back(Loss {
+            epoch: epoch_text(epoch),
+            first,
+            last,
+            declared_ns: u64::try_from(declared.as_nanos()).unwrap_or(u64::MAX),
+        });
     }
 }
 

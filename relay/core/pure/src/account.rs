@@ -1,4 +1,5 @@
 //! Every datagram has one final class, and the classes add up to what was received at any instant (design, decision 6).
+//! One that holds several packets (MACH) counts once for each.
 
 /// What became of a datagram. `Held` is the only class that a datagram leaves again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +69,22 @@ impl LineCounters {
             + self.heartbeat
             + self.passed_on
             + self.malformed
+    }
+}
+
+impl std::ops::Add for LineCounters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            forwarded: self.forwarded + other.forwarded,
+            duplicate: self.duplicate + other.duplicate,
+            late: self.late + other.late,
+            held: self.held + other.held,
+            heartbeat: self.heartbeat + other.heartbeat,
+            passed_on: self.passed_on + other.passed_on,
+            malformed: self.malformed + other.malformed,
+        }
     }
 }

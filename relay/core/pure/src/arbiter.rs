@@ -18,6 +18,7 @@
 //! (CLOSING)           the new epoch's window ends      declare what is missing, let the rest leave      CLOSED
 //! CLOSED              packet                           late                                             CLOSED
 //! any                 end of session                   leaves once, after everything below it           same
+//! any                 restart                          new epoch; it leaves once, before all of that    WINDOW
 //! ```
 //!
 //! Theory. Lines carry the same numbers, each with losses of its own and a delay that varies little, so the first copy to
@@ -29,15 +30,18 @@
 use std::collections::VecDeque;
 
 use crate::account::{Class, LineCounters};
-use crate::epoch::{Arrival, Epoch, Sink};
+use crate::epoch::{Arrival, Epoch, Mark, Sink};
 use crate::protocol::{Epoch as EpochRule, EpochKey, Kind, Packet, Protocol};
-use crate::restart::{first_round, unwrap, Runs, SILENT_RESTART_NS};
+use crate::restart::{Runs, MEMORY_NS, SILENT_RESTART_NS};
 
 /// Heartbeats leave only after this much silence, so that the copies of two lines do not double the traffic downstream.
 pub const HEARTBEAT_SILENCE_NS: u64 = 500_000_000;
 
 /// How many epochs that were closed are known by name.
 const CLOSED_KEPT: usize = 16;
+
+/// The same where epochs are counted and the count comes round: with those that are open, fewer than Optiq's 8.
+const CLOSED_COUNTS_KEPT: usize = 2;
 
 /// Epochs that are served at a time: the one that closes and the one that opens.
 const EPOCHS_OPEN: usize = 2;
@@ -69,6 +73,7 @@ pub enum Action {
     Send(Outgoing),
     /// The numbers `first..=last` (the arbiter's own, see [`StreamArbiter::wire`]) were given up.
     Lost {
+        stream: u64,
         epoch: EpochKey,
         first: u64,
         last: u64,
@@ -89,8 +94,10 @@ pub struct StreamState {
     pub held_bytes: usize,
 }
 
-/// Arbitrates one stream: one channel of one feed.
+/// Arbitrates one stream: one channel of one feed, or a unit in it.
 pub struct StreamArbiter {
+    /// Which one it is inside its channel.
+    stream: u64,
     protocol: &'static Protocol,
     limits: Limits,
     lines: Vec<LineCounters>,
@@ -116,7 +123,18 @@ enum Place {
 impl StreamArbiter {
     #[must_use]
     pub fn new(protocol: &'static Protocol, lines: usize, limits: Limits) -> Self {
+        Self::of_stream(0, protocol, lines, limits)
+    }
+
+    /// For one stream of several in a channel.
+    pub(crate) fn of_stream(
+        stream: u64,
+        protocol: &'static Protocol,
+        lines: usize,
+        limits: Limits,
+    ) -> Self {
         Self {
+            stream,
             protocol,
             limits,
             lines: vec![LineCounters::default(); lines],
@@ -139,10 +157,7 @@ impl StreamArbiter {
     /// An internal number as it stands on the wire.
     #[must_use]
     pub fn wire(&self, number: u64) -> u64 {
-        match self.protocol.number_bits() {
-            bits @ 0..64 => number & ((1 << bits) - 1),
-            _ => number,
-        }
+        self.protocol.numbers().wire(number)
     }
 
     #[must_use]
@@ -169,20 +184,63 @@ impl StreamArbiter {
         now_ns: u64,
         actions: &mut Vec<Action>,
     ) {
+        match self.protocol.packets(datagram) {
+            Err(_) => self.malformed(line, actions),
+            Ok(packets) => {
+                for packet in packets.iter() {
+                    self.take(line, datagram, packet, now_ns, actions);
+                }
+            }
+        }
+    }
+
+    /// What came on `line` is no packet of the protocol.
+    pub(crate) fn malformed(&mut self, line: usize, actions: &mut Vec<Action>) {
+        self.sink(actions).arrived(line, Class::Malformed);
+    }
+
+    /// `packet` of `datagram` came on `line`.
+    pub(crate) fn take(
+        &mut self,
+        line: usize,
+        datagram: &[u8],
+        packet: &Packet,
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let bytes = datagram.get(packet.start..packet.end).unwrap_or_default();
         let arrival = Arrival {
             line,
-            datagram,
+            packet: bytes,
+            whole: bytes.len() == datagram.len(),
             now_ns,
         };
-        match self.protocol.parse(datagram) {
-            Err(_) => self.sink(actions).arrived(line, Class::Malformed),
-            Ok(packet) if packet.kind == Kind::Unsequenced => {
+        match packet.kind {
+            Kind::Unsequenced => {
                 let mut sink = self.sink(actions);
                 sink.arrived(line, Class::PassedOn);
-                sink.send(Outgoing::Received);
+                sink.send(arrival.unchanged());
             }
-            Ok(packet) => self.sequenced(arrival, &packet, actions),
+            Kind::Keepalive => self.keepalive(arrival, actions),
+            _ => self.sequenced(arrival, packet, actions),
         }
+    }
+
+    /// Something of the same channel left by another way.
+    pub(crate) fn note_left(&mut self, now_ns: u64) {
+        self.left_ns = now_ns;
+    }
+
+    /// As a heartbeat without a number: it leaves in silence.
+    fn keepalive(&mut self, arrival: Arrival<'_>, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        let silence_ns = arrival.now_ns.saturating_sub(self.left_ns);
+        let mut sink = self.sink(actions);
+        sink.arrived(arrival.line, Class::Heartbeat);
+        if silence_ns >= HEARTBEAT_SILENCE_NS {
+            sink.send(arrival.unchanged());
+        }
+        self.note(actions, before, arrival.now_ns);
     }
 
     /// When [`Self::on_deadline`] wants to be called. Monotonic, nanoseconds.
@@ -228,7 +286,7 @@ impl StreamArbiter {
             Place::Open(index, first) => (index, first),
             Place::New => (
                 self.open(arrival, packet, actions),
-                first_round(packet.number(), self.protocol.number_bits()),
+                self.protocol.numbers().first_round(packet.number()),
             ),
             Place::Closed => {
                 let heartbeat = matches!(packet.kind, Kind::Heartbeat { .. });
@@ -251,11 +309,12 @@ impl StreamArbiter {
                 Kind::Heartbeat { .. } => {
                     sink.arrived(arrival.line, Class::Heartbeat);
                     if epoch.heartbeat(first, arrival.now_ns) && may_leave {
-                        sink.send(Outgoing::Received);
+                        sink.send(arrival.unchanged());
                     }
                 }
-                Kind::EndOfSession { .. } => epoch.end(arrival, first, sink),
-                Kind::Data | Kind::Unsequenced => {
+                Kind::Restart { .. } => epoch.mark(Mark::Start, arrival, first, sink),
+                Kind::EndOfSession { .. } => epoch.mark(Mark::End, arrival, first, sink),
+                Kind::Data | Kind::Unsequenced | Kind::Keepalive => {
                     epoch.data(arrival, first, first.saturating_add(packet.count), sink)
                 }
             }
@@ -268,20 +327,44 @@ impl StreamArbiter {
     }
 
     fn place(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
-        match self.protocol.epoch {
-            EpochRule::ResetMessage(..) => self.place_in_band(arrival, packet),
-            EpochRule::InHeader(..) | EpochRule::Never => {
-                let open = self
-                    .epochs
-                    .iter()
-                    .position(|epoch| epoch.key == packet.epoch);
-                match open {
-                    Some(index) => Place::Open(index, self.number_in(index, packet)),
-                    None if self.closed.contains(&packet.epoch) => Place::Closed,
-                    None => Place::New,
-                }
-            }
+        if self.is_in_band() {
+            return self.place_in_band(arrival, packet);
         }
+        let counted = matches!(self.protocol.epoch, EpochRule::Counter(_));
+        let silent = arrival.now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
+        // The last one: a count that started over may be that of the epoch before as well.
+        let open = self
+            .epochs
+            .iter()
+            .rposition(|epoch| epoch.key == packet.epoch);
+        match open {
+            Some(index) => {
+                let number = self.number_in(index, packet);
+                if counted && silent && self.is_behind(index, number, packet) {
+                    return Place::New;
+                }
+                Place::Open(index, number)
+            }
+            None if self.closed.contains(&packet.epoch) && !(counted && silent) => Place::Closed,
+            None => Place::New,
+        }
+    }
+
+    /// Whether the header does not name the epoch.
+    fn is_in_band(&self) -> bool {
+        !matches!(
+            self.protocol.epoch,
+            EpochRule::InHeader(..) | EpochRule::Counter(_)
+        )
+    }
+
+    /// Whether `number` is below what the epoch at `index` had; a heartbeat may be one off, should a protocol's word on what
+    /// its number means be wrong.
+    fn is_behind(&self, index: usize, number: u64, packet: &Packet) -> bool {
+        let spare = u64::from(matches!(packet.kind, Kind::Heartbeat { .. }));
+        self.epochs
+            .get(index)
+            .is_some_and(|epoch| number.saturating_add(spare) < epoch.highest)
     }
 
     /// See [`crate::restart`].
@@ -290,24 +373,30 @@ impl StreamArbiter {
             return Place::New;
         };
         let (line, now_ns, wire) = (arrival.line, arrival.now_ns, packet.number());
-        let bits = self.protocol.number_bits();
-        let number = unwrap(wire, current.highest, bits);
+        let numbers = self.protocol.numbers();
+        let number = numbers.unwrap(wire, current.highest);
         let index = self.epochs.len() - 1;
         if packet.reset {
             let age_ns = now_ns.saturating_sub(current.opened_ns);
             let same = current.reset_number == Some(wire);
-            if same && self.runs.is_copy(line, age_ns, self.limits.hole_wait_ns) {
+            // Number 1 alone, without a word that it is a reset, may as well be a copy that lags.
+            let unsure = self.protocol.epoch == EpochRule::BackToOne(None) && age_ns < MEMORY_NS;
+            let copies_within_ns = if unsure {
+                MEMORY_NS
+            } else {
+                self.limits.hole_wait_ns
+            };
+            if (unsure || same) && self.runs.is_copy(line, age_ns, copies_within_ns) {
                 return Place::Open(index, number);
             }
             return Place::New;
         }
         let known = (current.floor(), current.highest);
-        let restarted =
-            number < current.highest && now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
-        if restarted {
+        let silent = now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
+        if silent && self.is_behind(index, number, packet) {
             return Place::New;
         }
-        match self.runs.in_old_run(line, wire, bits, known, now_ns) {
+        match self.runs.in_old_run(line, wire, numbers, known, now_ns) {
             None => Place::Open(index, number),
             Some(number) if self.epochs.len() > 1 => Place::Open(index - 1, number),
             Some(_) => Place::Closed,
@@ -316,7 +405,7 @@ impl StreamArbiter {
 
     fn number_in(&self, index: usize, packet: &Packet) -> u64 {
         let reference = self.epochs.get(index).map_or(0, |epoch| epoch.highest);
-        unwrap(packet.number(), reference, self.protocol.number_bits())
+        self.protocol.numbers().unwrap(packet.number(), reference)
     }
 
     /// Open the epoch of `packet` behind the current one, and return its index.
@@ -326,7 +415,7 @@ impl StreamArbiter {
         }
         self.epochs_seen += 1;
         let wire = packet.number();
-        let in_band = matches!(self.protocol.epoch, EpochRule::ResetMessage(..));
+        let in_band = self.is_in_band();
         let key = if in_band {
             EpochKey::step(self.epochs_seen)
         } else {
@@ -334,7 +423,7 @@ impl StreamArbiter {
         };
         let start = packet
             .reset
-            .then(|| (first_round(wire, self.protocol.number_bits()), wire));
+            .then(|| (self.protocol.numbers().first_round(wire), wire));
         if in_band {
             let old_end = self.epochs.back().map(|epoch| epoch.highest);
             self.runs
@@ -354,10 +443,14 @@ impl StreamArbiter {
             return;
         };
         epoch.flush(&mut self.sink(actions));
-        if self.closed.len() == CLOSED_KEPT {
+        self.closed.push_back(epoch.key);
+        let kept = match self.protocol.epoch {
+            EpochRule::Counter(_) => CLOSED_COUNTS_KEPT,
+            _ => CLOSED_KEPT,
+        };
+        while self.closed.len() > kept {
             self.closed.pop_front();
         }
-        self.closed.push_back(epoch.key);
     }
 
     fn keep_bounds(&mut self, actions: &mut Vec<Action>) {
@@ -387,6 +480,7 @@ impl StreamArbiter {
 
     fn sink<'a>(&'a mut self, actions: &'a mut Vec<Action>) -> Sink<'a> {
         Sink {
+            stream: self.stream,
             actions,
             lines: &mut self.lines,
             protocol: self.protocol,
@@ -399,6 +493,7 @@ impl StreamArbiter {
         act: impl FnOnce(&mut VecDeque<Epoch>, &mut Sink<'_>),
     ) {
         let mut sink = Sink {
+            stream: self.stream,
             actions,
             lines: &mut self.lines,
             protocol: self.protocol,

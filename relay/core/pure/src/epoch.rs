@@ -12,6 +12,7 @@ use crate::ranges::{LostRanges, RangeSet};
 
 /// Where an epoch's consequences go: what leaves, and what became of each datagram.
 pub(crate) struct Sink<'a> {
+    pub stream: u64,
     pub actions: &'a mut Vec<Action>,
     pub lines: &'a mut [LineCounters],
     pub protocol: &'static Protocol,
@@ -35,13 +36,34 @@ impl Sink<'_> {
     }
 }
 
-/// A data packet that has just arrived, its numbers placed in the epoch.
+/// A packet that has just arrived.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     pub line: usize,
-    pub datagram: &'a [u8],
+    /// The packet's own bytes.
+    pub packet: &'a [u8],
+    /// Whether they are all that the datagram has.
+    pub whole: bool,
     /// Monotonic, nanoseconds.
     pub now_ns: u64,
+}
+
+impl Arrival<'_> {
+    /// The packet as it came.
+    pub(crate) fn unchanged(&self) -> Outgoing {
+        if self.whole {
+            Outgoing::Received
+        } else {
+            Outgoing::Owned(self.packet.to_vec())
+        }
+    }
+}
+
+/// What stands at a place in an epoch without a number of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Start,
+    End,
 }
 
 enum Held {
@@ -52,20 +74,24 @@ enum Held {
     },
     /// A heartbeat said that all lower numbers exist; it holds nothing itself.
     Marker,
-    /// The end of the session, which leaves after everything below it.
-    End { line: usize, bytes: Vec<u8> },
+    /// The start or the end of the session, which leaves after everything below it.
+    Mark {
+        mark: Mark,
+        line: usize,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Held {
     fn bytes(&self) -> usize {
         match self {
-            Held::Data { bytes, .. } | Held::End { bytes, .. } => bytes.len(),
+            Held::Data { bytes, .. } | Held::Mark { bytes, .. } => bytes.len(),
             Held::Marker => 0,
         }
     }
 }
 
-/// First number, then order of arrival: packets may overlap.
+/// First number, then order of arrival from 1 on: packets may overlap.
 type HoldKey = (u64, u64);
 
 pub(crate) struct Epoch {
@@ -91,7 +117,8 @@ pub(crate) struct Epoch {
     arrivals: VecDeque<(u64, HoldKey)>,
     serial: u64,
     lost: LostRanges,
-    end_seen: bool,
+    /// Which marks have come.
+    seen: Vec<Mark>,
 }
 
 impl Epoch {
@@ -117,7 +144,7 @@ impl Epoch {
             arrivals: VecDeque::new(),
             serial: 0,
             lost: LostRanges::default(),
-            end_seen: false,
+            seen: Vec::new(),
         }
     }
 
@@ -165,12 +192,11 @@ impl Epoch {
         self.highest = self.highest.max(end);
         if self.window_ends_ns.is_none() && first <= next {
             sink.arrived(arrival.line, Class::Forwarded);
-            let trimmed =
-                (next > first).then(|| sink.protocol.trim(arrival.datagram, next - first));
+            let trimmed = (next > first).then(|| sink.protocol.trim(arrival.packet, next - first));
             sink.send(
                 trimmed
                     .flatten()
-                    .map_or(Outgoing::Received, Outgoing::Owned),
+                    .map_or_else(|| arrival.unchanged(), Outgoing::Owned),
             );
             self.next = end;
             self.release(sink);
@@ -179,7 +205,7 @@ impl Epoch {
         } else {
             sink.arrived(arrival.line, Class::Held);
             self.covered.insert(first, end);
-            let (line, bytes) = (arrival.line, arrival.datagram.to_vec());
+            let (line, bytes) = (arrival.line, arrival.packet.to_vec());
             self.hold(first, Held::Data { line, end, bytes }, arrival.now_ns);
         }
     }
@@ -200,22 +226,28 @@ impl Epoch {
         self.next() == Some(next) && self.held.is_empty()
     }
 
-    /// The end of the session after `next`; only its first copy leaves, after everything below it.
-    pub(crate) fn end(&mut self, arrival: Arrival<'_>, next: u64, sink: &mut Sink<'_>) {
-        if self.end_seen {
+    /// The start of the session before `next`, or its end; only the first copy leaves, after everything below it.
+    pub(crate) fn mark(
+        &mut self,
+        mark: Mark,
+        arrival: Arrival<'_>,
+        next: u64,
+        sink: &mut Sink<'_>,
+    ) {
+        if self.seen.contains(&mark) {
             sink.arrived(arrival.line, Class::Duplicate);
             return;
         }
-        self.end_seen = true;
+        self.seen.push(mark);
         self.highest = self.highest.max(next);
         if self.next().is_some_and(|at| at >= next) {
             sink.arrived(arrival.line, Class::PassedOn);
-            sink.send(Outgoing::Received);
+            sink.send(arrival.unchanged());
             return;
         }
         sink.arrived(arrival.line, Class::Held);
-        let (line, bytes) = (arrival.line, arrival.datagram.to_vec());
-        self.hold(next, Held::End { line, bytes }, arrival.now_ns);
+        let (line, bytes) = (arrival.line, arrival.packet.to_vec());
+        self.hold(next, Held::Mark { mark, line, bytes }, arrival.now_ns);
     }
 
     /// Close the window and give up the holes whose time has come.
@@ -237,6 +269,7 @@ impl Epoch {
         } else if let Some(first) = lowest.filter(|first| *first > self.next) {
             self.lost.push(self.next, first - 1);
             sink.actions.push(Action::Lost {
+                stream: sink.stream,
                 epoch: self.key,
                 first: self.next,
                 last: first - 1,
@@ -254,8 +287,15 @@ impl Epoch {
     }
 
     fn hold(&mut self, first: u64, held: Held, now_ns: u64) {
-        let key = (first, self.serial);
         self.serial += 1;
+        // A start goes before what came earlier with the same number.
+        let serial = match held {
+            Held::Mark {
+                mark: Mark::Start, ..
+            } => 0,
+            _ => self.serial,
+        };
+        let key = (first, serial);
         self.held_bytes += held.bytes();
         self.held.insert(key, held);
         self.arrivals.push_back((now_ns, key));
@@ -274,7 +314,7 @@ impl Epoch {
                 Held::Data { line, end, bytes } => {
                     self.release_data(line, (first, end), bytes, sink)
                 }
-                Held::End { line, bytes } => {
+                Held::Mark { line, bytes, .. } => {
                     sink.left_hold(line, Class::PassedOn);
                     sink.send(Outgoing::Owned(bytes));
                 }

@@ -1,16 +1,22 @@
 //! Framing and arbitration of market-data lines: bytes, events and `now_ns` in, actions out.
 //!
 //! Nothing here opens a socket, reads a clock or starts a thread, so a test drives it with a clock of its own. Who adds a
-//! protocol adds one entry to [`protocol::PROTOCOLS`]; who changes how lines are merged reads the table in [`arbiter`].
+//! protocol adds a file to [`protocols`]; who changes how lines are merged reads the table in [`arbiter`].
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod arbiter;
+pub mod channel;
 mod epoch;
+pub mod numbers;
+mod parse;
 pub mod protocol;
+pub mod protocols;
 mod ranges;
+mod reframe;
 mod restart;
 
 pub use account::{Class, LineCounters};
 pub use arbiter::{Action, Limits, Outgoing, StreamArbiter, StreamState};
-pub use protocol::{find, EpochKey, Kind, Malformed, Packet, Protocol, PROTOCOLS};
+pub use channel::ChannelArbiter;
+pub use protocol::{find, EpochKey, Kind, Malformed, Packet, Packets, Protocol, PROTOCOLS};

@@ -1,12 +1,12 @@
-//! Framings as declarations: one [`Protocol`] entry says where the numbers are and what they mean, one parser reads all.
+//! Framings as declarations: one [`Protocol`] says where the numbers are and what they mean, one parser reads all.
 //!
-//! | protocol  | number    | counts   | heartbeat        | epoch                      |
-//! |-----------|-----------|----------|------------------|----------------------------|
-//! | cme-mdp3  | 0:4 LE    | packets  | consumes a number| ChannelReset, in band      |
-//! | moldudp64 | 10:8 BE   | messages | count 0, next    | session 0:10               |
-//! | raw       | none      | -        | -                | -                          |
+//! The entries are in [`crate::protocols`], a file each; the parser is [`crate::parse`], and what takes messages off a
+//! packet is [`crate::reframe`]. A declaration names what differs from [`Protocol::BARE`], nothing more.
 
 use std::fmt;
+
+use crate::numbers::Numbers;
+pub use crate::protocols::PROTOCOLS;
 
 /// How integers of a protocol are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,47 @@ pub struct Field {
     pub bytes: usize,
 }
 
+/// Shorthand of the declarations, in the notation of the specifications' tables: `offset:bytes`.
+pub(crate) const fn at(offset: usize, bytes: usize) -> Field {
+    Field { offset, bytes }
+}
+
+/// Some bits of a field; bit 0 is the lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    pub field: Field,
+    pub lowest: u32,
+    pub count: u32,
+}
+
+/// The sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    pub field: Field,
+    /// Bits above the field's own, kept elsewhere in the header.
+    pub high: Option<Bits>,
+    /// Whether 0 is a number. Where it is none, 1 follows the highest, and a packet with 0 is unsequenced.
+    pub zero: bool,
+}
+
+impl Number {
+    /// The ordinary case: one field, all of whose values are numbers.
+    pub(crate) const fn plain(offset: usize, bytes: usize) -> Self {
+        Self {
+            field: at(offset, bytes),
+            high: None,
+            zero: true,
+        }
+    }
+}
+
 /// What one sequence number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
     /// One number a packet, whatever is in it.
     Packets,
-    /// The header carries the first message's number, and this field says how many follow.
+    /// The header carries the first message's number, and this field says how many follow. Where the field lies behind
+    /// the header, packets of messages have a header that is longer by it.
     Messages(Field),
 }
 
@@ -40,6 +75,42 @@ pub enum Heartbeat {
     CarriesNext,
     /// Count 0; the number is that of the last message sent.
     CarriesLast,
+}
+
+/// What a packet says by its type, or by a message in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Data,
+    Heartbeat,
+    EndOfSession,
+    /// The numbers start anew.
+    Restart,
+}
+
+/// Where the header names the packet's type: values that are not listed are no packets of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Types {
+    pub field: Field,
+    pub known: &'static [(u64, Meaning)],
+}
+
+/// A message that names the number to come, in a packet that has no number of its own.
+///
+/// Where 0 is no number, packets with another one are ordinary whatever is in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Told by this field, from the message's start, having this value.
+    pub field: Field,
+    pub value: u64,
+    pub next: Next,
+    pub meaning: Meaning,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// From the message's start.
+    At(Field),
+    Always(u64),
 }
 
 /// How the messages of a packet are told apart.
@@ -58,15 +129,29 @@ pub enum Messages {
     },
 }
 
+/// The header's own word on how long the packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub field: Field,
+    /// How many bytes of the packet the field leaves out.
+    pub uncounted: usize,
+}
+
 /// What starts the numbers anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Epoch {
-    /// Nothing does.
-    Never,
-    /// These bytes of the header name the epoch: `(offset, bytes)`.
+    /// Nothing on the wire says so: lower numbers after a long silence are a new run.
+    Unmarked,
+    /// These bytes of the header name the epoch, and no name is used twice: `(offset, bytes)`.
     InHeader(usize, usize),
+    /// These bits of the header count the epochs, and come round or start over.
+    Counter(Bits),
     /// A message whose field (from the message's start) has this value; the epoch starts at its packet's number.
     ResetMessage(Field, u64),
+    /// Number 1; with a field and value, only when the header has that value there.
+    BackToOne(Option<(Field, u64)>),
+    /// A packet or message that means [`Meaning::Restart`].
+    Announced,
 }
 
 /// One framing, declared.
@@ -78,52 +163,35 @@ pub struct Protocol {
     pub order: ByteOrder,
     pub header_bytes: usize,
     /// `None`: datagrams have no number and are passed on as they come.
-    pub number: Option<Field>,
+    pub number: Option<Number>,
     pub numbering: Numbering,
     pub heartbeat: Heartbeat,
     /// The count that says that the session is over; the number is then that of the next message.
     pub end_count: Option<u64>,
     pub messages: Messages,
     pub epoch: Epoch,
+    /// What numbers belong to inside the group: a unit, a channel.
+    pub stream: Option<Field>,
+    pub size: Option<Size>,
+    /// A datagram holds one packet after another, each as long as `size` says, each with a header of its own.
+    pub several: bool,
+    /// What every header has at these places.
+    pub constants: &'static [(Field, u64)],
+    pub types: Option<Types>,
+    pub notices: &'static [Notice],
+    /// How many bytes of messages the stream had before this packet.
+    pub byte_offset: Option<Field>,
+    /// When one of these bits is set the messages are compressed, and not looked into.
+    pub compressed: Option<Bits>,
+    /// A datagram of just this byte says that the line lives.
+    pub keepalive: Option<u8>,
 }
 
-/// Every framing that the relay knows. The Python names are pinned to this table by a test.
-pub static PROTOCOLS: &[Protocol] = &[
-    Protocol {
-        name: "cme-mdp3",
-        spec: "CME MDP 3.0, Packet Structure: Binary Packet Header, Message Header; ChannelReset is SBE template 4",
-        order: ByteOrder::Little,
-        header_bytes: 12,
-        number: Some(Field { offset: 0, bytes: 4 }),
-        numbering: Numbering::Packets,
-        heartbeat: Heartbeat::ConsumesNumber,
-        end_count: None,
-        messages: Messages::Prefixed {
-            length: Field { offset: 0, bytes: 2 },
-            uncounted: 0,
-            shortest: 10,
-        },
-        epoch: Epoch::ResetMessage(Field { offset: 4, bytes: 2 }, 4),
-    },
-    Protocol {
-        name: "moldudp64",
-        spec: "MoldUDP64 1.0, Downstream Packet: header, message block, heartbeats, end of session",
-        order: ByteOrder::Big,
-        header_bytes: 20,
-        number: Some(Field { offset: 10, bytes: 8 }),
-        numbering: Numbering::Messages(Field { offset: 18, bytes: 2 }),
-        heartbeat: Heartbeat::CarriesNext,
-        end_count: Some(0xFFFF),
-        messages: Messages::Prefixed {
-            length: Field { offset: 0, bytes: 2 },
-            uncounted: 2,
-            shortest: 2,
-        },
-        epoch: Epoch::InHeader(0, 10),
-    },
-    Protocol {
-        name: "raw",
-        spec: "none: the whole datagram is one unsequenced message",
+impl Protocol {
+    /// What a declaration starts from: no header, no number, nothing to look into.
+    pub const BARE: Self = Self {
+        name: "",
+        spec: "",
         order: ByteOrder::Big,
         header_bytes: 0,
         number: None,
@@ -131,9 +199,30 @@ pub static PROTOCOLS: &[Protocol] = &[
         heartbeat: Heartbeat::ConsumesNumber,
         end_count: None,
         messages: Messages::Opaque,
-        epoch: Epoch::Never,
-    },
-];
+        epoch: Epoch::Unmarked,
+        stream: None,
+        size: None,
+        several: false,
+        constants: &[],
+        types: None,
+        notices: &[],
+        byte_offset: None,
+        compressed: None,
+        keepalive: None,
+    };
+
+    /// How its numbers come round.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.number.map_or(Numbers::new(64, 0), |number| {
+            let high = number.high.map_or(0, |bits| bits.count);
+            Numbers::new(
+                number.field.bytes as u32 * 8 + high,
+                u64::from(!number.zero),
+            )
+        })
+    }
+}
 
 /// The protocol called `name`.
 #[must_use]
@@ -141,7 +230,7 @@ pub fn find(name: &str) -> Option<&'static Protocol> {
     PROTOCOLS.iter().find(|protocol| protocol.name == name)
 }
 
-/// What an epoch is known by: the header's bytes, or for in-band resets the arbiter's own count of them.
+/// What an epoch is known by: the header's bytes or count, or for in-band resets the arbiter's own count of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EpochKey(pub [u8; EpochKey::BYTES]);
 
@@ -158,7 +247,7 @@ impl EpochKey {
     }
 }
 
-/// What a datagram is for arbitration.
+/// What a packet is for arbitration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `count` numbers from `first` on.
@@ -167,19 +256,59 @@ pub enum Kind {
     Heartbeat { next: u64 },
     /// As a heartbeat, and nothing will follow in this epoch.
     EndOfSession { next: u64 },
-    /// No number at all.
+    /// The numbers start anew; the first one is `next`.
+    Restart { next: u64 },
+    /// No number at all, and something in it.
     Unsequenced,
+    /// No number at all, and nothing in it: the line lives.
+    Keepalive,
 }
 
-/// A datagram in the terms of arbitration.
+/// A packet in the terms of arbitration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
+    /// What the numbers belong to inside the group; 0 where the group is one stream.
+    pub stream: u64,
     pub epoch: EpochKey,
     pub first: u64,
     pub count: u64,
     pub kind: Kind,
-    /// It holds a message that starts the numbers anew.
+    /// It starts the numbers anew.
     pub reset: bool,
+    /// Where it lies in its datagram.
+    pub start: usize,
+    /// One past its last byte.
+    pub end: usize,
+}
+
+impl Packet {
+    /// The number that it is about: its first message's, or the next one to come.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        match self.kind {
+            Kind::Heartbeat { next } | Kind::EndOfSession { next } | Kind::Restart { next } => next,
+            Kind::Data | Kind::Unsequenced | Kind::Keepalive => self.first,
+        }
+    }
+
+    /// Whether it has a place in a stream's order.
+    #[must_use]
+    pub fn is_sequenced(&self) -> bool {
+        !matches!(self.kind, Kind::Unsequenced | Kind::Keepalive)
+    }
+}
+
+/// The packets of one datagram: almost always one, never none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packets {
+    pub first: Packet,
+    pub others: Vec<Packet>,
+}
+
+impl Packets {
+    pub fn iter(&self) -> impl Iterator<Item = &Packet> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
 }
 
 /// Why a datagram is not a packet of the protocol, and at which byte that showed.
@@ -196,209 +325,3 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
-
-fn malformed(offset: usize, reason: &'static str) -> Malformed {
-    Malformed { offset, reason }
-}
-
-impl Protocol {
-    /// How many bits a number has on the wire; it comes round after that.
-    #[must_use]
-    pub fn number_bits(&self) -> u32 {
-        self.number.map_or(64, |field| field.bytes as u32 * 8)
-    }
-
-    /// Read `datagram`. A packet's messages must fill it exactly, so a stray datagram is not taken for one.
-    pub fn parse(&self, datagram: &[u8]) -> Result<Packet, Malformed> {
-        let Some(number) = self.number else {
-            return Ok(Packet::unsequenced());
-        };
-        let short = malformed(datagram.len(), "shorter than the header");
-        if datagram.len() < self.header_bytes {
-            return Err(short);
-        }
-        let mut packet = Packet {
-            epoch: self.epoch_of(datagram),
-            first: self.read(datagram, number).ok_or(short)?,
-            count: 1,
-            kind: Kind::Data,
-            reset: false,
-        };
-        let declared = match self.numbering {
-            Numbering::Packets => None,
-            Numbering::Messages(field) => Some(self.read(datagram, field).ok_or(short)?),
-        };
-        if let Some(count) = declared {
-            if let Some(kind) = self.kind_without_messages(packet.first, count) {
-                packet.kind = kind;
-                packet.count = 0;
-            } else {
-                packet.count = count;
-            }
-        }
-        self.check_messages(datagram, &mut packet, declared)?;
-        Ok(packet)
-    }
-
-    /// A copy of `datagram` without its first `skip` messages, its number and count corrected. `None` when it has no
-    /// more messages than that, or when the protocol numbers packets and there is nothing to take off.
-    #[must_use]
-    pub fn trim(&self, datagram: &[u8], skip: u64) -> Option<Vec<u8>> {
-        let (Some(number), Numbering::Messages(count)) = (self.number, self.numbering) else {
-            return None;
-        };
-        let mut at = self.header_bytes;
-        for _ in 0..skip {
-            at = self.message_end(datagram, at).ok()?;
-        }
-        let first = self.read(datagram, number)?.checked_add(skip)?;
-        let left = self.read(datagram, count)?.checked_sub(skip)?;
-        if left == 0 {
-            return None;
-        }
-        let mut trimmed = Vec::with_capacity(self.header_bytes + datagram.len() - at);
-        trimmed.extend_from_slice(datagram.get(..self.header_bytes)?);
-        trimmed.extend_from_slice(datagram.get(at..)?);
-        self.write(&mut trimmed, number, first)?;
-        self.write(&mut trimmed, count, left)?;
-        Some(trimmed)
-    }
-
-    fn epoch_of(&self, datagram: &[u8]) -> EpochKey {
-        let mut key = EpochKey::default();
-        if let Epoch::InHeader(offset, bytes) = self.epoch {
-            for (to, from) in key
-                .0
-                .iter_mut()
-                .zip(datagram.iter().skip(offset).take(bytes))
-            {
-                *to = *from;
-            }
-        }
-        key
-    }
-
-    fn kind_without_messages(&self, number: u64, count: u64) -> Option<Kind> {
-        if self.end_count == Some(count) {
-            return Some(Kind::EndOfSession { next: number });
-        }
-        match self.heartbeat {
-            Heartbeat::CarriesNext if count == 0 => Some(Kind::Heartbeat { next: number }),
-            Heartbeat::CarriesLast if count == 0 => Some(Kind::Heartbeat {
-                next: number.saturating_add(1),
-            }),
-            _ => None,
-        }
-    }
-
-    fn check_messages(
-        &self,
-        datagram: &[u8],
-        packet: &mut Packet,
-        declared: Option<u64>,
-    ) -> Result<(), Malformed> {
-        if packet.first.checked_add(packet.count).is_none() {
-            return Err(malformed(0, "its last number does not fit the field"));
-        }
-        if self.messages == Messages::Opaque {
-            return Ok(());
-        }
-        let mut at = self.header_bytes;
-        let mut found = 0;
-        while at < datagram.len() {
-            let end = self.message_end(datagram, at)?;
-            packet.reset |= self.is_reset(datagram.get(at..end).unwrap_or_default());
-            found += 1;
-            at = end;
-        }
-        let wanted = if packet.kind == Kind::Data {
-            declared
-        } else {
-            Some(0)
-        };
-        match wanted {
-            Some(wanted) if wanted != found => Err(malformed(
-                at,
-                "another number of messages than the header says",
-            )),
-            None if found == 0 => Err(malformed(at, "a packet without a message")),
-            _ => Ok(()),
-        }
-    }
-
-    fn message_end(&self, datagram: &[u8], at: usize) -> Result<usize, Malformed> {
-        let Messages::Prefixed {
-            length,
-            uncounted,
-            shortest,
-        } = self.messages
-        else {
-            return Ok(datagram.len());
-        };
-        let message = datagram.get(at..).unwrap_or_default();
-        let size = self
-            .read(message, length)
-            .ok_or(malformed(at, "ends inside a message's length"))?;
-        let size = usize::try_from(size)
-            .unwrap_or(usize::MAX)
-            .saturating_add(uncounted);
-        if size < shortest {
-            return Err(malformed(at, "a message shorter than its own header"));
-        }
-        if size > message.len() {
-            return Err(malformed(at, "a message that runs past the datagram's end"));
-        }
-        Ok(at + size)
-    }
-
-    fn is_reset(&self, message: &[u8]) -> bool {
-        match self.epoch {
-            Epoch::ResetMessage(field, value) => self.read(message, field) == Some(value),
-            _ => false,
-        }
-    }
-
-    fn read(&self, bytes: &[u8], field: Field) -> Option<u64> {
-        let raw = bytes.get(field.offset..field.offset + field.bytes)?;
-        let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        Some(match self.order {
-            ByteOrder::Big => raw.iter().fold(0, add),
-            ByteOrder::Little => raw.iter().rev().fold(0, add),
-        })
-    }
-
-    fn write(&self, bytes: &mut [u8], field: Field, value: u64) -> Option<()> {
-        let raw = bytes.get_mut(field.offset..field.offset + field.bytes)?;
-        let big = value.to_be_bytes();
-        let digits = big.get(big.len().checked_sub(field.bytes)?..)?;
-        match self.order {
-            ByteOrder::Big => raw.copy_from_slice(digits),
-            ByteOrder::Little => raw
-                .iter_mut()
-                .zip(digits.iter().rev())
-                .for_each(|(to, from)| *to = *from),
-        }
-        Some(())
-    }
-}
-
-impl Packet {
-    /// The number that it is about: its first message's, or the next one to come.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        match self.kind {
-            Kind::Heartbeat { next } | Kind::EndOfSession { next } => next,
-            Kind::Data | Kind::Unsequenced => self.first,
-        }
-    }
-
-    fn unsequenced() -> Self {
-        Self {
-            epoch: EpochKey::default(),
-            first: 0,
-            count: 0,
-            kind: Kind::Unsequenced,
-            reset: false,
-        }
-    }
-}

@@ -1,4 +1,5 @@
-//! Which epoch a packet belongs to when its header does not say: resets that travel in band (CME's ChannelReset).
+//! Which epoch a packet belongs to when its header does not say: resets that travel in band (CME's ChannelReset, the start
+//! of a MACH session), and restarts that nothing announces.
 //!
 //! After a reset two runs of numbers are under way, because lines lag: the old one, near where it ended, and the new one,
 //! near where it began. A line that has not yet shown the new run, and whose packet continues its own old run, is still in
@@ -9,6 +10,8 @@
 //!
 //! The second line's copy of the reset must not be a second reset: it carries the number of the epoch's own reset, on a
 //! line that has not shown it yet (or again at once, where the network duplicates).
+
+use crate::numbers::Numbers;
 
 /// How long a line may lag behind a reset and still be told from the new run. Nanoseconds.
 ///
@@ -25,29 +28,6 @@ const FAR_PACKETS: u64 = 1_000;
 ///
 /// Lines lag by milliseconds, so a number that comes back after this long is no copy. Nanoseconds.
 pub(crate) const SILENT_RESTART_NS: u64 = 10_000_000_000;
-
-/// Numbers on the wire come round; inside they do not. Epochs start one round up, so that lower numbers fit below.
-pub(crate) fn first_round(wire: u64, bits: u32) -> u64 {
-    if bits >= 64 {
-        wire
-    } else {
-        wire + (1 << bits)
-    }
-}
-
-/// The number nearest to `reference` that is `wire` in its low `bits`.
-pub(crate) fn unwrap(wire: u64, reference: u64, bits: u32) -> u64 {
-    if bits >= 64 {
-        return wire;
-    }
-    let round = 1u64 << bits;
-    let ahead = wire.wrapping_sub(reference) & (round - 1);
-    if ahead < round / 2 {
-        reference.saturating_add(ahead)
-    } else {
-        reference.saturating_sub(round - ahead)
-    }
-}
 
 /// How far `number` is outside `low..=high`.
 fn distance(number: u64, low: u64, high: u64) -> u64 {
@@ -132,17 +112,17 @@ impl Runs {
         &mut self,
         line: usize,
         wire: u64,
-        bits: u32,
+        numbers: Numbers,
         current: (u64, u64),
         now_ns: u64,
     ) -> Option<u64> {
         let state = self.lines.get_mut(line)?;
-        let new_number = unwrap(wire, current.1, bits);
+        let new_number = numbers.unwrap(wire, current.1);
         let found = self
             .old
             .filter(|old| now_ns < old.forget_ns)
             .and_then(|old| {
-                let number = unwrap(wire, old.end, bits);
+                let number = numbers.unwrap(wire, old.end);
                 let last = old.end.saturating_sub(1);
                 let to_new = distance(new_number, current.0, current.1);
                 let is_old = if state.moved {
@@ -169,15 +149,6 @@ impl Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_come_round_in_both_directions() {
-        let start = first_round(0xFFFF_FFFE, 32);
-        assert_eq!(unwrap(0xFFFF_FFFF, start, 32), start + 1);
-        assert_eq!(unwrap(1, start, 32), start + 3);
-        assert_eq!(unwrap(0xFFFF_FFFE, start + 3, 32), start);
-        assert_eq!(unwrap(7, 5, 64), 7);
-    }
 
     #[test]
     fn distance_is_zero_inside() {

@@ -1,6 +1,6 @@
 //! The engine as the Python module `lanecast_relay._core`: JSON in, JSON out, and no Python on the packet path.
 
-use lanecast_relay_core::{find, Kind, PROTOCOLS};
+use lanecast_relay_core::{find, Kind, Packet, Protocol, PROTOCOLS};
 use lanecast_relay_edge as edge;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -107,29 +107,50 @@ fn protocols() -> Vec<&'static str> {
     PROTOCOLS.iter().map(|protocol| protocol.name).collect()
 }
 
-type Parsed<'py> = (&'static str, Bound<'py, PyBytes>, u64, u64, bool);
+/// `(stream, kind, epoch, first, count, reset)`.
+type Parsed<'py> = (u64, &'static str, Bound<'py, PyBytes>, u64, u64, bool);
 
-/// Read one datagram: `(kind, epoch, first, count, reset)`. For tests and tools, not for the packet path.
+/// Read one datagram's packets: `(stream, kind, epoch, first, count, reset)` each, where `first` is the next number for
+/// a packet without messages. For tests and tools, not for the packet path.
 #[pyfunction]
-fn parse<'py>(py: Python<'py>, protocol: &str, datagram: &[u8]) -> PyResult<Parsed<'py>> {
-    let found = find(protocol)
-        .ok_or_else(|| PyValueError::new_err(format!("unknown protocol {protocol}")))?;
-    let packet = found
-        .parse(datagram)
+fn parse<'py>(py: Python<'py>, protocol: &str, datagram: &[u8]) -> PyResult<Vec<Parsed<'py>>> {
+    let packets = known(protocol)?
+        .packets(datagram)
         .map_err(|error| MalformedDatagram::new_err(error.to_string()))?;
-    let kind = match packet.kind {
+    let parsed = |packet: &Packet| {
+        let epoch = PyBytes::new(py, &packet.epoch.0);
+        let (stream, first, count) = (packet.stream, packet.number(), packet.count);
+        (stream, name(packet.kind), epoch, first, count, packet.reset)
+    };
+    Ok(packets.iter().map(parsed).collect())
+}
+
+/// A copy of one packet without its first `skip` messages; none when nothing is left, or it cannot be split. For tests
+/// and tools.
+#[pyfunction]
+fn trim<'py>(
+    py: Python<'py>,
+    protocol: &str,
+    packet: &[u8],
+    skip: u64,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let trimmed = known(protocol)?.trim(packet, skip);
+    Ok(trimmed.map(|bytes| PyBytes::new(py, &bytes)))
+}
+
+fn known(protocol: &str) -> PyResult<&'static Protocol> {
+    find(protocol).ok_or_else(|| PyValueError::new_err(format!("unknown protocol {protocol}")))
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
         Kind::Data => "data",
         Kind::Heartbeat { .. } => "heartbeat",
         Kind::EndOfSession { .. } => "end-of-session",
+        Kind::Restart { .. } => "restart",
         Kind::Unsequenced => "unsequenced",
-    };
-    Ok((
-        kind,
-        PyBytes::new(py, &packet.epoch.0),
-        packet.number(),
-        packet.count,
-        packet.reset,
-    ))
+        Kind::Keepalive => "keepalive",
+    }
 }
 
 #[pymodule]
@@ -137,6 +158,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_function(wrap_pyfunction!(protocols, module)?)?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
+    module.add_function(wrap_pyfunction!(trim, module)?)?;
     module.add("OpenError", module.py().get_type::<OpenError>())?;
     module.add(
         "MalformedDatagram",

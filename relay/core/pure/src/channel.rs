@@ -1,0 +1,144 @@
+//! Arbitration of one channel of a feed, whose datagrams may belong to several streams: units, partitions, groups.
+//!
+//! Each stream has an arbiter of its own, made when its first packet comes. A channel without streams in it has one
+//! arbiter, which has everything; otherwise that one has what belongs to no stream: unsequenced packets, keep-alives, and
+//! datagrams that are not the protocol's.
+
+use std::collections::BTreeMap;
+
+use crate::account::LineCounters;
+use crate::arbiter::{Action, Limits, StreamArbiter, StreamState};
+use crate::protocol::{Packet, Protocol};
+
+/// How many streams a channel may have; PITCH has 255 units. Packets of any further one count as malformed.
+pub const STREAMS: usize = 1024;
+
+/// Arbitrates the streams of one channel.
+pub struct ChannelArbiter {
+    protocol: &'static Protocol,
+    lines: usize,
+    limits: Limits,
+    main: StreamArbiter,
+    streams: BTreeMap<u64, StreamArbiter>,
+}
+
+impl ChannelArbiter {
+    /// `limits` are those of each stream.
+    #[must_use]
+    pub fn new(protocol: &'static Protocol, lines: usize, limits: Limits) -> Self {
+        Self {
+            protocol,
+            lines,
+            limits,
+            main: StreamArbiter::new(protocol, lines, limits),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// A datagram came on `line` (which counts from 0). `now_ns` is monotonic; what is to be done is added to `actions`.
+    pub fn receive(
+        &mut self,
+        line: usize,
+        datagram: &[u8],
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.protocol.packets(datagram) {
+            Err(_) => self.main.malformed(line, actions),
+            Ok(packets) => {
+                for packet in packets.iter() {
+                    self.take(line, datagram, packet, now_ns, actions);
+                }
+            }
+        }
+    }
+
+    /// When [`Self::on_deadline`] wants to be called. Monotonic, nanoseconds.
+    #[must_use]
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.arbiters()
+            .filter_map(|(_, arbiter)| arbiter.next_deadline_ns())
+            .min()
+    }
+
+    /// Close windows and give up holes whose time has come. `now_ns` is monotonic.
+    pub fn on_deadline(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        self.main.on_deadline(now_ns, actions);
+        for arbiter in self.streams.values_mut() {
+            arbiter.on_deadline(now_ns, actions);
+        }
+    }
+
+    /// Give up every hole and let everything leave.
+    pub fn drain(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        self.main.drain(now_ns, actions);
+        for arbiter in self.streams.values_mut() {
+            arbiter.drain(now_ns, actions);
+        }
+    }
+
+    /// One line's packets by class, over all streams. A datagram counts once for each packet that it holds.
+    #[must_use]
+    pub fn counters(&self, line: usize) -> LineCounters {
+        self.arbiters()
+            .fold(LineCounters::default(), |sum, (_, arbiter)| {
+                sum + arbiter.counters(line)
+            })
+    }
+
+    /// What belongs to no stream, or everything where the protocol has no streams in a channel.
+    #[must_use]
+    pub fn main(&self) -> &StreamArbiter {
+        &self.main
+    }
+
+    /// The streams that have shown themselves, in the order of their numbers.
+    pub fn streams(&self) -> impl Iterator<Item = (u64, &StreamArbiter)> {
+        self.streams
+            .iter()
+            .map(|(stream, arbiter)| (*stream, arbiter))
+    }
+
+    /// The state of one stream; none when it has not shown itself.
+    #[must_use]
+    pub fn state(&self, stream: u64) -> Option<StreamState> {
+        match self.protocol.stream {
+            None => Some(self.main.state()),
+            Some(_) => self.streams.get(&stream).map(StreamArbiter::state),
+        }
+    }
+
+    fn arbiters(&self) -> impl Iterator<Item = (u64, &StreamArbiter)> {
+        std::iter::once((0, &self.main)).chain(self.streams())
+    }
+
+    fn take(
+        &mut self,
+        line: usize,
+        datagram: &[u8],
+        packet: &Packet,
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.protocol.stream.is_none() || !packet.is_sequenced() {
+            return self.main.take(line, datagram, packet, now_ns, actions);
+        }
+        let full = self.streams.len() >= STREAMS;
+        if full && !self.streams.contains_key(&packet.stream) {
+            return self.main.malformed(line, actions);
+        }
+        let before = actions.len();
+        let (protocol, lines, limits) = (self.protocol, self.lines, self.limits);
+        self.streams
+            .entry(packet.stream)
+            .or_insert_with(|| StreamArbiter::of_stream(packet.stream, protocol, lines, limits))
+            .take(line, datagram, packet, now_ns, actions);
+        let left = actions.iter().skip(before);
+        if left
+            .into_iter()
+            .any(|action| matches!(action, Action::Send(_)))
+        {
+            self.main.note_left(now_ns);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Numbers as they stand on the wire, which come round, and as the arbiter counts them, which do not.
+
+/// The circle of numbers that a field can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    lowest: u64,
+    /// How many numbers there are before the first comes again; none for 64 bits, which never come round.
+    round: Option<u64>,
+}
+
+impl Numbers {
+    /// Numbers of `bits` from `lowest` on.
+    #[must_use]
+    pub fn new(bits: u32, lowest: u64) -> Self {
+        let round = (bits < 64).then(|| (1u64 << bits).saturating_sub(lowest).max(1));
+        Self { lowest, round }
+    }
+
+    /// An arbiter's number as it stands on the wire.
+    #[must_use]
+    pub fn wire(self, number: u64) -> u64 {
+        self.round
+            .map_or(number, |round| number % round + self.lowest)
+    }
+
+    /// The number on the wire that is `count` after `wire`; `None` where 64 bits end.
+    #[must_use]
+    pub fn after(self, wire: u64, count: u64) -> Option<u64> {
+        let sum = self.place(wire).checked_add(count)?;
+        Some(self.wire(sum))
+    }
+
+    /// The arbiter's number of an epoch's first packet. Epochs start one round up, so that lower numbers fit below.
+    pub(crate) fn first_round(self, wire: u64) -> u64 {
+        self.place(wire) + self.round.unwrap_or(0)
+    }
+
+    /// The number nearest to `reference` that is `wire` on the wire.
+    pub(crate) fn unwrap(self, wire: u64, reference: u64) -> u64 {
+        let Some(round) = self.round else {
+            return wire;
+        };
+        let ahead = (self.place(wire) % round + round - reference % round) % round;
+        if ahead < round / 2 {
+            reference.saturating_add(ahead)
+        } else {
+            reference.saturating_sub(round - ahead)
+        }
+    }
+
+    /// Counted from 0; 64 bits have no lowest number to subtract, since they never come round.
+    fn place(self, wire: u64) -> u64 {
+        self.round
+            .map_or(wire, |_| wire.saturating_sub(self.lowest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_round_in_both_directions() {
+        let numbers = Numbers::new(32, 0);
+        let start = numbers.first_round(0xFFFF_FFFE);
+        assert_eq!(numbers.unwrap(0xFFFF_FFFF, start), start + 1);
+        assert_eq!(numbers.unwrap(1, start), start + 3);
+        assert_eq!(numbers.unwrap(0xFFFF_FFFE, start + 3), start);
+        assert_eq!(Numbers::new(64, 0).unwrap(7, 5), 7);
+    }
+
+    #[test]
+    fn where_0_is_no_number_1_follows_the_highest() {
+        let numbers = Numbers::new(32, 1);
+        let last = numbers.first_round(0xFFFF_FFFF);
+        assert_eq!(numbers.unwrap(1, last), last + 1);
+        assert_eq!(numbers.wire(last), 0xFFFF_FFFF);
+        assert_eq!(numbers.wire(last + 1), 1);
+        assert_eq!(numbers.after(0xFFFF_FFFF, 1), Some(1));
+        assert_eq!(numbers.after(0xFFFF_FFFF, 3), Some(3));
+    }
+
+    #[test]
+    fn numbers_of_64_bits_end() {
+        assert_eq!(Numbers::new(64, 0).after(u64::MAX, 1), None);
+        assert_eq!(Numbers::new(64, 1).wire(9), 9);
+    }
+}

@@ -1,0 +1,21 @@
+//! MoldUDP64, of Nasdaq's markets, ASX, OSE/JPX ITCH and others. A heartbeat has count 0, the end of a session count
+//! 0xFFFF; both carry the next number. A new session starts at 1.
+
+use crate::protocol::{at, Epoch, Heartbeat, Messages, Number, Numbering, Protocol};
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "moldudp64",
+    spec: "MoldUDP64 1.0, Downstream Packet: header, message block, heartbeats, end of session",
+    header_bytes: 20,
+    number: Some(Number::plain(10, 8)),
+    numbering: Numbering::Messages(at(18, 2)),
+    heartbeat: Heartbeat::CarriesNext,
+    end_count: Some(0xFFFF),
+    messages: Messages::Prefixed {
+        length: at(0, 2),
+        uncounted: 2,
+        shortest: 2,
+    },
+    epoch: Epoch::InHeader(0, 10),
+    ..Protocol::BARE
+};

@@ -1,0 +1,83 @@
+//! Taking messages off a packet: what is left is the packet that would have been sent without them.
+
+use crate::parse::malformed;
+use crate::protocol::{ByteOrder, Field, Malformed, Meaning, Numbering, Protocol};
+
+impl Protocol {
+    /// A copy of `packet` without its first `skip` messages, its number, count, length and byte offset corrected. `None`
+    /// when it has no more messages than that, or when the messages cannot be told apart.
+    #[must_use]
+    pub fn trim(&self, packet: &[u8], skip: u64) -> Option<Vec<u8>> {
+        if self.several {
+            return self.without_packets(packet, skip);
+        }
+        let (Some(number), Numbering::Messages(count)) = (self.number, self.numbering) else {
+            return None;
+        };
+        if self.is_opaque(packet) || number.high.is_some() {
+            return None;
+        }
+        let header = self.messages_start(Meaning::Data);
+        let first = self
+            .numbers()
+            .after(self.read(packet, number.field)?, skip)?;
+        let left = self.read(packet, count)?.checked_sub(skip)?;
+        if left == 0 {
+            return None;
+        }
+        let at = skipped(skip, header, |at| self.message_end(packet, at))?;
+        let mut trimmed = Vec::with_capacity(header + packet.len() - at);
+        trimmed.extend_from_slice(packet.get(..header)?);
+        trimmed.extend_from_slice(packet.get(at..)?);
+        self.write(&mut trimmed, number.field, first)?;
+        self.write(&mut trimmed, count, left)?;
+        if let Some(size) = self.size {
+            let counted = trimmed.len().checked_sub(size.uncounted)?;
+            self.write(&mut trimmed, size.field, u64::try_from(counted).ok()?)?;
+        }
+        if let Some(field) = self.byte_offset {
+            let gone = u64::try_from(at - header).ok()?;
+            let offset = self.read(packet, field)?.wrapping_add(gone);
+            self.write(&mut trimmed, field, offset)?;
+        }
+        Some(trimmed)
+    }
+
+    /// Each packet has a number and a length of its own, so nothing has to be corrected.
+    fn without_packets(&self, run: &[u8], skip: u64) -> Option<Vec<u8>> {
+        let at = skipped(skip, 0, |at| {
+            let rest = run.get(at..).unwrap_or_default();
+            self.packet_bytes(rest).map(|bytes| at + bytes)
+        })?;
+        let left = run.get(at..)?;
+        (!left.is_empty()).then(|| left.to_vec())
+    }
+
+    fn write(&self, bytes: &mut [u8], field: Field, value: u64) -> Option<()> {
+        let raw = bytes.get_mut(field.offset..field.offset + field.bytes)?;
+        let big = value.to_be_bytes();
+        let digits = big.get(big.len().checked_sub(field.bytes)?..)?;
+        match self.order {
+            ByteOrder::Big => raw.copy_from_slice(digits),
+            ByteOrder::Little => raw
+                .iter_mut()
+                .zip(digits.iter().rev())
+                .for_each(|(to, from)| *to = *from),
+        }
+        Some(())
+    }
+}
+
+/// Where `count` steps from `start` lead. A step of nothing ends it, so that no count can keep it going.
+fn skipped(
+    count: u64,
+    start: usize,
+    step: impl Fn(usize) -> Result<usize, Malformed>,
+) -> Option<usize> {
+    (0..count)
+        .try_fold(start, |at, _| match step(at)? {
+            end if end > at => Ok(end),
+            _ => Err(malformed(at, "nothing to take off")),
+        })
+        .ok()
+}
