@@ -51,7 +51,6 @@ impl Protocol {
         run.kind == Kind::Data
             && packet.kind == Kind::Data
             && (run.stream, run.epoch) == (packet.stream, packet.epoch)
-            && !packet.reset
             && self.numbers().after(run.first, run.count) == Some(packet.first)
     }
 
