@@ -51,7 +51,6 @@ impl Protocol {
         run.kind == Kind::Data
             && packet.kind == Kind::Data
             && (run.stream, run.epoch) == (packet.stream, packet.epoch)
-            && !packet.reset
             && self.numbers().after(run.first, run.count) == Some(packet.first)
     }
 
@@ -245,11 +244,25 @@ impl Protocol {
     }
 
     fn read_messages(&self, bytes: &[u8], meaning: Meaning) -> Result<Found, Malformed> {
-        let mut found = Found::default();
-        if self.is_opaque(bytes) {
-            found.opaque = true;
-            return Ok(found);
+        let opaque = Found {
+            opaque: true,
+            ..Found::default()
+        };
+        if self.messages == Messages::Opaque {
+            return Ok(opaque);
         }
+        let found = self.walk_messages(bytes, meaning);
+        let set = |bits| self.read_bits(bytes, bits).is_some_and(|value| value != 0);
+        if self.compressed.is_some_and(set) {
+            let declared = self.declared_messages(bytes, meaning)?;
+            let as_declared = |found: &Found| declared.is_none_or(|count| count == found.messages);
+            return Ok(found.ok().filter(as_declared).unwrap_or(opaque));
+        }
+        found
+    }
+
+    fn walk_messages(&self, bytes: &[u8], meaning: Meaning) -> Result<Found, Malformed> {
+        let mut found = Found::default();
         let number = self
             .number
             .and_then(|number| self.read(bytes, number.field));
@@ -268,10 +281,10 @@ impl Protocol {
         Ok(found)
     }
 
-    /// Whether the messages cannot be told apart.
-    pub(crate) fn is_opaque(&self, bytes: &[u8]) -> bool {
-        let set = |bits| self.read_bits(bytes, bits).is_some_and(|value| value != 0);
-        self.messages == Messages::Opaque || self.compressed.is_some_and(set)
+    /// Whether the messages of a packet of data can be told apart.
+    pub(crate) fn is_transparent(&self, bytes: &[u8]) -> bool {
+        let found = self.read_messages(bytes, Meaning::Data);
+        found.is_ok_and(|found| !found.opaque)
     }
 
     fn told(&self, notice: &Notice, message: &[u8]) -> Result<Option<(Meaning, u64)>, Malformed> {

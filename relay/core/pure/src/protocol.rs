@@ -181,7 +181,7 @@ pub struct Protocol {
     pub notices: &'static [Notice],
     /// How many bytes of messages the stream had before this packet.
     pub byte_offset: Option<Field>,
-    /// When one of these bits is set the messages are compressed, and not looked into.
+    /// When one of these bits is set the messages may be compressed: that they cannot be told apart is then no mistake.
     pub compressed: Option<Bits>,
     /// A datagram of just this byte says that the line lives.
     pub keepalive: Option<u8>,

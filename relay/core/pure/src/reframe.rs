@@ -14,7 +14,7 @@ impl Protocol {
         let (Some(number), Numbering::Messages(count)) = (self.number, self.numbering) else {
             return None;
         };
-        if self.is_opaque(packet) || number.high.is_some() {
+        if number.high.is_some() || !self.is_transparent(packet) {
             return None;
         }
         let header = self.messages_start(Meaning::Data);

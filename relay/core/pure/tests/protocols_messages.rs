@@ -110,6 +110,12 @@ fn numbers_are_read_whole() {
         0x0102_0304
     );
     assert_eq!(read("csm", &csm(0x0102_0304, &one)).first, 0x0102_0304);
+    let reset = read("omd", &omd_reset(7, 0x0102_0304));
+    assert_eq!(reset.number(), 0x0102_0304);
+    assert_eq!(
+        read("iex-tp", &iex(0x0102_0304, 1, 0, 7, &one)).stream,
+        0x0102_0304
+    );
     let wide = 0x0102_0304_0506_0708;
     assert_eq!(read("iex-tp", &iex(1, 1, 0, wide, &one)).first, wide);
     assert_eq!(read("memx-udp", &memx(1, wide, &one)).first, wide);
@@ -221,6 +227,24 @@ fn numbers_come_round_when_messages_are_taken_off() {
     );
     let packet = xdp(0xFFFF_FFFE, &five);
     assert_eq!(protocol("xdp").trim(&packet, 2), Some(xdp(0, &five[2..])));
+}
+
+#[test]
+fn omd_packets_that_are_compressed_are_not_looked_into() {
+    let bytes = b"\x78\x9c any bytes";
+    let mut packet = wire::join(&[&omd_header(16 + bytes.len(), 3, 7), bytes]);
+    refused("omd", &packet);
+    packet[3] = 1;
+    assert_eq!(reading("omd", &packet), data(0, b"", 7, 3));
+    assert_eq!(protocol("omd").trim(&packet, 1), None);
+    // A mark on a packet whose messages can be read hides nothing.
+    let mut reset = omd_reset(7777, 41);
+    reset[3] = b' ';
+    assert_eq!(kind("omd", &reset), Kind::Restart { next: 41 });
+    let five = bodies(500, 5);
+    let (mut whole, mut rest) = (omd(100, &five), omd(102, &five[2..]));
+    (whole[3], rest[3]) = (b' ', b' ');
+    assert_eq!(protocol("omd").trim(&whole, 2), Some(rest));
 }
 
 #[test]

@@ -95,6 +95,8 @@ fn umdf_numbers_belong_to_a_channel_and_a_version() {
 fn umdf_packets_with_number_0_name_the_next_or_stand_outside() {
     let heartbeat = read("umdf", &umdf(50, 1333, 0, 2, &77124u32.to_le_bytes()));
     assert_eq!(heartbeat.kind, Kind::Heartbeat { next: 77124 });
+    let heartbeat = read("umdf", &umdf(50, 1, 0, 2, &0x0102_0304u32.to_le_bytes()));
+    assert_eq!(heartbeat.number(), 0x0102_0304);
     let reset = read("umdf", &umdf(50, 1334, 0, 1, b""));
     assert_eq!((reset.kind, reset.reset), (Kind::Restart { next: 1 }, true));
     assert_eq!(
@@ -114,6 +116,8 @@ fn deribit_numbers_belong_to_a_channel() {
     let packet = read("deribit", &deribit(3, 77, b"body"));
     assert_eq!((packet.stream, packet.kind), (3, Kind::Data));
     assert_eq!((packet.first, packet.count), (77, 1));
+    let wide = read("deribit", &deribit(0x0102, 0x0304_0506, b""));
+    assert_eq!((wide.stream, wide.first), (0x0102, 0x0304_0506));
     assert_eq!(protocol("deribit").trim(&deribit(3, 77, b"body"), 0), None);
 }
 

@@ -1,10 +1,10 @@
 //! HKEX OMD-C and OMD-D, and OMD-CC with SSE and SZSE. A heartbeat has count 0 and carries the last number sent. Message
 //! 100 (SequenceReset) says what number comes next; its own packet's number is to be ignored. The two lines may pack
-//! messages differently.
+//! messages differently. OMD-D 2.0 may compress messages, and says so in the header.
 
 use crate::protocol::{
-    at, ByteOrder, Epoch, Heartbeat, Meaning, Messages, Next, Notice, Number, Numbering, Protocol,
-    Size,
+    at, Bits, ByteOrder, Epoch, Heartbeat, Meaning, Messages, Next, Notice, Number, Numbering,
+    Protocol, Size,
 };
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -24,6 +24,11 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     size: Some(Size {
         field: at(0, 2),
         uncounted: 0,
+    }),
+    compressed: Some(Bits {
+        field: at(3, 1),
+        lowest: 0,
+        count: 8,
     }),
     notices: &[Notice {
         field: at(2, 2),
