@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,18 @@ from rich.console import Console
 from lanecast.fabric import Fabric, LinkKind
 from lanecast_lab import services, waits
 from lanecast_lab.errors import LabError
-from lanecast_lab.judge import Check, Summaries, Timings, Verdict, exit_code, judge, render, write_json, write_junit
+from lanecast_lab.judge import (
+    Check,
+    RunInvalid,
+    Summaries,
+    Timings,
+    Verdict,
+    exit_code,
+    judge,
+    render,
+    write_json,
+    write_junit,
+)
 from lanecast_lab.network import Network, Say, collect_logs
 from lanecast_lab.node import Node, executable
 from lanecast_lab.request import LAB_DIRECTORY, REPORT_DIRECTORY, RunRequest
@@ -120,6 +132,8 @@ class LabRun:
         network.timings["traffic_s"] = time.monotonic() - started
         received = {name: self._stop(tally) for name, tally in receivers.items()}
         self._stop(stalls)
+        wires = network.topology.delay_line.stop() if network.topology.delay_line else []
+        refuse_lossy_wires(wires)
         self._say("judging")
         teardown = time.monotonic()
         counters = {relay.host.name: relay.stop() for relay in network.relays}
@@ -127,7 +141,7 @@ class LabRun:
         for process in self._captures:
             services.stop(process)
         network.timings["teardown_s"] = time.monotonic() - teardown
-        return self._report(sent, received, counters)
+        return self._report(sent, received, counters, wires)
 
     def _start_captures(self) -> None:
         nodes = list(self._network.topology.nodes.values())
@@ -216,7 +230,11 @@ class LabRun:
         return tally.finish(waits.PROCESS_STOPPED_S)
 
     def _report(
-        self, sent: dict[str, dict[str, Any]], received: dict[str, dict[str, Any]], counters: dict[str, Any]
+        self,
+        sent: dict[str, dict[str, Any]],
+        received: dict[str, dict[str, Any]],
+        counters: dict[str, Any],
+        wires: list[dict[str, Any]],
     ) -> Verdict:
         network = self._network
         self._traffic.write_record(REPORT_DIRECTORY / "source-record.jsonl")
@@ -230,6 +248,7 @@ class LabRun:
             self._stalls_file,
         )
         verdict.plan = self._request.plan
+        excuse_late_wires(verdict, wires)
         verdict.checks += delay_checks(network)
         verdict.notes += network.notes + run_notes(network)
         timings = {name: round(value, 3) for name, value in network.timings.items()}
@@ -251,6 +270,35 @@ def summary(verdict: Verdict, request: RunRequest) -> dict[str, Any]:
         "exit_code": exit_code(verdict),
         "strict_exit_code": exit_code(verdict, strict=True),
     }
+
+
+TOO_MUCH = "this machine cannot carry so much: lower the plan's peaks or --speed, or leave out the captures (--no-pcap)"
+
+
+def refuse_lossy_wires(wires: list[dict[str, Any]]) -> None:
+    """Raise :class:`RunInvalid` when the lab's own wires lost frames: no network of the plan did."""
+    lossy = [
+        f"{wire['name']}: the lab's wire dropped {wire['dropped']} frames {wire['dropped_by']}; {TOO_MUCH}"
+        for wire in wires
+        if wire["dropped"]
+    ]
+    if lossy:
+        raise RunInvalid(lossy)
+
+
+def excuse_late_wires(verdict: Verdict, wires: list[dict[str, Any]]) -> None:
+    """A p99 above its promise is not shown, one way or the other, when the lab's wires held frames for too long."""
+    latest = max(wires, key=lambda wire: int(wire["late_p99_ns"]), default=None)
+    if latest is None or latest["late_p99_ns"] <= DELAY_TOLERANCE_NS:
+        return
+    late = f"the lab's wire {latest['name']} was {latest['late_p99_ns'] / NANOSECONDS_PER_MS:.1f} ms late at its p99"
+    verdict.notes.append(f"{late}; the latencies include that")
+    verdict.checks = [
+        replace(check, passed=None, detail=f"{check.detail}; {late}: {TOO_MUCH}")
+        if check.name.endswith(" p99") and check.passed is False and check.measured is not None
+        else check
+        for check in verdict.checks
+    ]
 
 
 def delay_checks(network: Network) -> list[Check]:

@@ -77,6 +77,7 @@ class DelayLine:
     """The native process that carries every delayed link of a lab."""
 
     def __init__(self, wires: list[Wire]) -> None:
+        self._figures: list[dict[str, Any]] = []
         pairs = []
         for index, wire in enumerate(wires):
             if wire.delay_ns:
@@ -104,15 +105,15 @@ class DelayLine:
             raise LabError(f"the native wire did not start: {process.stderr.read().strip()}")
 
     def stop(self) -> list[dict[str, Any]]:
-        """End the process and return its own figures of each link."""
-        if self._process is None:
-            return []
+        """End the process and return its own figures of each link; the same again when it has ended before."""
+        if self._process is None or self._figures:
+            return self._figures
         with contextlib.suppress(BrokenPipeError):
             out, err = self._process.communicate(timeout=20)
         if self._process.returncode != 0:
             raise LabError(f"the native wire failed: {err.strip()}")
-        pairs: list[dict[str, Any]] = json.loads(out.strip().splitlines()[-1])["pairs"]
-        return pairs
+        self._figures = json.loads(out.strip().splitlines()[-1])["pairs"]
+        return self._figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ MISTAKES = {
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
     "asn-zero": ("asn: 65010", "asn: 0"),
     "bandwidth-without-unit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 100"),
-    "capacity-of-circuit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 10M"),
-    "capacity-of-uplink": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 20M, routing: bgp, role: primary"),
+    "capacity-of-circuit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 2M"),
+    "capacity-of-uplink": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 2M, routing: bgp, role: primary"),
     "channel-on-one-line": ('groups: {main: "239.10.2.1:20001"}', 'groups: {other: "239.10.2.1:20001"}'),
     "circuit-on-no-router": ("circuits: [circuit-a], uplinks: [uplink-1]", "circuits: [], uplinks: [uplink-1]"),
     "delay-without-unit": ("delay: 3ms", "delay: 3"),
@@ -54,7 +54,7 @@ MISTAKES = {
     "relay-without-line": ("carries: [quotes.A]", "carries: [quotes.C]"),
     "relay-twice": ("from: [relay-1, relay-2]", "from: [relay-1, relay-2, relay-1]"),
     "same-uplink-for-both": ("relay-2: {feeds: [quotes], uplink: uplink-2}", "relay-2: {feeds: [quotes], uplink: uplink-1}"),
-    "shared-circuit": ("carries: [quotes.A]}\n", "carries: [quotes.A, quotes.B]}\n"),
+    "capacity-of-two-lines": ("bandwidth: 100M, carries: [quotes.A]}", "bandwidth: 5M, carries: [quotes.A, quotes.B]}"),
     "share-above-one": ("availability: 99.999%", "availability: 100.1%"),
     "source-in-a-link": ("source: 198.51.100.11", "source: 192.0.2.2"),
     "source-multicast": ("source: 198.51.100.11", "source: 239.1.1.1"),
@@ -188,6 +188,19 @@ def test_every_field_has_a_stand_in(variant: Variant) -> None:
 def test_what_a_misspelt_key_holds_is_checked_as_if_it_were_spelt_right(tmp_path: Path) -> None:
     problems = problems_of(BASE.replace("carries: [quotes.B]", "carry: [quotes.A]"), tmp_path)
     assert "feeds.quotes.lines.B" in {problem.path for problem in problems}, "no circuit carries it"
+
+
+@pytest.mark.parametrize(("promise", "severity"), [("survives: any-one-circuit", "error"), ("p99: 1s", "warning")])
+def test_lines_that_share_a_circuit_share_its_fate(promise: str, severity: str, tmp_path: Path) -> None:
+    news = 'exchange: exchange, protocol: raw, peak: {rate: 1 pps, bytes: 9}, lines: {A: {source: 198.51.100.31, groups: {main: "239.10.3.1:20001"}}}'  # fmt: skip
+    text = BASE.replace("feeds:\n", f"feeds:\n  news: {{{news}}}\n", 1).replace(
+        "carries: [quotes.B]", "carries: [news.A]"
+    )
+    text = text.replace("carries: [quotes.A]", "carries: [quotes.A, quotes.B]")
+    text = text.replace("p99: 60ms, availability: 99.999%, survives: any-one-failure", promise)
+    (problem,) = problems_of(text, tmp_path)
+    assert problem.severity == severity
+    assert "circuit circuit-a" in problem.message
 
 
 def test_raw_comes_by_one_way(tmp_path: Path) -> None:
