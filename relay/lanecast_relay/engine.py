@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lanecast_relay import _core
-from lanecast_relay.config.model import Feed, Line, RelayFile, Subscriber
+from lanecast_relay.config.model import Feed, Line, Recovery, RelayFile, Subscriber
 
 Counters = dict[str, Any]
 """What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
@@ -32,6 +32,15 @@ def _feed(name: str, feed: Feed) -> dict[str, Any]:
         "held_bytes": int(feed.held_bytes),
         "channels": list(feed.channels),
         "lines": [_line(line_name, line, feed.channels) for line_name, line in feed.lines.items()],
+        "recovery": None if feed.recovery is None else _recovery(feed.recovery, feed.channels),
+    }
+
+
+def _recovery(recovery: Recovery, channels: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "wait_ns": int(recovery.wait_ns),
+        "retry_ns": int(recovery.retry_ns),
+        "servers": [[str(server) for server in recovery.servers[channel]] for channel in channels],
     }
 
 

@@ -37,6 +37,8 @@ LINE_GAUGES = {
 }
 STREAM_COUNTERS = {
     "lost_messages": ("lost_messages", "Messages that came on no line in time."),
+    "requests": ("recovery_requests", "Questions to re-request servers."),
+    "request_errors": ("recovery_request_errors", "Questions that the kernel did not take."),
     "lost_ranges": ("lost_ranges", "Ranges of messages that were declared lost."),
     "epochs": ("epochs", "Sessions, or runs of numbers, that there were."),
 }

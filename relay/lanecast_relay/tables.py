@@ -36,7 +36,7 @@ def _lines(counters: dict[str, Any]) -> Table:
 
 
 def _streams(counters: dict[str, Any]) -> Table:
-    numbers = ("next", "lost_messages", "lost_ranges", "held_bytes")
+    numbers = ("next", "requests", "lost_messages", "lost_ranges", "held_bytes")
     table = _table("streams", ("feed", "channel", "epoch"), numbers)
     for stream in counters["streams"]:
         values = ("-" if stream[number] is None else str(stream[number]) for number in numbers)

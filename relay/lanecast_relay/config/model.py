@@ -29,6 +29,15 @@ from lanecast_relay.config.quantity import DurationNs, SizeBytes, nanoseconds
 DEFAULT_HOLE_WAIT_NS = 20_000_000
 """How long a hole waits for the other line unless the feed says otherwise (design, "The relay")."""
 
+DEFAULT_RECOVERY_WAIT_NS = 200_000_000
+"""How long a hole is asked for, after hole-wait, before its loss is declared."""
+
+DEFAULT_RECOVERY_RETRY_NS = 20_000_000
+"""How long the first answer is waited for; each further one twice as long."""
+
+RECOVERY_LINE = "recovery"
+"""What the counters call the answers of re-request servers."""
+
 DEFAULT_HELD_BYTES = 16 * 2**20
 """How many bytes one stream may hold while it waits for a hole to close."""
 
@@ -153,11 +162,21 @@ class Line(Strict):
         return self.unicast.listen
 
 
+class Recovery(Strict):
+    """Who is asked for messages that no line brought, before they are given up (MoldUDP64 1.0, Request Packet)."""
+
+    servers: dict[Channel, list[EndpointText]] = Field(min_length=1)
+    """By channel: asked in turn, so that one that does not answer is followed by another."""
+    wait_ns: DurationNs = nanoseconds(DEFAULT_RECOVERY_WAIT_NS)
+    retry_ns: DurationNs = nanoseconds(DEFAULT_RECOVERY_RETRY_NS)
+
+
 class Feed(Strict):
-    """One feed: its framing, its lines, and how long a hole may wait."""
+    """One feed: its framing, its lines, how long a hole may wait, and who is asked for it then."""
 
     protocol: Protocol
     hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
+    recovery: Recovery | None = None
     held_bytes: SizeBytes = nanoseconds(DEFAULT_HELD_BYTES)
     lines: dict[LineName, Line] = Field(min_length=1)
 
@@ -172,6 +191,24 @@ class Feed(Strict):
                     f"lines {first_name} and {name} name different channels:"
                     f" {', '.join(sorted(set(line.endpoints) ^ set(first.endpoints)))} stand in only one of them"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_recovered(self) -> Feed:
+        if self.recovery is None:
+            return self
+        if self.protocol is not Protocol.MOLDUDP64:
+            raise ValueError(f"recovery: {self.protocol.value} has no requests over UDP; moldudp64 has")
+        if RECOVERY_LINE in self.lines:
+            raise ValueError(
+                f"recovery: the counters call its answers line {RECOVERY_LINE}; give that line another name"
+            )
+        odd = sorted(set(self.recovery.servers) ^ set(self.channels))
+        if odd:
+            raise ValueError(f"recovery.servers: its channels are not those of the lines: {', '.join(odd)}")
+        unanswered = sorted(channel for channel, servers in self.recovery.servers.items() if not servers)
+        if unanswered:
+            raise ValueError(f"recovery.servers: no server for {', '.join(unanswered)}")
         return self
 
     @property

@@ -24,6 +24,17 @@ pub struct FeedConfig {
     pub held_bytes: usize,
     pub channels: Vec<String>,
     pub lines: Vec<LineConfig>,
+    pub recovery: Option<RecoveryConfig>,
+}
+
+/// Who is asked for messages that no line brought.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryConfig {
+    pub wait_ns: u64,
+    pub retry_ns: u64,
+    /// For each of the feed's channels, in their order, the servers to ask in turn.
+    pub servers: Vec<Vec<SocketAddrV4>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lanecast_relay_core::{find, ChannelArbiter, Limits};
+use lanecast_relay_core::{find, ChannelArbiter, Limits, Recovery};
 
+use crate::asking::Asker;
 use crate::config::{EngineConfig, FeedConfig};
 use crate::errors::EngineError;
 use crate::input::Input;
@@ -122,6 +123,20 @@ fn open_feeds(config: &EngineConfig) -> Result<(Vec<Input>, Vec<Stream>), Engine
         for (at, channel) in feed.channels.iter().enumerate() {
             let stream = streams.len();
             streams.push(open_stream(feed, channel)?);
+            if let Some(recovery) = &feed.recovery {
+                let place = (stream, feed.lines.len());
+                let servers = recovery.servers.get(at).map_or(&[][..], Vec::as_slice);
+                let bytes = config.receive_buffer_bytes;
+                let input = Input::open_recovery(&feed.name, servers, place, bytes)?;
+                let asking = input.socket.try_clone().map_err(EngineError::open(format!(
+                    "feed {}, recovery: cannot share a socket",
+                    feed.name
+                )))?;
+                if let Some(opened) = streams.last_mut() {
+                    opened.asker = Some(Asker::new(asking, servers.to_vec()));
+                }
+                inputs.push(input);
+            }
             for (index, line) in feed.lines.iter().enumerate() {
                 let Some(endpoint) = line.endpoints.get(at) else {
                     let line = &line.name;
@@ -155,14 +170,29 @@ fn open_stream(feed: &FeedConfig, channel: &str) -> Result<Stream, EngineError> 
         held_bytes: feed.held_bytes,
         held_packets: HELD_PACKETS,
     };
+    let mut lines: Vec<String> = feed.lines.iter().map(|line| line.name.clone()).collect();
+    let mut arbiter = ChannelArbiter::new(
+        protocol,
+        feed.lines.len() + usize::from(feed.recovery.is_some()),
+        limits,
+    );
+    if let Some(recovery) = &feed.recovery {
+        arbiter = arbiter.with_recovery(Recovery {
+            line: lines.len(),
+            wait_ns: recovery.wait_ns,
+            retry_ns: recovery.retry_ns,
+        });
+        lines.push("recovery".to_owned());
+    }
     Ok(Stream {
         feed: feed.name.clone(),
         channel: channel.to_owned(),
         protocol,
-        lines: feed.lines.iter().map(|line| line.name.clone()).collect(),
-        arbiter: ChannelArbiter::new(protocol, feed.lines.len(), limits),
+        lines,
+        arbiter,
         outputs: Vec::new(),
         losses: BTreeMap::new(),
+        asker: None,
     })
 }
 

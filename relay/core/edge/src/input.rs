@@ -25,7 +25,8 @@ pub(crate) struct Input {
     /// Index of the stream, and of the line in its feed.
     pub stream: usize,
     pub line: usize,
-    pub source: Option<Ipv4Addr>,
+    /// From where datagrams are taken; empty: from anywhere.
+    pub sources: Vec<Ipv4Addr>,
     pub filtered: u64,
     pub received_bytes: u64,
     pub receive_errors: u64,
@@ -80,7 +81,37 @@ impl Input {
             socket,
             stream,
             line: index,
-            source: line.source,
+            sources: line.source.into_iter().collect(),
+            filtered: 0,
+            received_bytes: 0,
+            receive_errors: 0,
+            receive_buffer_bytes: granted,
+        })
+    }
+
+    /// Open the socket from which `servers` are asked for a channel's lost messages, and on which they answer.
+    pub(crate) fn open_recovery(
+        feed: &str,
+        servers: &[SocketAddrV4],
+        (stream, line): (usize, usize),
+        receive_buffer_bytes: usize,
+    ) -> Result<Self, EngineError> {
+        let who = format!("feed {feed}, recovery");
+        let open = || {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_nonblocking(true)?;
+            let granted = enlarge_receive_buffer(&socket, receive_buffer_bytes)?;
+            let anywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+            socket.bind(&SockAddr::from(anywhere))?;
+            io::Result::Ok((socket, granted))
+        };
+        let (socket, granted) =
+            open().map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
+        Ok(Self {
+            socket,
+            stream,
+            line,
+            sources: servers.iter().map(|server| *server.ip()).collect(),
             filtered: 0,
             received_bytes: 0,
             receive_errors: 0,

@@ -24,6 +24,9 @@ pub struct StreamSnapshot {
     pub next: Option<u64>,
     pub held_packets: usize,
     pub held_bytes: usize,
+    /// Questions to re-request servers; what their answers brought stands at the line `recovery`.
+    pub requests: u64,
+    pub request_errors: u64,
     pub lost_messages: u64,
     /// How many ranges were declared lost; `losses` holds the last of them.
     pub lost_ranges: u64,

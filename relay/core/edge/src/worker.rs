@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanecast_relay_core::{Action, ChannelArbiter, EpochKey, Outgoing, Protocol, StreamArbiter};
 
+use crate::asking::Asker;
 use crate::batch::Batch;
 use crate::input::Input;
 use crate::send::Output;
@@ -41,6 +42,8 @@ pub(crate) struct Stream {
     pub outputs: Vec<(usize, SocketAddrV4)>,
     /// By the exchange's stream; 0 where the channel is one.
     pub losses: BTreeMap<u64, Losses>,
+    /// Who is asked for what no line brought.
+    pub asker: Option<Asker>,
 }
 
 /// What one stream lost.
@@ -140,7 +143,7 @@ impl Worker {
         let (mut actions, mut leaving) = (Vec::new(), Vec::new());
         for (at, (sender, datagram)) in batch.datagrams().enumerate() {
             input.received_bytes += datagram.len() as u64;
-            if input.source.is_some_and(|source| source != sender) {
+            if !input.sources.is_empty() && !input.sources.contains(&sender) {
                 input.filtered += 1;
                 continue;
             }
@@ -218,6 +221,13 @@ impl Stream {
             match action {
                 Action::Send(Outgoing::Received) => leaving.push(Leaving::Received(at)),
                 Action::Send(Outgoing::Owned(bytes)) => leaving.push(Leaving::Owned(bytes)),
+                Action::Missing {
+                    epoch, first, last, ..
+                } => {
+                    if let Some(asker) = &mut self.asker {
+                        asker.ask(self.protocol, epoch, first, last);
+                    }
+                }
                 Action::Lost {
                     stream,
                     epoch,
@@ -280,6 +290,8 @@ impl Stream {
             next: state.next,
             held_packets: state.held_packets,
             held_bytes: state.held_bytes,
+            requests: self.asker.as_ref().map_or(0, |asker| asker.requests),
+            request_errors: self.asker.as_ref().map_or(0, |asker| asker.request_errors),
             lost_messages: state.lost_messages,
             lost_ranges: losses.map_or(0, |losses| losses.ranges),
             losses: losses.map_or_else(Vec::new, |losses| losses.kept.iter().cloned().collect()),

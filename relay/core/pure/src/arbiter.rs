@@ -12,7 +12,8 @@
 //! RUNNING             heartbeat above `next`           the hole at the tail is open; its time runs      HOLE
 //! RUNNING             heartbeat at `next`              leaves when nothing left for 500 ms              RUNNING
 //! HOLE                packet in the hole               it leaves if at `next`, else hold                HOLE/RUNNING
-//! HOLE                hole-wait over, or hold is full  declare the loss, go on behind it                HOLE/RUNNING
+//! HOLE                hole-wait over, recovery is on   ask for it, again and again; answers are a line  HOLE
+//! HOLE                that time over, or hold is full  declare the loss, go on behind it                HOLE/RUNNING
 //! WINDOW, RUNNING,    packet of a new epoch            new epoch: WINDOW; this one is still served      (CLOSING)
 //!   HOLE
 //! (CLOSING)           the new epoch's window ends      declare what is missing, let the rest leave      CLOSED
@@ -32,6 +33,7 @@ use std::collections::VecDeque;
 use crate::account::{Class, LineCounters};
 use crate::epoch::{Arrival, Epoch, Mark, Sink};
 use crate::protocol::{Epoch as EpochRule, EpochKey, Kind, Packet, Protocol};
+use crate::recovery::Recovery;
 use crate::restart::{Runs, MEMORY_NS, SILENT_RESTART_NS};
 
 /// Heartbeats leave only after this much silence, so that the copies of two lines do not double the traffic downstream.
@@ -71,6 +73,13 @@ pub enum Outgoing {
 pub enum Action {
     /// To every subscriber.
     Send(Outgoing),
+    /// To whoever answers for lost messages: the numbers `first..=last` are asked for.
+    Missing {
+        stream: u64,
+        epoch: EpochKey,
+        first: u64,
+        last: u64,
+    },
     /// The numbers `first..=last` (the arbiter's own, see [`StreamArbiter::wire`]) were given up.
     Lost {
         stream: u64,
@@ -100,6 +109,7 @@ pub struct StreamArbiter {
     stream: u64,
     protocol: &'static Protocol,
     limits: Limits,
+    recovery: Option<Recovery>,
     lines: Vec<LineCounters>,
     /// Oldest first; the last one is the current one.
     epochs: VecDeque<Epoch>,
@@ -137,6 +147,7 @@ impl StreamArbiter {
             stream,
             protocol,
             limits,
+            recovery: None,
             lines: vec![LineCounters::default(); lines],
             epochs: VecDeque::new(),
             closed: VecDeque::new(),
@@ -146,6 +157,13 @@ impl StreamArbiter {
             left_ns: 0,
             new_ns: 0,
         }
+    }
+
+    /// Ask for holes before they are given up; answers are handed in as one line more.
+    #[must_use]
+    pub fn with_recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
     }
 
     /// One line's datagrams by class. `line` counts from 0.
@@ -433,6 +451,7 @@ impl StreamArbiter {
             key,
             arrival.now_ns,
             self.limits.hole_wait_ns,
+            self.recovery,
             start,
         ));
         self.epochs.len() - 1
@@ -507,6 +526,7 @@ impl StreamArbiter {
             match action {
                 Action::Send(_) => self.left_ns = now_ns,
                 Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
+                Action::Missing { .. } => {}
             }
         }
     }

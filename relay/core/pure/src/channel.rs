@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::account::LineCounters;
 use crate::arbiter::{Action, Limits, StreamArbiter, StreamState};
 use crate::protocol::{Packet, Protocol};
+use crate::recovery::Recovery;
 
 /// How many streams a channel may have; PITCH has 255 units. Packets of any further one count as malformed.
 pub const STREAMS: usize = 1024;
@@ -33,6 +34,13 @@ impl ChannelArbiter {
             main: StreamArbiter::new(protocol, lines, limits),
             streams: BTreeMap::new(),
         }
+    }
+
+    /// Ask for holes of the channel before they are given up (see [`StreamArbiter::with_recovery`]).
+    #[must_use]
+    pub fn with_recovery(mut self, recovery: Recovery) -> Self {
+        self.main = self.main.with_recovery(recovery);
+        self
     }
 
     /// A datagram came on `line` (which counts from 0). `now_ns` is monotonic; what is to be done is added to `actions`.

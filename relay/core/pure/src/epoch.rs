@@ -9,6 +9,7 @@ use crate::account::{Class, LineCounters};
 use crate::arbiter::{Action, Outgoing};
 use crate::protocol::{EpochKey, Protocol};
 use crate::ranges::{LostRanges, RangeSet};
+use crate::recovery::{Question, Recovery};
 
 /// Where an epoch's consequences go: what leaves, and what became of each datagram.
 pub(crate) struct Sink<'a> {
@@ -109,6 +110,8 @@ pub(crate) struct Epoch {
     /// `Some` while the start window is open: when it closes.
     window_ends_ns: Option<u64>,
     hole_wait_ns: u64,
+    recovery: Option<Recovery>,
+    question: Option<Question>,
     held: BTreeMap<HoldKey, Held>,
     held_bytes: usize,
     /// Numbers that are in hold.
@@ -127,6 +130,7 @@ impl Epoch {
         key: EpochKey,
         now_ns: u64,
         hole_wait_ns: u64,
+        recovery: Option<Recovery>,
         start: Option<(u64, u64)>,
     ) -> Self {
         Self {
@@ -138,6 +142,8 @@ impl Epoch {
             highest: start.map_or(0, |(number, _)| number),
             window_ends_ns: Some(now_ns.saturating_add(hole_wait_ns)),
             hole_wait_ns,
+            recovery,
+            question: None,
             held: BTreeMap::new(),
             held_bytes: 0,
             covered: RangeSet::default(),
@@ -170,8 +176,16 @@ impl Epoch {
     pub(crate) fn deadline_ns(&self) -> Option<u64> {
         self.window_ends_ns.or_else(|| {
             let (arrived_ns, _) = self.arrivals.front()?;
-            Some(arrived_ns.saturating_add(self.hole_wait_ns))
+            let lines_end_ns = arrived_ns.saturating_add(self.hole_wait_ns);
+            Some(self.question().map_or(lines_end_ns, Question::due_ns))
         })
+    }
+
+    /// The question that the hole at `next` is the subject of.
+    fn question(&self) -> Option<&Question> {
+        self.question
+            .as_ref()
+            .filter(|question| question.is_about(self.next))
     }
 
     /// Numbers from `first` to before `end` have arrived.
@@ -200,6 +214,7 @@ impl Epoch {
             );
             self.next = end;
             self.release(sink);
+            self.note_answer(arrival);
         } else if self.covered.covers(first.max(next), end) {
             sink.arrived(arrival.line, Class::Duplicate);
         } else {
@@ -256,7 +271,46 @@ impl Epoch {
             .deadline_ns()
             .is_some_and(|deadline| deadline <= now_ns)
         {
-            self.force(sink);
+            if !self.ask(now_ns, sink) {
+                self.force(sink);
+            }
+        }
+    }
+
+    /// Ask for the lowest hole. Returns whether that is to be done: false when nobody is asked, or its time is over.
+    fn ask(&mut self, now_ns: u64, sink: &mut Sink<'_>) -> bool {
+        let lowest = self.held.keys().next().map(|(first, _)| *first);
+        let hole = lowest.filter(|first| *first > self.next && self.window_ends_ns.is_none());
+        let (Some(recovery), Some(end)) = (self.recovery, hole) else {
+            return false;
+        };
+        let next = self.next;
+        match &mut self.question {
+            Some(question) if question.is_about(next) => {
+                if question.is_over(now_ns) {
+                    return false;
+                }
+                question.repeat(now_ns);
+            }
+            _ => self.question = Some(Question::put(recovery, end, now_ns)),
+        }
+        sink.actions.push(Action::Missing {
+            stream: sink.stream,
+            epoch: self.key,
+            first: next,
+            last: end - 1,
+        });
+        true
+    }
+
+    /// Numbers have left; when an answer brought them and more is missing, the rest is due at once.
+    fn note_answer(&mut self, arrival: Arrival<'_>) {
+        let (next, recovery) = (self.next, self.recovery);
+        let answers = recovery.filter(|recovery| recovery.line == arrival.line);
+        if let (Some(recovery), Some(question)) = (answers, &mut self.question) {
+            if question.is_about(next) {
+                question.answered(recovery, arrival.now_ns);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod parse;
 pub mod protocol;
 pub mod protocols;
 mod ranges;
+pub mod recovery;
 mod reframe;
 mod restart;
 
@@ -20,3 +21,4 @@ pub use account::{Class, LineCounters};
 pub use arbiter::{Action, Limits, Outgoing, StreamArbiter, StreamState};
 pub use channel::ChannelArbiter;
 pub use protocol::{find, EpochKey, Kind, Malformed, Packet, Packets, Protocol, PROTOCOLS};
+pub use recovery::Recovery;

@@ -185,6 +185,8 @@ pub struct Protocol {
     pub compressed: Option<Bits>,
     /// A datagram of just this byte says that the line lives.
     pub keepalive: Option<u8>,
+    /// Whether the header alone, with a number and a count, asks for messages again by UDP.
+    pub requests: bool,
 }
 
 impl Protocol {
@@ -209,6 +211,7 @@ impl Protocol {
         byte_offset: None,
         compressed: None,
         keepalive: None,
+        requests: false,
     };
 
     /// How its numbers come round.

@@ -1,7 +1,7 @@
-//! Taking messages off a packet: what is left is the packet that would have been sent without them.
+//! Making packets: what is left of one when messages are taken off, and the request for lost ones.
 
 use crate::parse::malformed;
-use crate::protocol::{ByteOrder, Field, Malformed, Meaning, Numbering, Protocol};
+use crate::protocol::{ByteOrder, Epoch, EpochKey, Field, Malformed, Meaning, Numbering, Protocol};
 
 impl Protocol {
     /// A copy of `packet` without its first `skip` messages, its number, count, length and byte offset corrected. `None`
@@ -41,6 +41,32 @@ impl Protocol {
             self.write(&mut trimmed, field, offset)?;
         }
         Some(trimmed)
+    }
+
+    /// The datagram that asks for the numbers `first..=last` again; `None` where the protocol has none, or where `first`
+    /// does not fit. It asks for less where the count does not fit.
+    #[must_use]
+    pub fn request(&self, epoch: EpochKey, first: u64, last: u64) -> Option<Vec<u8>> {
+        let (Some(number), Numbering::Messages(count), Epoch::InHeader(at, bytes)) =
+            (self.number, self.numbering, self.epoch)
+        else {
+            return None;
+        };
+        if !self.requests || last < first {
+            return None;
+        }
+        // The highest counts may have meanings of their own.
+        let most = self.end_count.map_or(u64::MAX, |end| end.saturating_sub(1));
+        let mut request = vec![0; self.header_bytes];
+        let session = request.get_mut(at..at + bytes)?;
+        session.copy_from_slice(epoch.0.get(..bytes)?);
+        self.write(&mut request, number.field, self.numbers().wire(first))?;
+        self.write(
+            &mut request,
+            count,
+            (last - first).saturating_add(1).min(most),
+        )?;
+        Some(request)
     }
 
     /// Each packet has a number and a length of its own, so nothing has to be corrected.

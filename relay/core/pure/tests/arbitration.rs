@@ -117,6 +117,7 @@ fn collect(actions: &mut Vec<Action>, received: &[u8], outcome: &mut Outcome) {
         match action {
             Action::Send(Outgoing::Received) => outcome.delivered.extend(read(received)),
             Action::Send(Outgoing::Owned(bytes)) => outcome.delivered.extend(read(&bytes)),
+            Action::Missing { .. } => unreachable!("nobody was to be asked"),
             Action::Lost { first, last, .. } => outcome.lost.push((first, last)),
         }
     }

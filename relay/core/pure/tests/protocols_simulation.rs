@@ -185,6 +185,7 @@ fn collect(
         match action {
             Action::Send(Outgoing::Received) => left.extend((framing.read)(received)),
             Action::Send(Outgoing::Owned(bytes)) => left.extend((framing.read)(&bytes)),
+            Action::Missing { .. } => unreachable!("nobody was to be asked"),
             Action::Lost { first, last, .. } => lost += last - first + 1,
         }
     }

@@ -64,6 +64,7 @@ impl Channel {
             match action {
                 Action::Send(Outgoing::Received) => self.sent.push(received.to_vec()),
                 Action::Send(Outgoing::Owned(bytes)) => self.sent.push(bytes),
+                Action::Missing { .. } => unreachable!("nobody was to be asked"),
                 Action::Lost {
                     stream,
                     first,

@@ -92,6 +92,8 @@ pub struct Driver {
     pub sent_ns: Vec<u64>,
     /// What was given up, as on the wire.
     pub lost: Vec<(u64, u64)>,
+    /// What was asked for again, as on the wire, and when.
+    pub asked: Vec<(u64, u64, u64)>,
 }
 
 impl Driver {
@@ -106,6 +108,7 @@ impl Driver {
             sent: Vec::new(),
             sent_ns: Vec::new(),
             lost: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -143,6 +146,11 @@ impl Driver {
             match action {
                 Action::Send(Outgoing::Received) => self.sent.push(received.to_vec()),
                 Action::Send(Outgoing::Owned(bytes)) => self.sent.push(bytes),
+                Action::Missing { first, last, .. } => {
+                    assert!(first <= last);
+                    let range = (self.arbiter.wire(first), self.arbiter.wire(last));
+                    self.asked.push((range.0, range.1, now_ns));
+                }
                 Action::Lost { first, last, .. } => {
                     assert!(first <= last);
                     self.lost
