@@ -63,7 +63,7 @@ class CloudGateway:
     """What the gateway announces or routes to the site: its VPC and the VPCs peered with it."""
     physical_line: str | None
     router: str | None
-    """The Fabric's router that speaks BGP for it; None where the uplink's routing is static."""
+    """The Fabric's router that stands for it; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

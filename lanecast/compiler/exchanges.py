@@ -57,7 +57,8 @@ def source_networks(sources: tuple[IPv4Network, ...]) -> dict[IPv4Network, tuple
             for other in [known for known in networks if known.overlaps(network)]:
                 members |= set(networks.pop(other))
                 network = network if network.supernet_of(other) else other
-            if members <= set(network.hosts()) and _router_address(network, members) is not None:
+            ends = {network.network_address, network.broadcast_address}
+            if members.isdisjoint(ends) and _router_address(network, members) is not None:
                 break
             network = network.supernet()
         networks[network] = tuple(sorted(members))

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 from zlib import crc32
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from lanecast.fabric import Fabric, Host, Interface, Router
@@ -26,7 +26,12 @@ SECRET = "LANECAST_TEST_PASSWORD"
 
 NUMBERED = ["cme-mdp3", "moldudp64"]
 
-properties = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking such plans takes minutes
+)
 
 
 # Plans

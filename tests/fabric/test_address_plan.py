@@ -13,10 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 import yaml
 from generated_plans import (
     EXAMPLE,
@@ -166,6 +167,15 @@ def owner_of(router: Router) -> tuple[str, str]:
     """The plan's section and name of whose AS a router is in."""
     section = {RouterRole.EXCHANGE: "exchanges", RouterRole.SITE: "sites", RouterRole.GATEWAY: "regions"}[router.role]
     return section, router.place.partition(".")[0]
+
+
+@pytest.mark.parametrize("source", ["172.16.0.0", "10.0.0.0", "203.0.0.0", "223.255.255.255"])
+def test_a_source_at_the_edge_of_large_networks_is_no_hard_case(compiled: Compile, source: str) -> None:
+    """Only a large network has such an address inside: looking for it must not list its hosts."""
+    text = EXAMPLE.replace("source: 198.51.100.11", f"source: {source}").replace("10.8.", "100.64.")
+    fabric = compiled(text + "pools: {sites: 100.72.0.0/16}\n")
+    sender = of_node(fabric)["exchange-source"]
+    assert IPv4Address(source) in {address.ip for held in sender.interfaces for address in held.addresses}
 
 
 # 3: stability

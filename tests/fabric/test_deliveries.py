@@ -216,9 +216,11 @@ def test_bgp_filters_pass_what_the_plan_says_and_nothing_else(compiled: Compile,
     for site in document["sites"].values():
         for name, router in site["routers"].items():
             planned |= {(name, f"{site['circuits'][circuit]['exchange']}-router") for circuit in router["circuits"]}
-            for uplink, held in site["uplinks"].items():
-                if held["routing"] == "bgp" and (name, f"{uplink}-gateway") in sessions:
-                    planned.add((name, f"{uplink}-gateway"))
+        for uplink, held in site["uplinks"].items():
+            ends = next(link.ends for link in fabric.links if link.name == uplink)
+            (on,) = {node for node, _ in ends} & set(site["routers"])
+            if held["routing"] == "bgp":
+                planned.add((on, f"{uplink}-gateway"))
     assert sessions == planned | {(second, first) for first, second in planned}
 
 
