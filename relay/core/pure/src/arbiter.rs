@@ -68,11 +68,33 @@ pub enum Outgoing {
     Owned(Vec<u8>),
 }
 
+/// What something that leaves is about, for whoever packs it anew, keeps it or counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The numbers `first..end`, the arbiter's own. The bytes begin with `skip` messages that left before, where they could
+    /// not be taken off.
+    Messages {
+        stream: u64,
+        epoch: EpochKey,
+        first: u64,
+        end: u64,
+        skip: u64,
+    },
+    /// The end of a session, before `next`.
+    End {
+        stream: u64,
+        epoch: EpochKey,
+        next: u64,
+    },
+    /// A heartbeat, the start of a session, or bytes without a number.
+    Other,
+}
+
 /// What the edge has to do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// To every subscriber.
-    Send(Outgoing),
+    Send(Outgoing, Content),
     /// To whoever answers for lost messages: the numbers `first..=last` are asked for.
     Missing {
         stream: u64,
@@ -237,7 +259,7 @@ impl StreamArbiter {
             Kind::Unsequenced => {
                 let mut sink = self.sink(actions);
                 sink.arrived(line, Class::PassedOn);
-                sink.send(arrival.unchanged());
+                sink.send(arrival.unchanged(), Content::Other);
             }
             Kind::Keepalive => self.keepalive(arrival, actions),
             _ => self.sequenced(arrival, packet, actions),
@@ -256,7 +278,7 @@ impl StreamArbiter {
         let mut sink = self.sink(actions);
         sink.arrived(arrival.line, Class::Heartbeat);
         if silence_ns >= HEARTBEAT_SILENCE_NS {
-            sink.send(arrival.unchanged());
+            sink.send(arrival.unchanged(), Content::Other);
         }
         self.note(actions, before, arrival.now_ns);
     }
@@ -327,7 +349,7 @@ impl StreamArbiter {
                 Kind::Heartbeat { .. } => {
                     sink.arrived(arrival.line, Class::Heartbeat);
                     if epoch.heartbeat(first, arrival.now_ns) && may_leave {
-                        sink.send(arrival.unchanged());
+                        sink.send(arrival.unchanged(), Content::Other);
                     }
                 }
                 Kind::Restart { .. } => epoch.mark(Mark::Start, arrival, first, sink),
@@ -524,7 +546,7 @@ impl StreamArbiter {
     fn note(&mut self, actions: &[Action], before: usize, now_ns: u64) {
         for action in actions.iter().skip(before) {
             match action {
-                Action::Send(_) => self.left_ns = now_ns,
+                Action::Send(..) => self.left_ns = now_ns,
                 Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
                 Action::Missing { .. } => {}
             }

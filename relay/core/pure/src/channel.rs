@@ -144,7 +144,7 @@ impl ChannelArbiter {
         let left = actions.iter().skip(before);
         if left
             .into_iter()
-            .any(|action| matches!(action, Action::Send(_)))
+            .any(|action| matches!(action, Action::Send(..)))
         {
             self.main.note_left(now_ns);
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::account::{Class, LineCounters};
-use crate::arbiter::{Action, Outgoing};
+use crate::arbiter::{Action, Content, Outgoing};
 use crate::protocol::{EpochKey, Protocol};
 use crate::ranges::{LostRanges, RangeSet};
 use crate::recovery::{Question, Recovery};
@@ -32,8 +32,32 @@ impl Sink<'_> {
         }
     }
 
-    pub(crate) fn send(&mut self, outgoing: Outgoing) {
-        self.actions.push(Action::Send(outgoing));
+    pub(crate) fn send(&mut self, outgoing: Outgoing, content: Content) {
+        self.actions.push(Action::Send(outgoing, content));
+    }
+
+    /// What is left of `packet` when its first `skip` messages are taken off; none when nothing is, or it can't be done.
+    fn trimmed(&self, packet: &[u8], skip: u64) -> Option<Outgoing> {
+        let trimmed = (skip > 0).then(|| self.protocol.trim(packet, skip));
+        trimmed.flatten().map(Outgoing::Owned)
+    }
+
+    /// Let the numbers `first..end` leave; `trimmed` is the packet without the `skip` messages that left before.
+    fn send_messages(
+        &mut self,
+        epoch: EpochKey,
+        (first, end, skip): (u64, u64, u64),
+        trimmed: Option<Outgoing>,
+        unchanged: impl FnOnce() -> Outgoing,
+    ) {
+        let content = Content::Messages {
+            stream: self.stream,
+            epoch,
+            first,
+            end,
+            skip: if trimmed.is_some() { 0 } else { skip },
+        };
+        self.send(trimmed.unwrap_or_else(unchanged), content);
     }
 }
 
@@ -206,12 +230,11 @@ impl Epoch {
         self.highest = self.highest.max(end);
         if self.window_ends_ns.is_none() && first <= next {
             sink.arrived(arrival.line, Class::Forwarded);
-            let trimmed = (next > first).then(|| sink.protocol.trim(arrival.packet, next - first));
-            sink.send(
-                trimmed
-                    .flatten()
-                    .map_or_else(|| arrival.unchanged(), Outgoing::Owned),
-            );
+            let skip = next.saturating_sub(first);
+            let trimmed = sink.trimmed(arrival.packet, skip);
+            sink.send_messages(self.key, (next.max(first), end, skip), trimmed, || {
+                arrival.unchanged()
+            });
             self.next = end;
             self.release(sink);
             self.note_answer(arrival);
@@ -257,7 +280,7 @@ impl Epoch {
         self.highest = self.highest.max(next);
         if self.next().is_some_and(|at| at >= next) {
             sink.arrived(arrival.line, Class::PassedOn);
-            sink.send(arrival.unchanged());
+            sink.send(arrival.unchanged(), self.content_of(mark, next, sink.stream));
             return;
         }
         sink.arrived(arrival.line, Class::Held);
@@ -368,9 +391,10 @@ impl Epoch {
                 Held::Data { line, end, bytes } => {
                     self.release_data(line, (first, end), bytes, sink)
                 }
-                Held::Mark { line, bytes, .. } => {
+                Held::Mark { mark, line, bytes } => {
                     sink.left_hold(line, Class::PassedOn);
-                    sink.send(Outgoing::Owned(bytes));
+                    let content = self.content_of(mark, first, sink.stream);
+                    sink.send(Outgoing::Owned(bytes), content);
                 }
                 Held::Marker => {}
             }
@@ -397,8 +421,22 @@ impl Epoch {
             return;
         }
         sink.left_hold(line, Class::Forwarded);
-        let trimmed = (self.next > first).then(|| sink.protocol.trim(&bytes, self.next - first));
-        sink.send(Outgoing::Owned(trimmed.flatten().unwrap_or(bytes)));
+        let skip = self.next.saturating_sub(first);
+        let trimmed = sink.trimmed(&bytes, skip);
+        sink.send_messages(self.key, (self.next.max(first), end, skip), trimmed, || {
+            Outgoing::Owned(bytes)
+        });
         self.next = end;
+    }
+
+    fn content_of(&self, mark: Mark, next: u64, stream: u64) -> Content {
+        match mark {
+            Mark::Start => Content::Other,
+            Mark::End => Content::End {
+                stream,
+                epoch: self.key,
+                next,
+            },
+        }
     }
 }

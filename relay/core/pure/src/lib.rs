@@ -18,7 +18,7 @@ mod reframe;
 mod restart;
 
 pub use account::{Class, LineCounters};
-pub use arbiter::{Action, Limits, Outgoing, StreamArbiter, StreamState};
+pub use arbiter::{Action, Content, Limits, Outgoing, StreamArbiter, StreamState};
 pub use channel::ChannelArbiter;
 pub use protocol::{find, EpochKey, Kind, Malformed, Packet, Packets, Protocol, PROTOCOLS};
 pub use recovery::Recovery;

@@ -115,8 +115,8 @@ struct Outcome {
 fn collect(actions: &mut Vec<Action>, received: &[u8], outcome: &mut Outcome) {
     for action in actions.drain(..) {
         match action {
-            Action::Send(Outgoing::Received) => outcome.delivered.extend(read(received)),
-            Action::Send(Outgoing::Owned(bytes)) => outcome.delivered.extend(read(&bytes)),
+            Action::Send(Outgoing::Received, _) => outcome.delivered.extend(read(received)),
+            Action::Send(Outgoing::Owned(bytes), _) => outcome.delivered.extend(read(&bytes)),
             Action::Missing { .. } => unreachable!("nobody was to be asked"),
             Action::Lost { first, last, .. } => outcome.lost.push((first, last)),
         }
@@ -246,7 +246,7 @@ fn a_hole_that_no_line_fills_is_given_up_after_its_wait_and_not_before() {
             ..
         }
     ));
-    assert!(matches!(actions[1], Action::Send(Outgoing::Owned(_))));
+    assert!(matches!(actions[1], Action::Send(Outgoing::Owned(_), _)));
     arbiter.receive(
         1,
         &mold(b"SESSION001", 2, 1),
@@ -274,7 +274,7 @@ fn a_new_session_starts_over_and_the_old_one_is_finished_first() {
         arbiter.on_deadline(at_ms * 1_000_000, &mut actions);
         arbiter.receive(*line, datagram, at_ms * 1_000_000, &mut actions);
         for action in &actions {
-            if let Action::Send(out) = action {
+            if let Action::Send(out, _) = action {
                 let bytes = if let Outgoing::Owned(bytes) = out {
                     bytes
                 } else {

@@ -183,8 +183,8 @@ fn collect(
     let mut lost = 0;
     for action in actions {
         match action {
-            Action::Send(Outgoing::Received) => left.extend((framing.read)(received)),
-            Action::Send(Outgoing::Owned(bytes)) => left.extend((framing.read)(&bytes)),
+            Action::Send(Outgoing::Received, _) => left.extend((framing.read)(received)),
+            Action::Send(Outgoing::Owned(bytes), _) => left.extend((framing.read)(&bytes)),
             Action::Missing { .. } => unreachable!("nobody was to be asked"),
             Action::Lost { first, last, .. } => lost += last - first + 1,
         }

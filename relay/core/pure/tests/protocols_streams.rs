@@ -62,8 +62,8 @@ impl Channel {
     fn take(&mut self, actions: Vec<Action>, received: &[u8]) {
         for action in actions {
             match action {
-                Action::Send(Outgoing::Received) => self.sent.push(received.to_vec()),
-                Action::Send(Outgoing::Owned(bytes)) => self.sent.push(bytes),
+                Action::Send(Outgoing::Received, _) => self.sent.push(received.to_vec()),
+                Action::Send(Outgoing::Owned(bytes), _) => self.sent.push(bytes),
                 Action::Missing { .. } => unreachable!("nobody was to be asked"),
                 Action::Lost {
                     stream,

@@ -144,8 +144,8 @@ impl Driver {
     fn take(&mut self, actions: Vec<Action>, received: &[u8], now_ns: u64) {
         for action in actions {
             match action {
-                Action::Send(Outgoing::Received) => self.sent.push(received.to_vec()),
-                Action::Send(Outgoing::Owned(bytes)) => self.sent.push(bytes),
+                Action::Send(Outgoing::Received, _) => self.sent.push(received.to_vec()),
+                Action::Send(Outgoing::Owned(bytes), _) => self.sent.push(bytes),
                 Action::Missing { first, last, .. } => {
                     assert!(first <= last);
                     let range = (self.arbiter.wire(first), self.arbiter.wire(last));
