@@ -188,6 +188,23 @@ impl StreamArbiter {
         self
     }
 
+    /// Lines are known by their place; more of them may join at any time, and one that is gone just stays silent.
+    pub fn grow_lines(&mut self, lines: usize) {
+        if lines > self.lines.len() {
+            self.lines.resize(lines, LineCounters::default());
+            self.runs.grow(lines);
+        }
+    }
+
+    /// Change how long holes wait and who is asked for them; holes that are open wait on by the new terms.
+    pub fn set_terms(&mut self, limits: Limits, recovery: Option<Recovery>) {
+        self.limits = limits;
+        self.recovery = recovery;
+        for epoch in &mut self.epochs {
+            epoch.set_terms(limits.hole_wait_ns, recovery);
+        }
+    }
+
     /// One line's datagrams by class. `line` counts from 0.
     #[must_use]
     pub fn counters(&self, line: usize) -> LineCounters {

@@ -43,6 +43,24 @@ impl ChannelArbiter {
         self
     }
 
+    /// See [`StreamArbiter::grow_lines`].
+    pub fn grow_lines(&mut self, lines: usize) {
+        self.lines = self.lines.max(lines);
+        self.main.grow_lines(lines);
+        for arbiter in self.streams.values_mut() {
+            arbiter.grow_lines(lines);
+        }
+    }
+
+    /// See [`StreamArbiter::set_terms`]; only the channel itself is recovered, not the streams in it.
+    pub fn set_terms(&mut self, limits: Limits, recovery: Option<Recovery>) {
+        self.limits = limits;
+        self.main.set_terms(limits, recovery);
+        for arbiter in self.streams.values_mut() {
+            arbiter.set_terms(limits, None);
+        }
+    }
+
     /// A datagram came on `line` (which counts from 0). `now_ns` is monotonic; what is to be done is added to `actions`.
     pub fn receive(
         &mut self,

@@ -178,6 +178,12 @@ impl Epoch {
         }
     }
 
+    /// An open start window keeps its end: whoever reloads must not let numbers go twice because it opened anew.
+    pub(crate) fn set_terms(&mut self, hole_wait_ns: u64, recovery: Option<Recovery>) {
+        self.hole_wait_ns = hole_wait_ns;
+        self.recovery = recovery;
+    }
+
     /// The next number to leave, once the start window is closed.
     pub(crate) fn next(&self) -> Option<u64> {
         self.window_ends_ns.is_none().then_some(self.next)

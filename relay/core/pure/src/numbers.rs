@@ -23,6 +23,22 @@ impl Numbers {
             .map_or(number, |round| number % round + self.lowest)
     }
 
+    /// An arbiter's number as the wire would have it if its field had 64 bits.
+    #[must_use]
+    pub fn counted(self, number: u64) -> u64 {
+        self.round.map_or(number, |round| {
+            number.saturating_sub(round).saturating_add(self.lowest)
+        })
+    }
+
+    /// The arbiter's number that [`Self::counted`] gives as `counted`.
+    #[must_use]
+    pub fn uncounted(self, counted: u64) -> u64 {
+        self.round.map_or(counted, |round| {
+            counted.saturating_sub(self.lowest).saturating_add(round)
+        })
+    }
+
     /// The number on the wire that is `count` after `wire`; `None` where 64 bits end.
     #[must_use]
     pub fn after(self, wire: u64, count: u64) -> Option<u64> {

@@ -1,7 +1,9 @@
 //! Making packets: what is left of one when messages are taken off, and the request for lost ones.
 
 use crate::parse::malformed;
-use crate::protocol::{ByteOrder, Epoch, EpochKey, Field, Malformed, Meaning, Numbering, Protocol};
+use crate::protocol::{
+    ByteOrder, Epoch, EpochKey, Field, Malformed, Meaning, Messages, Numbering, Protocol,
+};
 
 impl Protocol {
     /// A copy of `packet` without its first `skip` messages, its number, count, length and byte offset corrected. `None`
@@ -41,6 +43,55 @@ impl Protocol {
             self.write(&mut trimmed, field, offset)?;
         }
         Some(trimmed)
+    }
+
+    /// Hand over the `count` messages of `packet` after the first `skip`, one by one: a message is one sequence number.
+    ///
+    /// Where the packet has one number it is the message, whole; so is each inner packet where there are several. A prefix
+    /// that only tells a message's length (one that leaves itself out, in front) is left off. Messages that cannot be told
+    /// apart come as one, the whole packet, with empty ones for the other numbers.
+    pub fn each_message(&self, packet: &[u8], skip: u64, count: u64, mut take: impl FnMut(&[u8])) {
+        let split = |step: &dyn Fn(usize) -> Result<usize, Malformed>, start: usize| {
+            let mut ends = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(64));
+            let mut at = skipped(skip, start, step)?;
+            for _ in 0..count {
+                let end = step(at).ok().filter(|end| *end > at)?;
+                ends.push((at, end));
+                at = end;
+            }
+            Some(ends)
+        };
+        let inner = |at: usize| {
+            let rest = packet.get(at..).unwrap_or_default();
+            self.packet_bytes(rest).map(|bytes| at + bytes)
+        };
+        let message = |at: usize| self.message_end(packet, at);
+        let (places, prefix) = match self.numbering {
+            _ if self.several => (split(&inner, 0), 0),
+            Numbering::Packets => (None, 0),
+            Numbering::Messages(_) if !self.is_transparent(packet) => (None, 0),
+            Numbering::Messages(_) => (
+                split(&message, self.messages_start(Meaning::Data)),
+                self.bare_prefix_bytes(),
+            ),
+        };
+        let Some(places) = places else {
+            take(packet);
+            return (1..count).for_each(|_| take(&[]));
+        };
+        for (start, end) in places {
+            take(packet.get(start + prefix..end).unwrap_or_default());
+        }
+    }
+
+    /// The bytes in front of a message that say nothing but its length.
+    fn bare_prefix_bytes(&self) -> usize {
+        match self.messages {
+            Messages::Prefixed {
+                length, uncounted, ..
+            } if length.offset == 0 && length.bytes == uncounted => uncounted,
+            _ => 0,
+        }
     }
 
     /// The datagram that asks for the numbers `first..=last` again; `None` where the protocol has none, or where `first`

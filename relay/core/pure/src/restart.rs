@@ -68,6 +68,10 @@ impl Runs {
         }
     }
 
+    pub(crate) fn grow(&mut self, lines: usize) {
+        self.lines.resize(lines, LineState::default());
+    }
+
     /// A new run begins on `line`; the old one ended before `old_end`.
     pub(crate) fn begin(&mut self, line: usize, old_end: Option<u64>, is_reset: bool, now_ns: u64) {
         self.old = old_end.map(|end| OldRun {
