@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from lanecast_relay import _core
-from lanecast_relay.config.model import Feed, Line, Recovery, RelayFile, Subscriber
+from lanecast_relay.config.model import Feed, Line, Recovery, RelayFile, ReRequests, Subscriber
 
 Counters = dict[str, Any]
 """What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
@@ -30,9 +30,19 @@ def _feed(name: str, feed: Feed) -> dict[str, Any]:
         "protocol": feed.protocol.value,
         "hole_wait_ns": int(feed.hole_wait_ns),
         "held_bytes": int(feed.held_bytes),
+        "payload_bytes": int(feed.payload_bytes),
         "channels": list(feed.channels),
         "lines": [_line(line_name, line, feed.channels) for line_name, line in feed.lines.items()],
         "recovery": None if feed.recovery is None else _recovery(feed.recovery, feed.channels),
+        "re_requests": None if feed.re_requests is None else _re_requests(feed.re_requests, feed.channels),
+    }
+
+
+def _re_requests(re_requests: ReRequests, channels: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "listen": [str(re_requests.listen[channel]) for channel in channels],
+        "memory_bytes": int(re_requests.memory_bytes),
+        "answers_per_second": int(re_requests.answers_pps),
     }
 
 
@@ -61,7 +71,26 @@ def _subscriber(name: str, subscriber: Subscriber) -> dict[str, Any]:
         for feed, channels in subscriber.feeds.items()
         for channel, endpoint in channels.items()
     ]
-    return {"name": name, "outputs": outputs}
+    limits = [
+        {"feed": feed, "datagrams_per_second": limit.rate_pps, "bits_per_second": limit.bandwidth_bps}
+        for feed, limit in subscriber.limits.items()
+    ]
+    return {"name": name, "delivery": subscriber.delivery.value, "outputs": outputs, "limits": limits}
+
+
+class Change(TypedDict):
+    """One thing that a reload changed; ``core/edge/src/opened.rs`` names the values."""
+
+    what: str
+    name: str
+    change: str
+
+
+class Reloaded(TypedDict):
+    """What a reload did: the changes, and the last counters of subscribers' outputs that were taken away."""
+
+    changes: list[Change]
+    ended: list[Counters]
 
 
 class Engine:
@@ -73,6 +102,14 @@ class Engine:
     def start(self) -> None:
         """Open and join everything; raise ``OSError`` that names the line, the interface and the errno."""
         self._core.start()
+
+    def reload(self, relay: RelayFile, cpu: int | None = None) -> Reloaded:
+        """Go on with ``relay``: the difference is applied between two batches, nothing is lost or sent twice.
+
+        Raises ``OSError`` that names the socket that cannot be had; then nothing has changed.
+        """
+        reloaded: Reloaded = json.loads(self._core.reload(json.dumps(engine_configuration(relay, cpu))))
+        return reloaded
 
     def stop(self) -> None:
         """Drain: what is in hold leaves, holes are declared, sockets are closed. The counters stay readable."""

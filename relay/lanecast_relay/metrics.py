@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from lanecast_relay.config.model import Endpoint
@@ -47,7 +47,12 @@ STREAM_GAUGES = {
     "held_packets": ("held_packets", "Packets in hold."),
     "held_bytes": ("held_bytes", "Bytes in hold."),
 }
+RE_REQUEST_OUTCOMES = ("answers", "errors", "malformed", "strangers", "limited", "forgotten", "unknown")
+"""What became of re-requests; their sum is how many came."""
+
 SUBSCRIBER_COUNTERS = {
+    "limited_datagrams": ("limited_datagrams", "Datagrams that the subscriber's limits kept back."),
+    "limited_messages": ("limited_messages", "Messages in them."),
     "datagrams": ("sent_datagrams", "Datagrams that the kernel took for sending."),
     "bytes": ("sent_bytes", "Payload bytes that the kernel took for sending."),
     "dropped": ("dropped_datagrams", "Datagrams that the kernel did not take."),
@@ -74,6 +79,8 @@ class RelayCollector(Collector):
         yield from _families(GaugeMetricFamily, STREAM_GAUGES, STREAM_LABELS, streams)
         yield from _families(CounterMetricFamily, SUBSCRIBER_COUNTERS, SUBSCRIBER_LABELS, subscribers)
         yield _refused(subscribers)
+        yield _latencies(lines)
+        yield from _re_requests(streams)
 
 
 Labelled = Sequence[tuple[tuple[str, ...], dict[str, Any]]]
@@ -109,6 +116,32 @@ def _refused(subscribers: Labelled) -> Metric:
         for errno, count in subscriber["refused"].items():
             family.add_metric((*label_values, errno), count)
     return family
+
+
+def _latencies(lines: Labelled) -> Metric:
+    text = "From the kernel's receive time stamp to after the last subscriber's send, of datagrams that left at once."
+    family = HistogramMetricFamily(f"{PREFIX}_latency_seconds", text, labels=LINE_LABELS)
+    for label_values, line in lines:
+        latency = line["latency"]
+        bounds = [str(bound / 1e9) for bound in latency["bounds_ns"]]
+        if bounds:
+            buckets = list(zip([*bounds, "+Inf"], latency["counts"], strict=True))
+            family.add_metric(label_values, buckets, sum_value=latency["sum_ns"] / 1e9)
+    return family
+
+
+def _re_requests(streams: Labelled) -> Iterator[Metric]:
+    text = "Subscribers' requests for messages, by what became of them."
+    family = CounterMetricFamily(f"{PREFIX}_re_requests", text, labels=(*STREAM_LABELS, "outcome"))
+    memory = GaugeMetricFamily(f"{PREFIX}_memory_bytes", "What is kept for re-requests.", labels=STREAM_LABELS)
+    for label_values, stream in streams:
+        counted = stream["re_requests"]
+        if counted is not None:
+            memory.add_metric(label_values, counted["memory_bytes"])
+            for outcome in RE_REQUEST_OUTCOMES:
+                family.add_metric((*label_values, outcome), counted[outcome])
+    yield family
+    yield memory
 
 
 @contextlib.contextmanager

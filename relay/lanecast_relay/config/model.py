@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from lanecast_relay.config.quantity import DurationNs, SizeBytes, nanoseconds
+from lanecast_relay.config.quantity import BitsPerSecond, DurationNs, PacketsPerSecond, SizeBytes, nanoseconds
 
 DEFAULT_HOLE_WAIT_NS = 20_000_000
 """How long a hole waits for the other line unless the feed says otherwise (design, "The relay")."""
@@ -34,6 +34,21 @@ DEFAULT_RECOVERY_WAIT_NS = 200_000_000
 
 DEFAULT_RECOVERY_RETRY_NS = 20_000_000
 """How long the first answer is waited for; each further one twice as long."""
+
+DEFAULT_MEMORY_BYTES = 64 * 2**20
+"""How much of what left a channel keeps for subscribers that ask again."""
+
+DEFAULT_ANSWERS_PPS = 1000
+"""How many answers to re-requests a subscriber's address gets in a second."""
+
+DEFAULT_PAYLOAD_BYTES = 1472
+"""UDP payload that fits an Ethernet frame: 1500 less the IPv4 header's 20 and UDP's 8."""
+
+LEAST_PAYLOAD_BYTES = 548
+"""What every IPv4 host takes unfragmented (RFC 791, section 3.1: 576), less the headers' 28."""
+
+MOST_PAYLOAD_BYTES = 65_507
+"""The largest UDP payload over IPv4 (RFC 768, RFC 791)."""
 
 RECOVERY_LINE = "recovery"
 """What the counters call the answers of re-request servers."""
@@ -171,12 +186,25 @@ class Recovery(Strict):
     retry_ns: DurationNs = nanoseconds(DEFAULT_RECOVERY_RETRY_NS)
 
 
+class ReRequests(Strict):
+    """Where subscribers ask the relay for what they missed (MoldUDP64 1.0, Request Packet)."""
+
+    listen: dict[Channel, EndpointText] = Field(min_length=1)
+    memory_bytes: SizeBytes = nanoseconds(DEFAULT_MEMORY_BYTES)
+    """For each channel."""
+    answers_pps: PacketsPerSecond = nanoseconds(DEFAULT_ANSWERS_PPS)
+    """For each address that a subscriber has."""
+
+
 class Feed(Strict):
-    """One feed: its framing, its lines, how long a hole may wait, and who is asked for it then."""
+    """One feed: its framing, its lines, how long a hole may wait, who is asked for it then, and who may ask the relay."""
 
     protocol: Protocol
     hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
     recovery: Recovery | None = None
+    re_requests: ReRequests | None = None
+    payload_bytes: SizeBytes = nanoseconds(DEFAULT_PAYLOAD_BYTES)
+    """The most UDP payload of what the relay packs itself: `mold` delivery, and answers."""
     held_bytes: SizeBytes = nanoseconds(DEFAULT_HELD_BYTES)
     lines: dict[LineName, Line] = Field(min_length=1)
 
@@ -191,6 +219,21 @@ class Feed(Strict):
                     f"lines {first_name} and {name} name different channels:"
                     f" {', '.join(sorted(set(line.endpoints) ^ set(first.endpoints)))} stand in only one of them"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_answer(self) -> Feed:
+        if not LEAST_PAYLOAD_BYTES <= self.payload_bytes <= MOST_PAYLOAD_BYTES:
+            raise ValueError(f"payload: expected {LEAST_PAYLOAD_BYTES}B to {MOST_PAYLOAD_BYTES}B of UDP payload")
+        if self.re_requests is None:
+            return self
+        if self.protocol is Protocol.RAW:
+            raise ValueError("re-requests: raw has no sequence numbers, so nothing can be asked for again")
+        odd = sorted(set(self.re_requests.listen) ^ set(self.channels))
+        if odd:
+            raise ValueError(f"re-requests.listen: its channels are not those of the lines: {', '.join(odd)}")
+        if not self.re_requests.answers_pps:
+            raise ValueError("re-requests.answers: 0 answers nobody; leave re-requests out instead")
         return self
 
     @model_validator(mode="after")
@@ -217,10 +260,38 @@ class Feed(Strict):
         return tuple(next(iter(self.lines.values())).endpoints)
 
 
+class Delivery(StrEnum):
+    """In which form a subscriber gets a feed (design, decision 2)."""
+
+    NATIVE = "native"
+    """The exchange's datagrams unchanged."""
+    MOLD = "mold"
+    """Packed anew into the relay's own MoldUDP64 session, with the exchange's numbers."""
+
+
+class Limit(Strict):
+    """What a subscriber gets of a feed at most; the excess is refused, declared and counted."""
+
+    rate_pps: PacketsPerSecond | None = None
+    bandwidth_bps: BitsPerSecond | None = None
+    """Of UDP payload."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Limit:
+        if not self.rate_pps and not self.bandwidth_bps:
+            raise ValueError("expected a rate, a bandwidth or both, such as {rate: 5000 pps, bandwidth: 20M}")
+        if self.rate_pps == 0 or self.bandwidth_bps == 0:
+            raise ValueError("a limit of 0 lets nothing through: take the feed away from the subscriber instead")
+        return self
+
+
 class Subscriber(Strict):
     """Who receives: for each feed, the address and port of each channel."""
 
     feeds: dict[Name, dict[Channel, EndpointText]] = Field(min_length=1)
+    delivery: Delivery = Delivery.NATIVE
+    limits: dict[Name, Limit] = Field(default_factory=dict)
+    """By feed."""
 
 
 class RelayFile(Strict):
@@ -248,6 +319,24 @@ class RelayFile(Strict):
                 if unknown:
                     raise ValueError(
                         f"subscribers.{subscriber_name}.feeds.{feed_name}: unknown channels {', '.join(unknown)}"
+                    )
+                if feed.protocol is Protocol.RAW and subscriber.delivery is Delivery.MOLD:
+                    raise ValueError(
+                        f"subscribers.{subscriber_name}.delivery: feed {feed_name} is raw, which has no sequence numbers"
+                        " to pack anew: take native"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_can_be_told(self) -> RelayFile:
+        for name, subscriber in self.subscribers.items():
+            for feed_name in subscriber.limits:
+                if feed_name not in subscriber.feeds:
+                    raise ValueError(f"subscribers.{name}.limits: the subscriber does not get {feed_name}")
+                if self.feeds[feed_name].protocol is Protocol.RAW:
+                    raise ValueError(
+                        f"subscribers.{name}.limits.{feed_name}: raw has no sequence numbers, so nobody could be told"
+                        " what a limit kept back; limits are for feeds with numbers"
                     )
         return self
 

@@ -1,7 +1,7 @@
 //! Receiving many datagrams with one system call.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 
 use crate::system::checked;
@@ -10,10 +10,34 @@ use crate::system::checked;
 /// untouched.
 const DATAGRAM_BYTES: usize = 65_536;
 
+const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// Level and type of the kernel's time stamp, as they lie in one word of a control message.
+const TIMESTAMP_KIND: u64 = {
+    let (level, kind) = (libc::SOL_SOCKET as u32, libc::SCM_TIMESTAMPNS as u32);
+    let (level, kind) = (level.to_ne_bytes(), kind.to_ne_bytes());
+    u64::from_ne_bytes([
+        level[0], level[1], level[2], level[3], kind[0], kind[1], kind[2], kind[3],
+    ])
+};
+
+/// Room for one control message with a `timespec`: a header and two words, CMSG_SPACE(16).
+type Control = [u64; 4];
+
+/// A datagram that came, from whom, and when the kernel had it: nanoseconds since 1970, `CLOCK_REALTIME`; 0 where the kernel
+/// did not say.
+pub(crate) struct Received<'a> {
+    pub sender: SocketAddrV4,
+    pub received_ns: u64,
+    pub datagram: &'a [u8],
+}
+
 /// Buffers for one `recvmmsg`.
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     names: Vec<libc::sockaddr_in>,
+    /// One time stamp for each, as the kernel wrote it.
+    controls: Vec<Control>,
     vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
     count: usize,
@@ -36,6 +60,7 @@ impl Batch {
         Self {
             bytes: vec![0; Self::DATAGRAMS * DATAGRAM_BYTES],
             names: vec![name; Self::DATAGRAMS],
+            controls: vec![[0; 4]; Self::DATAGRAMS],
             vectors: vec![vector; Self::DATAGRAMS],
             headers: vec![header; Self::DATAGRAMS],
             count: 0,
@@ -62,12 +87,30 @@ impl Batch {
         Ok(self.count)
     }
 
-    /// The datagrams that came last, with their senders.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
-        (0..self.count).map(|index| {
-            let sender = self.names.get(index).map_or(0, |name| name.sin_addr.s_addr);
-            (Ipv4Addr::from(sender.to_ne_bytes()), self.datagram(index))
+    /// The datagrams that came last.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = Received<'_>> {
+        (0..self.count).map(|index| Received {
+            sender: self.names.get(index).map_or(NOBODY, |name| {
+                let address = Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes());
+                SocketAddrV4::new(address, u16::from_be(name.sin_port))
+            }),
+            received_ns: self.received_ns(index),
+            datagram: self.datagram(index),
         })
+    }
+
+    /// When the kernel had one of the datagrams that came last.
+    pub(crate) fn received_ns(&self, index: usize) -> u64 {
+        let Some([_, kind, seconds, nanoseconds]) = self.controls.get(index) else {
+            return 0;
+        };
+        // cmsg(3): the length is the first word, level and type share the second.
+        if *kind != TIMESTAMP_KIND {
+            return 0;
+        }
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(*nanoseconds)
     }
 
     /// One of the datagrams that came last.
@@ -87,8 +130,10 @@ impl Batch {
             .iter_mut()
             .zip(&mut self.vectors)
             .zip(&mut self.names)
+            .zip(&mut self.controls)
             .zip(buffers);
-        for (((header, vector), name), buffer) in parts {
+        for ((((header, vector), name), control), buffer) in parts {
+            control[1] = 0;
             vector.iov_base = buffer.as_mut_ptr().cast();
             vector.iov_len = buffer.len();
             header.msg_hdr.msg_iov = vector;
@@ -96,6 +141,8 @@ impl Batch {
             header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
             header.msg_hdr.msg_namelen =
                 std::mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = std::mem::size_of_val(control);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use lanecast_relay_core::Rate;
 use serde::Deserialize;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -15,20 +16,23 @@ pub struct EngineConfig {
     pub subscribers: Vec<SubscriberConfig>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
     pub name: String,
     pub protocol: String,
     pub hole_wait_ns: u64,
     pub held_bytes: usize,
+    /// The most UDP payload of a datagram that the relay packs itself.
+    pub payload_bytes: usize,
     pub channels: Vec<String>,
     pub lines: Vec<LineConfig>,
     pub recovery: Option<RecoveryConfig>,
+    pub re_requests: Option<ReRequestConfig>,
 }
 
 /// Who is asked for messages that no line brought.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct RecoveryConfig {
     pub wait_ns: u64,
@@ -37,7 +41,18 @@ pub struct RecoveryConfig {
     pub servers: Vec<Vec<SocketAddrV4>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// Where subscribers ask the relay for what they missed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ReRequestConfig {
+    /// In the order of the feed's channels.
+    pub listen: Vec<SocketAddrV4>,
+    pub memory_bytes: usize,
+    /// How many answers a subscriber's address gets.
+    pub answers_per_second: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
     pub name: String,
@@ -49,17 +64,46 @@ pub struct LineConfig {
     pub endpoints: Vec<SocketAddrV4>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriberConfig {
     pub name: String,
+    pub delivery: Delivery,
     pub outputs: Vec<OutputConfig>,
+    pub limits: Vec<LimitConfig>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// The exchange's datagrams unchanged.
+    Native,
+    /// Packed anew into MoldUDP64.
+    Mold,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
     pub feed: String,
     pub channel: String,
     pub to: SocketAddrV4,
+}
+
+/// What a subscriber gets of a feed at most.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct LimitConfig {
+    pub feed: String,
+    pub datagrams_per_second: Option<u64>,
+    pub bits_per_second: Option<u64>,
+}
+
+impl LimitConfig {
+    pub(crate) fn rate(&self) -> Rate {
+        Rate {
+            datagrams_per_second: self.datagrams_per_second,
+            bits_per_second: self.bits_per_second,
+        }
+    }
 }

@@ -9,6 +9,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::LineConfig;
 use crate::errors::EngineError;
+use crate::histogram::Histogram;
+use crate::snapshot::LineSnapshot;
 use crate::system::{checked, set_option};
 
 /// RFC 3678, section 5.1: a source-specific join that names the interface by its index.
@@ -22,8 +24,8 @@ struct GroupSourceRequest {
 
 pub(crate) struct Input {
     pub socket: Socket,
-    /// Index of the stream, and of the line in its feed.
-    pub stream: usize,
+    /// Which channel it belongs to, and the line's place in it.
+    pub channel: u64,
     pub line: usize,
     /// From where datagrams are taken; empty: from anywhere.
     pub sources: Vec<Ipv4Addr>,
@@ -31,6 +33,7 @@ pub(crate) struct Input {
     pub received_bytes: u64,
     pub receive_errors: u64,
     pub receive_buffer_bytes: usize,
+    pub latency: Histogram,
 }
 
 impl Input {
@@ -39,12 +42,13 @@ impl Input {
         feed: &str,
         line: &LineConfig,
         endpoint: SocketAddrV4,
-        (stream, index): (usize, usize),
+        (channel, index): (u64, usize),
         receive_buffer_bytes: usize,
     ) -> Result<Self, EngineError> {
         let who = format!("feed {feed}, line {}", line.name);
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .and_then(|socket| stamp(&socket).map(|()| socket))
             .map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
         let granted = enlarge_receive_buffer(&socket, receive_buffer_bytes).map_err(
             EngineError::open(format!("{who}: cannot set the receive buffer")),
@@ -79,13 +83,14 @@ impl Input {
         }
         Ok(Self {
             socket,
-            stream,
+            channel,
             line: index,
             sources: line.source.into_iter().collect(),
             filtered: 0,
             received_bytes: 0,
             receive_errors: 0,
             receive_buffer_bytes: granted,
+            latency: Histogram::default(),
         })
     }
 
@@ -93,13 +98,14 @@ impl Input {
     pub(crate) fn open_recovery(
         feed: &str,
         servers: &[SocketAddrV4],
-        (stream, line): (usize, usize),
+        (channel, line): (u64, usize),
         receive_buffer_bytes: usize,
     ) -> Result<Self, EngineError> {
         let who = format!("feed {feed}, recovery");
         let open = || {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             socket.set_nonblocking(true)?;
+            stamp(&socket)?;
             let granted = enlarge_receive_buffer(&socket, receive_buffer_bytes)?;
             let anywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
             socket.bind(&SockAddr::from(anywhere))?;
@@ -109,20 +115,32 @@ impl Input {
             open().map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
         Ok(Self {
             socket,
-            stream,
+            channel,
             line,
             sources: servers.iter().map(|server| *server.ip()).collect(),
             filtered: 0,
             received_bytes: 0,
             receive_errors: 0,
             receive_buffer_bytes: granted,
+            latency: Histogram::default(),
         })
+    }
+
+    /// Add what the socket knows to what the arbiter counted.
+    pub(crate) fn add_to(&self, line: &mut LineSnapshot) {
+        line.received += self.filtered;
+        line.filtered = self.filtered;
+        line.kernel_drops = self.kernel_drops();
+        line.received_bytes = self.received_bytes;
+        line.receive_errors = self.receive_errors;
+        line.receive_buffer_bytes = self.receive_buffer_bytes;
+        line.latency = self.latency.snapshot();
     }
 
     /// What the kernel dropped on this socket so far (its receive buffer was full, or a checksum was wrong).
     ///
     /// `SO_MEMINFO` has the same counter as `SO_RXQ_OVFL`, without a control message on every datagram.
-    pub(crate) fn kernel_drops(&self) -> u64 {
+    fn kernel_drops(&self) -> u64 {
         const SK_MEMINFO_DROPS: usize = 8; // include/uapi/linux/sock_diag.h
         const SO_MEMINFO: libc::c_int = 55; // include/uapi/asm-generic/socket.h
         let mut info = [0u32; SK_MEMINFO_DROPS + 1];
@@ -161,6 +179,16 @@ fn enlarge_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
         )?;
     }
     socket.recv_buffer_size()
+}
+
+/// Have the kernel say when each datagram came (socket(7), SO_TIMESTAMPNS).
+fn stamp(socket: &Socket) -> io::Result<()> {
+    set_option(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_TIMESTAMPNS,
+        &1i32,
+    )
 }
 
 fn join(fd: RawFd, interface: &str, group: Ipv4Addr, source: Ipv4Addr) -> io::Result<()> {

@@ -3,18 +3,26 @@
 //! The thread owns every socket and every arbiter, so the packet path takes no lock. Others talk to it through a queue
 //! that it looks at between batches; a snapshot of the counters is therefore consistent.
 
+mod answering;
 mod asking;
 mod batch;
+mod burst;
+mod channel;
 pub mod config;
+mod delivery;
 pub mod engine;
 pub mod errors;
+mod histogram;
 mod input;
-mod send;
+mod opened;
+mod output;
 pub mod snapshot;
+mod step;
 mod system;
 mod worker;
 
 pub use config::EngineConfig;
-pub use engine::Engine;
+pub use engine::{Engine, Reloaded};
 pub use errors::EngineError;
+pub use opened::Change;
 pub use snapshot::Snapshot;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::histogram::HistogramSnapshot;
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Snapshot {
     pub name: String,
@@ -31,6 +33,8 @@ pub struct StreamSnapshot {
     /// How many ranges were declared lost; `losses` holds the last of them.
     pub lost_ranges: u64,
     pub losses: Vec<Loss>,
+    /// What the relay's own re-request server did for the channel; none where it has none.
+    pub re_requests: Option<ReRequestSnapshot>,
     pub lines: Vec<LineSnapshot>,
 }
 
@@ -48,6 +52,9 @@ pub struct Loss {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LineSnapshot {
     pub line: String,
+    /// Its place in the arbiter, by which sockets find it.
+    #[serde(skip)]
+    pub(crate) at: usize,
     pub received: u64,
     pub forwarded: u64,
     pub duplicate: u64,
@@ -66,6 +73,30 @@ pub struct LineSnapshot {
     pub receive_errors: u64,
     /// What the kernel granted; Linux counts its own bookkeeping in it.
     pub receive_buffer_bytes: usize,
+    /// From the kernel's receive time stamp to after the last subscriber's send, for datagrams that left at once.
+    pub latency: HistogramSnapshot,
+}
+
+/// requests = answers + errors + malformed + strangers + limited + forgotten + unknown.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReRequestSnapshot {
+    pub requests: u64,
+    pub answers: u64,
+    pub answer_bytes: u64,
+    /// Answers that the kernel did not take.
+    pub errors: u64,
+    /// No requests of MoldUDP64.
+    pub malformed: u64,
+    /// From an address that no subscriber of the channel has.
+    pub strangers: u64,
+    /// Beyond the address's rate.
+    pub limited: u64,
+    /// Asked for what the memory has let go.
+    pub forgotten: u64,
+    /// Asked for another session, for what was given up, or for what has not left yet.
+    pub unknown: u64,
+    pub memory_packets: usize,
+    pub memory_bytes: usize,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -80,4 +111,32 @@ pub struct SubscriberSnapshot {
     pub refused: BTreeMap<String, u64>,
     /// Whether runs of equal size still go out as one segmented send.
     pub segmentation: bool,
+    /// What the subscriber's limits kept back: datagrams, the messages in them, and the last of the ranges.
+    pub limited_datagrams: u64,
+    pub limited_messages: u64,
+    pub limited: Vec<Refusal>,
+}
+
+/// Messages `first..=last` of one stream that a limit kept from one subscriber.
+#[derive(Clone, Debug, Serialize)]
+pub struct Refusal {
+    pub feed: String,
+    pub channel: String,
+    pub stream: u64,
+    pub epoch: String,
+    pub first: u64,
+    pub last: u64,
+    /// When the first of them was refused: nanoseconds since 1970, `CLOCK_REALTIME`.
+    pub declared_ns: u64,
+}
+
+impl SubscriberSnapshot {
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            segmentation: true,
+            ..Self::default()
+        }
+    }
 }

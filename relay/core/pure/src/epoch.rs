@@ -286,7 +286,10 @@ impl Epoch {
         self.highest = self.highest.max(next);
         if self.next().is_some_and(|at| at >= next) {
             sink.arrived(arrival.line, Class::PassedOn);
-            sink.send(arrival.unchanged(), self.content_of(mark, next, sink.stream));
+            sink.send(
+                arrival.unchanged(),
+                self.content_of(mark, next, sink.stream),
+            );
             return;
         }
         sink.arrived(arrival.line, Class::Held);

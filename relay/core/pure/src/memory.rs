@@ -119,6 +119,22 @@ impl Memory {
         }
     }
 
+    /// What is kept goes on in `other`, within its bounds.
+    #[must_use]
+    pub fn moved_to(self, mut other: Self) -> Self {
+        for kept in self.kept {
+            let content = Content::Messages {
+                stream: kept.stream,
+                epoch: kept.epoch,
+                first: kept.first,
+                end: kept.end,
+                skip: kept.skip,
+            };
+            other.keep(&kept.bytes, content);
+        }
+        other
+    }
+
     /// How many packets and bytes are kept.
     #[must_use]
     pub fn kept(&self) -> (usize, usize) {
@@ -177,9 +193,8 @@ impl Memory {
             .places
             .get(&(known.stream, known.epoch.0))
             .unwrap_or(&empty);
-        let at = places.partition_point(|serial| {
-            self.entry(*serial).is_some_and(|entry| entry.end <= first)
-        });
+        let at = places
+            .partition_point(|serial| self.entry(*serial).is_some_and(|entry| entry.end <= first));
         let oldest = places.front().and_then(|serial| self.entry(*serial));
         if oldest.is_none_or(|oldest| first < oldest.first) {
             return Answer::Forgotten {

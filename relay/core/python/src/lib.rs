@@ -77,6 +77,20 @@ impl Engine {
         })
     }
 
+    /// Go on with another configuration; on an error nothing has changed. Returns what changed as JSON.
+    fn reload(&self, py: Python<'_>, config_json: &str) -> PyResult<String> {
+        let config: edge::EngineConfig = serde_json::from_str(config_json)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        py.detach(|| match &*self.state() {
+            State::Running(engine) => {
+                let reloaded = engine.reload(&config).map_err(raised)?;
+                serde_json::to_string(&reloaded)
+                    .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+            }
+            _ => Err(PyRuntimeError::new_err("the engine is not running")),
+        })
+    }
+
     /// Drain and close; the counters stay readable.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {

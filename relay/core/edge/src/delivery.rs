@@ -1,0 +1,241 @@
+//! A channel's subscribers: who gets it in which form, within which limits.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use lanecast_relay_core::{Content, Packed, Protocol, RateLimit};
+
+use crate::burst::{Burst, Room};
+use crate::channel::{declared_ns, epoch_text};
+use crate::config::Delivery as Form;
+use crate::output::Output;
+use crate::snapshot::{Refusal, SubscriberSnapshot};
+use crate::step::Rates;
+
+/// Refused ranges that an output remembers for whoever asks.
+const REFUSALS_KEPT: usize = 1000;
+
+/// What sending needs and all channels share.
+#[derive(Default)]
+pub(crate) struct Sending {
+    segmented: Room,
+    plain: Room,
+    /// By feed and subscriber.
+    limits: BTreeMap<String, BTreeMap<String, RateLimit>>,
+}
+
+impl Sending {
+    /// Who keeps a rate keeps what is used of it.
+    pub(crate) fn set_limits(&mut self, rates: Rates, now_ns: u64) {
+        let mut before = std::mem::take(&mut self.limits);
+        for (feed, subscribers) in rates {
+            for (subscriber, rate) in subscribers {
+                let kept = before
+                    .get_mut(&feed)
+                    .and_then(|limits| limits.remove(&subscriber))
+                    .filter(|limit| limit.rate() == rate);
+                let limit = kept.unwrap_or_else(|| RateLimit::new(rate, now_ns));
+                let limits = self.limits.entry(feed.clone()).or_default();
+                limits.insert(subscriber, limit);
+            }
+        }
+    }
+}
+
+/// One subscriber of a channel.
+pub(crate) struct Delivery {
+    pub subscriber: String,
+    pub form: Form,
+    pub output: Output,
+    refusals: Refusals,
+}
+
+/// What a limit kept back. Nothing is thinned in silence: each range is declared, counted and can be asked for again.
+#[derive(Default)]
+struct Refusals {
+    datagrams: u64,
+    messages: u64,
+    ranges: VecDeque<Refusal>,
+}
+
+/// Everybody who gets a channel.
+pub(crate) struct Deliveries {
+    feed: String,
+    channel: String,
+    protocol: &'static Protocol,
+    all: Vec<Delivery>,
+    any_mold: bool,
+}
+
+impl Deliveries {
+    pub(crate) fn new(feed: &str, channel: &str, protocol: &'static Protocol) -> Self {
+        Self {
+            feed: feed.to_owned(),
+            channel: channel.to_owned(),
+            protocol,
+            all: Vec::new(),
+            any_mold: false,
+        }
+    }
+
+    pub(crate) fn add(&mut self, delivery: Delivery) {
+        self.any_mold |= delivery.form == Form::Mold;
+        self.all.push(delivery);
+    }
+
+    /// Take `subscriber` away.
+    pub(crate) fn remove(&mut self, subscriber: &str) -> Vec<Delivery> {
+        let all = std::mem::take(&mut self.all);
+        let (gone, left) = all
+            .into_iter()
+            .partition(|delivery| delivery.subscriber == subscriber);
+        self.all = left;
+        self.any_mold = self.all.iter().any(|delivery| delivery.form == Form::Mold);
+        gone
+    }
+
+    pub(crate) fn remove_all(&mut self) -> Vec<Delivery> {
+        self.any_mold = false;
+        std::mem::take(&mut self.all)
+    }
+
+    pub(crate) fn any_mold(&self) -> bool {
+        self.any_mold
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.all.iter()
+    }
+
+    /// The exchange's datagrams, to who gets them as they are.
+    pub(crate) fn send_native(
+        &mut self,
+        datagrams: &[&[u8]],
+        contents: &[Content],
+        now_ns: u64,
+        sending: &mut Sending,
+    ) {
+        self.send(Form::Native, datagrams, contents, now_ns, sending);
+    }
+
+    /// What was packed anew, to who gets it so.
+    pub(crate) fn send_packed(&mut self, packed: &Packed, now_ns: u64, sending: &mut Sending) {
+        let (datagrams, contents): (Vec<&[u8]>, Vec<Content>) = packed.datagrams().unzip();
+        self.send(Form::Mold, &datagrams, &contents, now_ns, sending);
+    }
+
+    fn send(
+        &mut self,
+        form: Form,
+        datagrams: &[&[u8]],
+        contents: &[Content],
+        now_ns: u64,
+        sending: &mut Sending,
+    ) {
+        if datagrams.is_empty() {
+            return;
+        }
+        let mut limits = sending.limits.get_mut(&self.feed);
+        let mut segmented = Burst::new(&mut sending.segmented, datagrams, true);
+        let mut unsegmented = Vec::new();
+        for (at, delivery) in self.all.iter_mut().enumerate() {
+            if delivery.form != form {
+                continue;
+            }
+            let limited = limits
+                .as_ref()
+                .is_some_and(|limits| limits.contains_key(&delivery.subscriber));
+            let rest = if limited || !delivery.output.segmentation {
+                Some(0)
+            } else {
+                delivery.output.send(&mut segmented, 0, now_ns)
+            };
+            if let Some(from) = rest {
+                unsegmented.push((at, from));
+            }
+        }
+        for (at, from) in unsegmented {
+            let Some(delivery) = self.all.get_mut(at) else {
+                continue;
+            };
+            let limit = limits
+                .as_mut()
+                .and_then(|limits| limits.get_mut(&delivery.subscriber));
+            let within: Vec<&[u8]> = match limit {
+                None => datagrams.to_vec(),
+                Some(limit) => datagrams
+                    .iter()
+                    .zip(contents)
+                    .filter_map(|(datagram, content)| {
+                        let admitted = limit.admit(datagram.len(), now_ns);
+                        if !admitted {
+                            let about = (self.feed.as_str(), self.channel.as_str(), self.protocol);
+                            delivery.refusals.remember(about, *content);
+                        }
+                        admitted.then_some(*datagram)
+                    })
+                    .collect(),
+            };
+            // One by one: who is limited has little, and who takes no segments gets them so.
+            let mut plain = Burst::new(&mut sending.plain, &within, false);
+            delivery.output.send(&mut plain, from, now_ns);
+        }
+    }
+}
+
+impl Delivery {
+    pub(crate) fn new(subscriber: &str, form: Form, output: Output) -> Self {
+        Self {
+            subscriber: subscriber.to_owned(),
+            form,
+            output,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Add what it was sent, and what was kept back, to `snapshot`.
+    pub(crate) fn add_to(&self, snapshot: &mut SubscriberSnapshot) {
+        self.output.add_to(snapshot);
+        snapshot.limited_datagrams += self.refusals.datagrams;
+        snapshot.limited_messages += self.refusals.messages;
+        let ranges = self.refusals.ranges.iter().cloned();
+        snapshot.limited.extend(ranges);
+    }
+}
+
+impl Refusals {
+    fn remember(&mut self, (feed, channel, protocol): (&str, &str, &Protocol), content: Content) {
+        self.datagrams += 1;
+        let Content::Messages {
+            stream,
+            epoch,
+            first,
+            end,
+            ..
+        } = content
+        else {
+            return;
+        };
+        self.messages += end - first;
+        let numbers = protocol.numbers();
+        let refusal = Refusal {
+            feed: feed.to_owned(),
+            channel: channel.to_owned(),
+            stream,
+            epoch: epoch_text(epoch),
+            first: numbers.wire(first),
+            last: numbers.wire(end - 1),
+            declared_ns: declared_ns(),
+        };
+        if let Some(last) = self.ranges.back_mut() {
+            let same = (last.stream, &last.epoch) == (stream, &refusal.epoch);
+            if same && numbers.after(last.last, 1) == Some(refusal.first) {
+                last.last = refusal.last;
+                return;
+            }
+        }
+        if self.ranges.len() == REFUSALS_KEPT {
+            self.ranges.pop_front();
+        }
+        self.ranges.push_back(refusal);
+    }
+}
