@@ -197,7 +197,7 @@ class ReRequests(Strict):
 
 
 class Feed(Strict):
-    """One feed: its framing, its lines, how long a hole may wait, who is asked for it then, and who may ask the relay."""
+    """One feed: its framing, its lines, how long a hole may wait, who is asked for it then, who may ask the relay."""
 
     protocol: Protocol
     hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
@@ -322,8 +322,8 @@ class RelayFile(Strict):
                     )
                 if feed.protocol is Protocol.RAW and subscriber.delivery is Delivery.MOLD:
                     raise ValueError(
-                        f"subscribers.{subscriber_name}.delivery: feed {feed_name} is raw, which has no sequence numbers"
-                        " to pack anew: take native"
+                        f"subscribers.{subscriber_name}.delivery: feed {feed_name} is raw, which has no numbers"
+                        " to pack anew by: take native"
                     )
         return self
 

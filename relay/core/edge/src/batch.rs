@@ -24,11 +24,9 @@ const TIMESTAMP_KIND: u64 = {
 /// Room for one control message with a `timespec`: a header and two words, CMSG_SPACE(16).
 type Control = [u64; 4];
 
-/// A datagram that came, from whom, and when the kernel had it: nanoseconds since 1970, `CLOCK_REALTIME`; 0 where the kernel
-/// did not say.
+/// A datagram that came, and from whom.
 pub(crate) struct Received<'a> {
     pub sender: SocketAddrV4,
-    pub received_ns: u64,
     pub datagram: &'a [u8],
 }
 
@@ -94,12 +92,12 @@ impl Batch {
                 let address = Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes());
                 SocketAddrV4::new(address, u16::from_be(name.sin_port))
             }),
-            received_ns: self.received_ns(index),
             datagram: self.datagram(index),
         })
     }
 
-    /// When the kernel had one of the datagrams that came last.
+    /// When the kernel had one of the datagrams that came last: nanoseconds since 1970, `CLOCK_REALTIME`; 0 where the kernel
+    /// did not say.
     pub(crate) fn received_ns(&self, index: usize) -> u64 {
         let Some([_, kind, seconds, nanoseconds]) = self.controls.get(index) else {
             return 0;
