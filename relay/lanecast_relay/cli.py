@@ -28,6 +28,7 @@ from lanecast_relay.metrics import exporting
 from lanecast_relay.service import notify, watchdog_s
 from lanecast_relay.tables import counters_view
 from lanecast_relay.top import samples, view
+from lanecast_relay.ways import watching
 
 EXIT_WRONG_FILE = 1
 EXIT_REFUSED = 2
@@ -167,9 +168,13 @@ def _forward(relay: RelayFile, cpu: int | None) -> Counters:
         losses = LossLog(log)
         with engine:
             control = None if relay.control_socket is None else Path(relay.control_socket)
-            with serving(control, engine.counters), exporting(relay.metrics, engine.counters):
+            with (
+                serving(control, engine.counters),
+                exporting(relay.metrics, engine.counters),
+                watching(engine.fans_out_in_kernel(), engine.destinations, engine.set_ways),
+            ):
                 _announce(relay, engine)
-                log.info("forwarding")
+                log.info("forwarding", fan_out=engine.counters()["fan_out"])
                 watchdog = watchdog_s()
                 wait_s = LOSS_CHECK_S if watchdog is None else min(LOSS_CHECK_S, watchdog / 2)
                 while (received := signal.sigtimedwait(signals, wait_s)) is None:

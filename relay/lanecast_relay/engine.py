@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from lanecast_relay import _core
-from lanecast_relay.config.model import Feed, Line, Recovery, RelayFile, ReRequests, Subscriber
+from lanecast_relay.config.model import FanOut, Feed, Line, Recovery, RelayFile, ReRequests, Subscriber
 
 Counters = dict[str, Any]
 """What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
@@ -19,6 +19,7 @@ def engine_configuration(relay: RelayFile, cpu: int | None = None) -> dict[str, 
         "name": relay.name,
         "receive_buffer_bytes": int(relay.receive_buffer_bytes),
         "cpu": cpu,
+        "fan_out": relay.fan_out.value,
         "feeds": [_feed(name, feed) for name, feed in relay.feeds.items()],
         "subscribers": [_subscriber(name, subscriber) for name, subscriber in relay.subscribers.items()],
     }
@@ -98,6 +99,7 @@ class Engine:
 
     def __init__(self, relay: RelayFile, cpu: int | None = None) -> None:
         self._core = _core.Engine(json.dumps(engine_configuration(relay, cpu)))
+        self._relay = relay
 
     def start(self) -> None:
         """Open and join everything; raise ``OSError`` that names the line, the interface and the errno."""
@@ -109,7 +111,22 @@ class Engine:
         Raises ``OSError`` that names the socket that cannot be had; then nothing has changed.
         """
         reloaded: Reloaded = json.loads(self._core.reload(json.dumps(engine_configuration(relay, cpu))))
+        self._relay = relay
         return reloaded
+
+    def fans_out_in_kernel(self) -> bool:
+        """Return whether fan-out in the kernel was asked for and could be had."""
+        return bool(self.counters()["fan_out"]["used"] == FanOut.KERNEL.value)
+
+    def destinations(self) -> set[str]:
+        """Return the addresses that subscribers have now."""
+        subscribers = self._relay.subscribers.values()
+        outputs = (channels.values() for subscriber in subscribers for channels in subscriber.feeds.values())
+        return {str(endpoint.address) for channels in outputs for endpoint in channels}
+
+    def set_ways(self, ways_json: str) -> None:
+        """Tell how frames reach the destinations; see :mod:`lanecast_relay.ways`."""
+        self._core.set_ways(ways_json)
 
     def stop(self) -> None:
         """Drain: what is in hold leaves, holes are declared, sockets are closed. The counters stay readable."""

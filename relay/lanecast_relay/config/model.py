@@ -294,6 +294,15 @@ class Subscriber(Strict):
     """By feed."""
 
 
+class FanOut(StrEnum):
+    """How a datagram gets to many subscribers."""
+
+    SOCKETS = "sockets"
+    """One send for each."""
+    KERNEL = "kernel"
+    """One send, cloned by a program in the kernel; needs CAP_BPF and CAP_NET_ADMIN, and falls back to sockets."""
+
+
 class RelayFile(Strict):
     """The whole file. ``control_socket`` is a Unix stream socket that answers with the counters as JSON."""
 
@@ -305,6 +314,7 @@ class RelayFile(Strict):
     metrics: EndpointText | None = None
     """Where Prometheus finds the counters by HTTP; None: nowhere."""
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
+    fan_out: FanOut = FanOut.SOCKETS
     feeds: dict[Name, Feed] = Field(min_length=1)
     subscribers: dict[Name, Subscriber] = Field(default_factory=dict)
 

@@ -65,6 +65,25 @@ impl<'a> Burst<'a> {
         before(to).saturating_sub(before(from))
     }
 
+    /// Bytes of the largest datagram.
+    pub(crate) fn largest_bytes(&self) -> usize {
+        let vectors = self.room.vectors.iter();
+        vectors.map(|vector| vector.iov_len).max().unwrap_or(0)
+    }
+
+    /// Send on a connected socket until the kernel refuses. Returns how many runs it took.
+    pub(crate) fn send_all(&mut self, fd: RawFd) -> usize {
+        let mut run = 0;
+        while run < self.runs() {
+            match self.send(fd, run) {
+                Ok(sent) => run += sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        run
+    }
+
     /// One `sendmmsg` on a connected socket, from run `from` on. Returns how many runs the kernel took.
     pub(crate) fn send(&mut self, fd: RawFd, from: usize) -> io::Result<usize> {
         let Some(headers) = self.room.headers.get_mut(from..) else {

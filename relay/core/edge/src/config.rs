@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lanecast_relay_core::Rate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,8 +12,20 @@ pub struct EngineConfig {
     pub receive_buffer_bytes: usize,
     /// Which CPU the packet path runs on; none leaves it to the kernel.
     pub cpu: Option<usize>,
+    pub fan_out: FanOut,
     pub feeds: Vec<FeedConfig>,
     pub subscribers: Vec<SubscriberConfig>,
+}
+
+/// How a datagram gets to many subscribers.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum FanOut {
+    /// One send for each subscriber.
+    #[default]
+    Sockets,
+    /// One send, cloned by a program in the kernel, where that can be had.
+    Kernel,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

@@ -1,12 +1,15 @@
 //! A channel's subscribers: who gets it in which form, within which limits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
 
 use lanecast_relay_core::{Content, Packed, Protocol, RateLimit};
 
 use crate::burst::{Burst, Room};
 use crate::channel::{declared_ns, epoch_text};
 use crate::config::Delivery as Form;
+use crate::kernel::{Group, Kernel, Member, Ways, MEMBERS};
 use crate::output::Output;
 use crate::snapshot::{Refusal, SubscriberSnapshot};
 use crate::step::Rates;
@@ -46,6 +49,8 @@ pub(crate) struct Delivery {
     pub subscriber: String,
     pub form: Form,
     pub output: Output,
+    /// Which of the groups serves it.
+    group: Option<usize>,
     refusals: Refusals,
 }
 
@@ -63,6 +68,7 @@ pub(crate) struct Deliveries {
     channel: String,
     protocol: &'static Protocol,
     all: Vec<Delivery>,
+    groups: Vec<(Form, Group)>,
     any_mold: bool,
 }
 
@@ -73,6 +79,7 @@ impl Deliveries {
             channel: channel.to_owned(),
             protocol,
             all: Vec::new(),
+            groups: Vec::new(),
             any_mold: false,
         }
     }
@@ -136,22 +143,28 @@ impl Deliveries {
         }
         let mut limits = sending.limits.get_mut(&self.feed);
         let mut segmented = Burst::new(&mut sending.segmented, datagrams, true);
+        let grouped = self.send_to_groups(form, &mut segmented);
         let mut unsegmented = Vec::new();
         for (at, delivery) in self.all.iter_mut().enumerate() {
-            if delivery.form != form {
+            let sent = delivery.group.and_then(|group| grouped.get(group));
+            let sent = sent.copied().unwrap_or(0);
+            if delivery.form != form || sent == segmented.runs() {
                 continue;
             }
             let limited = limits
                 .as_ref()
                 .is_some_and(|limits| limits.contains_key(&delivery.subscriber));
             let rest = if limited || !delivery.output.segmentation {
-                Some(0)
+                Some(segmented.start(sent))
             } else {
-                delivery.output.send(&mut segmented, 0, now_ns)
+                delivery.output.send(&mut segmented, sent, now_ns)
             };
             if let Some(from) = rest {
                 unsegmented.push((at, from));
             }
+        }
+        if unsegmented.is_empty() {
+            return;
         }
         for (at, from) in unsegmented {
             let Some(delivery) = self.all.get_mut(at) else {
@@ -182,12 +195,99 @@ impl Deliveries {
     }
 }
 
+impl Deliveries {
+    /// Send `burst` once for each group of `form`. Returns how many of its runs each group's members have: what needs
+    /// fragments, and what the kernel refuses, is left to the sockets.
+    fn send_to_groups(&mut self, form: Form, burst: &mut Burst<'_>) -> Vec<usize> {
+        let largest_bytes = burst.largest_bytes();
+        let mut served = Vec::with_capacity(self.groups.len());
+        for (of, group) in &self.groups {
+            let fits = *of == form && largest_bytes <= group.payload_bytes;
+            served.push(if fits {
+                burst.send_all(group.socket.as_raw_fd())
+            } else {
+                0
+            });
+        }
+        for delivery in &mut self.all {
+            let runs = delivery.group.and_then(|group| served.get(group));
+            let sent = burst.start(runs.copied().unwrap_or(0));
+            delivery.output.count_sent(sent, burst.bytes(0, sent));
+        }
+        served
+    }
+
+    /// Who can be served by groups, is from now on.
+    pub(crate) fn regroup(
+        &mut self,
+        kernel: &Kernel,
+        ways: &Ways,
+        sending: &Sending,
+    ) -> io::Result<()> {
+        self.ungroup(kernel);
+        let limits = sending.limits.get(&self.feed);
+        for form in [Form::Native, Form::Mold] {
+            let mut members = Vec::new();
+            for (at, delivery) in self.all.iter().enumerate() {
+                let limited = limits.is_some_and(|it| it.contains_key(&delivery.subscriber));
+                let member = member_of(&delivery.output, ways);
+                if let Some(member) = member.filter(|_| delivery.form == form && !limited) {
+                    members.push((at, member));
+                }
+            }
+            // A group of one would only add a copy.
+            if members.len() < 2 {
+                continue;
+            }
+            let (places, members): (Vec<usize>, Vec<Member>) = members.into_iter().unzip();
+            let first = self.groups.len();
+            let groups = kernel.groups(&members)?;
+            self.groups
+                .extend(groups.into_iter().map(|group| (form, group)));
+            for (at, place) in places.into_iter().enumerate() {
+                if let Some(delivery) = self.all.get_mut(place) {
+                    delivery.group = Some(first + at / MEMBERS);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ungroup(&mut self, kernel: &Kernel) {
+        for (_, group) in self.groups.drain(..) {
+            kernel.dissolve(&group);
+        }
+        for delivery in &mut self.all {
+            delivery.group = None;
+        }
+    }
+
+    /// How many outputs are served by groups, and how many clones failed.
+    pub(crate) fn grouped(&self, kernel: &Kernel) -> (usize, u64) {
+        let members = self.all.iter().filter(|delivery| delivery.group.is_some());
+        let failed = self.groups.iter().map(|(_, group)| kernel.failed(group));
+        (members.count(), failed.sum())
+    }
+}
+
+fn member_of(output: &Output, ways: &Ways) -> Option<Member> {
+    let way = ways.get(output.to.ip())?;
+    let (from, mtu_bytes) = output.path()?;
+    Some(Member {
+        way: *way,
+        from,
+        to: output.to,
+        mtu_bytes,
+    })
+}
+
 impl Delivery {
     pub(crate) fn new(subscriber: &str, form: Form, output: Output) -> Self {
         Self {
             subscriber: subscriber.to_owned(),
             form,
             output,
+            group: None,
             refusals: Refusals::default(),
         }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::EngineConfig;
 use crate::errors::EngineError;
+use crate::kernel::Ways;
 use crate::opened::{Change, Opened};
 use crate::snapshot::{Snapshot, SubscriberSnapshot};
 use crate::system::{pin_to, raise_file_limit, Wake};
@@ -42,7 +43,7 @@ impl Engine {
         let (requests, receiver) = channel();
         let difference = Opened::default().difference(config)?;
         let watch = "cannot watch the sockets";
-        let mut worker = Worker::new(&config.name, Arc::clone(&wake), receiver)
+        let mut worker = Worker::new(&config.name, config.fan_out, Arc::clone(&wake), receiver)
             .map_err(EngineError::open(watch))?;
         worker
             .change(difference.steps)
@@ -88,6 +89,11 @@ impl Engine {
             changes: difference.changes,
             ended,
         })
+    }
+
+    /// Tell how frames reach the subscribers' addresses; who has no way is served by a socket.
+    pub fn set_ways(&self, ways: Ways) -> Result<(), EngineError> {
+        self.ask(Request::Ways(ways))
     }
 
     /// The counters now, taken between two batches.

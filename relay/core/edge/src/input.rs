@@ -205,7 +205,7 @@ fn join(fd: RawFd, interface: &str, group: Ipv4Addr, source: Ipv4Addr) -> io::Re
     )
 }
 
-fn interface_index(name: &str) -> io::Result<u32> {
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
     let name = CString::new(name)?;
     // SAFETY: `name` is a string closed by a zero that lives through the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::burst::Burst;
 use crate::snapshot::SubscriberSnapshot;
-use crate::system::set_option;
+use crate::system::{get_option, set_option};
 
 const SEND_BUFFER_BYTES: libc::c_int = 4 << 20;
 
@@ -113,6 +113,15 @@ impl Output {
             }
         }
         None
+    }
+
+    /// From where and how large its datagrams go; none while there is no route.
+    pub(crate) fn path(&self) -> Option<(SocketAddrV4, usize)> {
+        let from = self.socket.local_addr().ok()?.as_socket_ipv4()?;
+        let mtu_bytes =
+            get_option::<libc::c_int>(self.socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU);
+        self.connected.then_some(())?;
+        Some((from, usize::try_from(mtu_bytes.ok()?).ok()?))
     }
 
     /// They left by another way than this socket.

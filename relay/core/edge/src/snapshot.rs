@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::FanOut;
 use crate::histogram::HistogramSnapshot;
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -11,6 +12,20 @@ pub struct Snapshot {
     pub name: String,
     pub streams: Vec<StreamSnapshot>,
     pub subscribers: Vec<SubscriberSnapshot>,
+    pub fan_out: FanOutSnapshot,
+}
+
+/// How datagrams get to many subscribers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FanOutSnapshot {
+    pub wanted: FanOut,
+    pub used: FanOut,
+    /// Why it is not what was wanted.
+    pub reason: Option<String>,
+    /// Outputs that are served by a group in the kernel now.
+    pub grouped: usize,
+    /// Clones that the kernel could not send.
+    pub failed_clones: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

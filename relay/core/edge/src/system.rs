@@ -237,3 +237,17 @@ pub(crate) fn set_option<T: Copy>(
     checked(unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), size) })
         .map(drop)
 }
+
+/// Read one socket option that is a plain value.
+pub(crate) fn get_option<T: Copy + Default>(
+    fd: RawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<T> {
+    let mut value = T::default();
+    let mut size = std::mem::size_of::<T>() as libc::socklen_t;
+    let to = std::ptr::from_mut(&mut value).cast();
+    // SAFETY: at most `size` bytes are written to `value`, which has that many.
+    checked(unsafe { libc::getsockopt(fd, level, name, to, &mut size) })?;
+    Ok(value)
+}

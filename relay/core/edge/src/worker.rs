@@ -8,9 +8,11 @@ use std::sync::Arc;
 use crate::answering::Answering;
 use crate::batch::Batch;
 use crate::channel::Channel;
+use crate::config::FanOut;
 use crate::delivery::{Delivery, Sending};
 use crate::input::Input;
-use crate::snapshot::{Snapshot, StreamSnapshot, SubscriberSnapshot};
+use crate::kernel::{Kernel, Ways};
+use crate::snapshot::{FanOutSnapshot, Snapshot, StreamSnapshot, SubscriberSnapshot};
 use crate::step::Step;
 use crate::system::{monotonic_ns, Poller, Timer, Wake};
 
@@ -28,6 +30,8 @@ pub(crate) enum Request {
     Counters(SyncSender<Snapshot>),
     /// All of it between two batches; the answer is what subscribers that are gone had got.
     Change(Vec<Step>, SyncSender<Vec<SubscriberSnapshot>>),
+    /// How frames reach the subscribers' addresses, for fan-out in the kernel.
+    Ways(Ways),
     Stop,
 }
 
@@ -40,6 +44,7 @@ pub(crate) struct Worker {
     /// In the order of the configuration.
     subscribers: Vec<String>,
     sending: Sending,
+    kernel: KernelFanOut,
     batch: Batch,
     poller: Poller,
     timer: Timer,
@@ -47,9 +52,62 @@ pub(crate) struct Worker {
     requests: Receiver<Request>,
 }
 
+/// Fan-out in the kernel, or why there is none.
+#[derive(Default)]
+struct KernelFanOut {
+    wanted: FanOut,
+    program: Option<Kernel>,
+    ways: Ways,
+    reason: Option<String>,
+}
+
+impl KernelFanOut {
+    /// What cannot be had is told and done without: a relay that forwards by sockets is better than none.
+    fn open(wanted: FanOut) -> Self {
+        let mut opened = Self {
+            wanted,
+            ..Self::default()
+        };
+        if wanted == FanOut::Kernel {
+            match Kernel::open() {
+                Ok(kernel) => opened.program = Some(kernel),
+                Err(error) => {
+                    opened.reason = Some(format!(
+                        "the kernel takes no program at the loopback interface: {error}; it needs Linux 6.6, CAP_BPF and \
+                         CAP_NET_ADMIN"
+                    ));
+                }
+            }
+        }
+        opened
+    }
+
+    fn snapshot(&self, channels: &BTreeMap<u64, Channel>) -> FanOutSnapshot {
+        let used = match self.program {
+            Some(_) => FanOut::Kernel,
+            None => FanOut::Sockets,
+        };
+        let mut snapshot = FanOutSnapshot {
+            wanted: self.wanted,
+            used,
+            reason: self.reason.clone(),
+            ..FanOutSnapshot::default()
+        };
+        if let Some(kernel) = &self.program {
+            for channel in channels.values() {
+                let (grouped, failed) = channel.deliveries.grouped(kernel);
+                snapshot.grouped += grouped;
+                snapshot.failed_clones += failed;
+            }
+        }
+        snapshot
+    }
+}
+
 impl Worker {
     pub(crate) fn new(
         name: &str,
+        fan_out: FanOut,
         wake: Arc<Wake>,
         requests: Receiver<Request>,
     ) -> std::io::Result<Self> {
@@ -63,6 +121,7 @@ impl Worker {
             channels: BTreeMap::new(),
             subscribers: Vec::new(),
             sending: Sending::default(),
+            kernel: KernelFanOut::open(fan_out),
             batch: Batch::new(),
             poller,
             timer,
@@ -101,6 +160,10 @@ impl Worker {
                 // Whoever asked may have given up waiting.
                 Request::Counters(reply) => drop(reply.try_send(self.snapshot())),
                 Request::Change(steps, reply) => drop(reply.try_send(self.change(steps)?)),
+                Request::Ways(ways) => {
+                    self.kernel.ways = ways;
+                    self.regroup();
+                }
             }
         }
         Ok(false)
@@ -170,50 +233,75 @@ impl Worker {
     pub(crate) fn change(&mut self, steps: Vec<Step>) -> std::io::Result<Vec<SubscriberSnapshot>> {
         let mut ended = Vec::new();
         for step in steps {
-            match step {
-                Step::AddChannel(id, channel) => drop(self.channels.insert(id, *channel)),
-                Step::RemoveChannel(id) => self.remove_channel(id, &mut ended),
-                Step::AddInput(token, name, input) => self.add_input(token, name, *input)?,
-                Step::RemoveInput(token) => self.remove_input(token),
-                Step::SetSources(token, sources) => {
-                    if let Some(input) = self.inputs.get_mut(&token) {
-                        input.sources = sources;
-                    }
+            self.carry_out(step, &mut ended)?;
+        }
+        self.regroup();
+        Ok(ended)
+    }
+
+    fn carry_out(
+        &mut self,
+        step: Step,
+        ended: &mut Vec<SubscriberSnapshot>,
+    ) -> std::io::Result<()> {
+        match step {
+            Step::AddChannel(id, channel) => drop(self.channels.insert(id, *channel)),
+            Step::RemoveChannel(id) => self.remove_channel(id, ended),
+            Step::AddInput(token, name, input) => self.add_input(token, name, *input)?,
+            Step::RemoveInput(token) => self.remove_input(token),
+            Step::SetSources(token, sources) => {
+                if let Some(input) = self.inputs.get_mut(&token) {
+                    input.sources = sources;
                 }
-                Step::AddAnswering(token, answering) => {
-                    self.poller.add(answering.socket.as_raw_fd(), token)?;
-                    self.answering.insert(token, *answering);
+            }
+            Step::AddAnswering(token, answering) => {
+                self.poller.add(answering.socket.as_raw_fd(), token)?;
+                self.answering.insert(token, *answering);
+            }
+            Step::RemoveAnswering(token) => {
+                if let Some(answering) = self.answering.remove(&token) {
+                    self.poller.remove(answering.socket.as_raw_fd());
                 }
-                Step::RemoveAnswering(token) => {
-                    if let Some(answering) = self.answering.remove(&token) {
-                        self.poller.remove(answering.socket.as_raw_fd());
-                    }
+            }
+            Step::SetAnswerRate(token, answers_per_second) => {
+                if let Some(answering) = self.answering.get_mut(&token) {
+                    answering.set_rate(answers_per_second);
                 }
-                Step::SetAnswerRate(token, answers_per_second) => {
-                    if let Some(answering) = self.answering.get_mut(&token) {
-                        answering.set_rate(answers_per_second);
-                    }
+            }
+            Step::Alter(id, alter) => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    alter(channel);
                 }
-                Step::Alter(id, alter) => {
-                    if let Some(channel) = self.channels.get_mut(&id) {
-                        alter(channel);
-                    }
+            }
+            Step::AddDelivery(id, delivery) => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.deliveries.add(*delivery);
                 }
-                Step::AddDelivery(id, delivery) => {
-                    if let Some(channel) = self.channels.get_mut(&id) {
-                        channel.deliveries.add(*delivery);
-                    }
+            }
+            Step::RemoveDelivery(id, subscriber) => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    end(&channel.deliveries.remove(&subscriber), ended);
                 }
-                Step::RemoveDelivery(id, subscriber) => {
-                    if let Some(channel) = self.channels.get_mut(&id) {
-                        end(&channel.deliveries.remove(&subscriber), &mut ended);
-                    }
-                }
-                Step::SetLimits(rates) => self.sending.set_limits(rates, monotonic_ns()),
-                Step::SetSubscribers(names) => self.subscribers = names,
+            }
+            Step::SetLimits(rates) => self.sending.set_limits(rates, monotonic_ns()),
+            Step::SetSubscribers(names) => self.subscribers = names,
+        }
+        Ok(())
+    }
+
+    /// Put subscribers into groups anew, after anything that groups depend on has changed.
+    fn regroup(&mut self) {
+        let Some(kernel) = &self.kernel.program else {
+            return;
+        };
+        self.kernel.reason = None;
+        for channel in self.channels.values_mut() {
+            let deliveries = &mut channel.deliveries;
+            if let Err(error) = deliveries.regroup(kernel, &self.kernel.ways, &self.sending) {
+                deliveries.ungroup(kernel);
+                self.kernel.reason = Some(format!("cannot make a group: {error}"));
             }
         }
-        Ok(ended)
     }
 
     fn add_input(&mut self, token: u64, name: String, input: Input) -> std::io::Result<()> {
@@ -243,6 +331,9 @@ impl Worker {
     fn remove_channel(&mut self, id: u64, ended: &mut Vec<SubscriberSnapshot>) {
         if let Some(mut channel) = self.channels.remove(&id) {
             channel.drain(monotonic_ns(), &mut self.sending);
+            if let Some(kernel) = &self.kernel.program {
+                channel.deliveries.ungroup(kernel);
+            }
             end(&channel.deliveries.remove_all(), ended);
         }
     }
@@ -275,6 +366,7 @@ impl Worker {
             name: self.name.clone(),
             streams: channels.into_values().flatten().collect(),
             subscribers: self.subscriber_snapshots(),
+            fan_out: self.kernel.snapshot(&self.channels),
         }
     }
 

@@ -91,6 +91,16 @@ impl Engine {
         })
     }
 
+    /// Tell how frames reach subscribers' addresses, for fan-out in the kernel: JSON, by address.
+    fn set_ways(&self, py: Python<'_>, ways_json: &str) -> PyResult<()> {
+        let ways: edge::Ways = serde_json::from_str(ways_json)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        py.detach(|| match &*self.state() {
+            State::Running(engine) => engine.set_ways(ways).map_err(raised),
+            _ => Err(PyRuntimeError::new_err("the engine is not running")),
+        })
+    }
+
     /// Drain and close; the counters stay readable.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {
