@@ -42,7 +42,7 @@ def offer_of(cell: Cell, settings: Settings, input_kind: Input | None = None) ->
         loss_b_permille=settings.loss_b_permille,
         seed=settings.seed,
         quiet_wait_s=settings.quiet_wait_s,
-        check=cell.scenario is Scenario.OVERLOAD,
+        check=cell.scenario is Scenario.OVERLOAD and kind is not Input.PLAIN,
     )
 
 
