@@ -4,11 +4,13 @@ SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin
 BIN := .venv/bin
 AS_ROOT := bash setup/as-root.sh "build an emulated network"
-PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra
+PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra bench/lanecast_bench
 DEMO_PLAN := examples/two-sites.yaml
 DEMO_FLAGS :=
+BENCH_ROUNDS := 5
+BENCH_FLAGS :=
 
-.PHONY: help setup demo test check rust-test python-test lock clean
+.PHONY: help setup demo test check rust-test python-test bench lock clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -36,10 +38,13 @@ rust-test: setup ## tests of the native crates
 python-test: setup ## tests of the Python packages and the lab; ARGS go to pytest
 	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)
 
+bench: setup ## measure the relay beside others; BENCH_FLAGS=--quick for five minutes, --help for the choices
+	$(AS_ROOT) $(BIN)/python -m lanecast_bench run --rounds $(BENCH_ROUNDS) $(BENCH_FLAGS)
+
 lock: ## resolve requirements.lock afresh
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-package lanecast --no-emit-package lanecast-relay --prerelease if-necessary-or-explicit \
-	    --custom-compile-command "make lock" --all-extras --group dev pyproject.toml \
+	    --custom-compile-command "make lock" --all-extras --group dev --group bench pyproject.toml \
 	    --output-file requirements.lock
 
 clean: ## remove what was built

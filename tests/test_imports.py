@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("lanecast", "lanecast_relay", "lanecast_templates", "lanecast_lab", "lanecast_infra")
+PACKAGES = ("lanecast", "lanecast_relay", "lanecast_templates", "lanecast_lab", "lanecast_infra", "lanecast_bench")
 
 SCRIPT = """
 import importlib, pkgutil, sys
@@ -25,7 +25,7 @@ print(count)
 
 
 def test_everything_imports_with_decoys_in_front(tmp_path: Path) -> None:
-    for folder in ("infra", "templates", "relay", "netlab"):
+    for folder in ("infra", "templates", "relay", "netlab", "bench"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("raise ImportError('a decoy was imported')\n")
     result = subprocess.run(
