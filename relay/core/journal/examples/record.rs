@@ -1,8 +1,8 @@
 //! Records MoldUDP64 datagrams of two lines into a journal, for tests and for measuring.
 //!
 //! `record DIRECTORY --datagrams N [--rate PPS] [--start NUMBER] …` makes datagram `n` of each line as
-//! [`datagram`] says, so that whoever reads the journal knows what must stand in it. With `--tell` it says on stdout,
-//! each few milliseconds, which number was recorded before the journal's last sync, and which last of all.
+//! [`datagram`] says, so that whoever reads the journal knows what must stand in it. It ends with its counters as
+//! a line of JSON; with `--tell` it says them each few milliseconds, and which number was recorded before the last sync.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a tool for tests: what goes wrong ends it
 
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use lanecast_relay_core::find;
-use lanecast_relay_journal::{Journal, JournalSettings, LineIdentity};
+use lanecast_relay_journal::{Journal, JournalCounters, JournalSettings, LineIdentity};
 
 #[derive(Parser)]
 struct Options {
@@ -102,7 +102,6 @@ fn main() {
         .collect();
     let source: SocketAddrV4 = "192.0.2.1:31001".parse().unwrap();
     let (mut bytes, began) = (Vec::new(), Instant::now());
-    let mut in_record = Duration::ZERO;
     let mut published: std::collections::VecDeque<(u64, u64)> = std::collections::VecDeque::new();
     let mut synced = 0;
     let mut told = Instant::now();
@@ -133,9 +132,7 @@ fn main() {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                 }
-                let before = Instant::now();
                 recorder.record(*handle, now_ns + line * options.skew_ns, source, &bytes);
-                in_record += before.elapsed();
             }
         }
         recorder.publish();
@@ -147,8 +144,7 @@ fn main() {
                 synced = published.pop_front().unwrap().1;
             }
             if told.elapsed() > Duration::from_millis(2) {
-                println!("{synced} {}", number - 1);
-                std::io::stdout().flush().unwrap();
+                tell(&recorder.counters(), synced, number - 1, began.elapsed());
                 told = Instant::now();
             }
         }
@@ -159,9 +155,16 @@ fn main() {
         }
     }
     let counters = recorder.close();
-    println!(
-        "{}",
-        serde_json::json!({"counters": counters, "elapsed_s": began.elapsed().as_secs_f64(),
-                           "in_record_s": in_record.as_secs_f64()})
-    );
+    tell(&counters, last - 1, last - 1, began.elapsed());
+}
+
+/// One line: the counters, the last number that is synced and the last that was recorded, and the memory in use.
+fn tell(counters: &JournalCounters, synced: u64, recorded: u64, elapsed: Duration) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+    let told = serde_json::json!({"counters": counters, "synced": synced, "recorded": recorded,
+        "resident_kib": resident.and_then(|text| text.parse::<u64>().ok()), "elapsed_s": elapsed.as_secs_f64()});
+    println!("{told}");
+    std::io::stdout().flush().expect("someone listens");
 }

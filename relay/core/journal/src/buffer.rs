@@ -2,10 +2,11 @@
 //!
 //! A buffer has one owner at any time. Full ones go to the writer by a queue that has room for all of them, and come
 //! back by another. The one that is being filled lies in [`Shared::slot`] between two batches, where the writer takes it
-//! when it is time to sync; so nothing waits, and a batch costs two exchanges of a pointer.
+//! when it is time to sync; so nothing waits, and a batch costs two exchanges of a pointer. Where the writer comes while it
+//! is being filled, it says so ([`Shared::wanted`]) and gets it after the batch.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::atomic::AtomicCell;
@@ -26,8 +27,11 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new() -> Self {
+        // Written to once, so that the kernel gives the memory now and not when a packet waits.
+        let mut bytes = vec![1; BUFFER_BYTES];
+        bytes.clear();
         Self {
-            bytes: Vec::with_capacity(BUFFER_BYTES),
+            bytes,
             datagrams: 0,
             order: 0,
         }
@@ -49,6 +53,10 @@ pub(crate) struct Line {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub slot: AtomicCell<Option<Box<Buffer>>>,
+    /// The writer came for the buffer while it was being filled: it is to be handed over after the batch.
+    pub wanted: AtomicBool,
+    /// How many datagrams were published so far, wherever they are.
+    pub published: AtomicU64,
     lines: Mutex<Vec<Line>>,
     errors: Mutex<BTreeMap<i32, u64>>,
     state: Mutex<String>,

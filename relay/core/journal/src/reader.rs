@@ -62,6 +62,16 @@ impl JournalReader {
         }
     }
 
+    /// When the first segment's first datagram was received, and the latest of the last segment; none: nothing was.
+    pub fn times(&self) -> io::Result<Option<(u64, u64)>> {
+        let (Some(first), Some(last)) = (self.segments.first(), self.segments.last()) else {
+            return Ok(None);
+        };
+        let end = self.end(*last)?;
+        let last_ns = end.map_or(last.first_ns, |end| end.last_ns);
+        Ok(Some((first.first_ns, last_ns.max(last.first_ns))))
+    }
+
     /// Every line that the journal has, in the order of their names.
     pub fn lines(&self) -> io::Result<Vec<LineName>> {
         let mut lines = BTreeMap::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
+use std::sync::atomic::{fence, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -138,8 +139,17 @@ impl Recorder {
     /// The end of a batch: what was recorded is the writer's as soon as it wants it.
     #[inline]
     pub fn publish(&mut self) {
-        if let Some(buffer) = self.current.take() {
-            self.shared.slot.store(Some(buffer));
+        let Some(buffer) = self.current.take() else {
+            return;
+        };
+        self.shared.slot.store(Some(buffer));
+        self.shared
+            .published
+            .store(self.recorded, Ordering::Release);
+        // Either the writer sees the buffer, or it is seen here that the writer wants it.
+        fence(Ordering::SeqCst);
+        if self.shared.wanted.load(Ordering::Relaxed) {
+            self.hand_over_wanted();
         }
     }
 
@@ -158,6 +168,14 @@ impl Recorder {
             }
         }
         self.counters()
+    }
+
+    #[cold]
+    fn hand_over_wanted(&mut self) {
+        self.shared.wanted.store(false, Ordering::Relaxed);
+        if let Some(buffer) = self.shared.slot.take() {
+            self.hand_over(buffer);
+        }
     }
 
     /// With no buffer in hand, or one without room.

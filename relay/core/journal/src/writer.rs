@@ -12,7 +12,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{fence, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,6 +54,9 @@ pub(crate) struct Writer {
     retry_ns: Option<u64>,
     /// What the segments say was not recorded.
     noted: (u64, u64),
+    /// Datagrams that came here so far, and whether some that were published when it was time to sync did not.
+    taken: u64,
+    is_late: bool,
 }
 
 impl Writer {
@@ -70,6 +73,8 @@ impl Writer {
             lines: Vec::new(),
             retry_ns: None,
             noted: (0, 0),
+            taken: 0,
+            is_late: false,
         };
         *writer.shared.state() = "writing".to_owned();
         writer.take_stock()?;
@@ -83,7 +88,12 @@ impl Writer {
         let mut due = Instant::now() + interval;
         loop {
             match full.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(buffer) => self.write(buffer, free),
+                Ok(buffer) => {
+                    self.write(buffer, free);
+                    if self.is_late {
+                        self.on_time_to_sync(full, free);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.take_published(full, free);
@@ -99,7 +109,15 @@ impl Writer {
 
     fn on_time_to_sync(&mut self, full: &Receiver<Box<Buffer>>, free: &Sender<Box<Buffer>>) {
         let now_ns = realtime_ns();
+        let published = self.shared.published.load(Ordering::Acquire);
         self.take_published(full, free);
+        if self.taken < published {
+            // It is being filled right now, with what was published in it.
+            self.shared.wanted.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            self.take_published(full, free);
+        }
+        self.is_late = self.taken < published;
         let unrecorded = self.shared.unrecorded();
         if let Some(segment) = &mut self.segment {
             let since = (unrecorded.0 - self.noted.0, unrecorded.1 - self.noted.1);
@@ -117,7 +135,7 @@ impl Writer {
             self.close_segment(now_ns);
         }
         self.make_room(0, now_ns);
-        if self.retry_ns.is_none() {
+        if self.retry_ns.is_none() && !self.is_late {
             set(&self.shared.synced_ns, now_ns);
         }
     }
@@ -143,6 +161,7 @@ impl Writer {
 
     fn write(&mut self, mut buffer: Box<Buffer>, free: &Sender<Box<Buffer>>) {
         let now_ns = realtime_ns();
+        self.taken += buffer.datagrams;
         let mut at = 0;
         while at < buffer.bytes.len() {
             let rest = buffer.bytes.get(at..).unwrap_or_default();

@@ -62,11 +62,11 @@ fn what_was_synced_before_a_kill_is_there_and_the_journal_opens() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let last = told
-            .map_while(Result::ok)
-            .filter(|line| line.split(' ').count() == 2)
-            .last();
-        let synced: u64 = last.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap());
+        let told = told.map_while(Result::ok);
+        let told = told.filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok());
+        let synced = told
+            .last()
+            .map_or(0, |told| told["synced"].as_u64().unwrap());
 
         let left = check_prefix(journal);
         assert!(

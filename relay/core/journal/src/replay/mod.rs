@@ -68,7 +68,7 @@ pub struct ReplayReport {
     pub at_ns: u64,
     /// From the start of the replay until the first datagram left. Nanoseconds.
     pub first_datagram_ns: u64,
-    /// From the first datagram to the last. Nanoseconds.
+    /// From when the first datagram was due until the last one left. Nanoseconds.
     pub elapsed_ns: u64,
     /// Messages that no line of the journal has, between others that were sent; of arbitrated channels.
     pub lost_messages: u64,

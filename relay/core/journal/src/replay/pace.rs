@@ -13,7 +13,7 @@ const NAP: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Pace {
     speed: Option<f64>,
-    /// When the first datagram left, and when it had been received.
+    /// When the first datagram was due, and when it had been received.
     start: Option<(Instant, u64)>,
     pub late: Lateness,
 }
@@ -25,6 +25,11 @@ impl Pace {
             start: None,
             late: Lateness::default(),
         }
+    }
+
+    /// When the first datagram was due.
+    pub(crate) fn started(&self) -> Option<Instant> {
+        self.start.map(|(at, _)| at)
     }
 
     /// Wait until what was received at `received_ns` is due. Returns whether it may leave: `stopped` ends the wait.

@@ -69,7 +69,7 @@ impl Play {
 
     pub(crate) fn run(mut self) -> io::Result<ReplayReport> {
         let (progress, sender) = (&self.progress, &mut self.sender);
-        let mut leave = |due: Due| sender.send(&due, progress);
+        let mut leave = |due: &Due| sender.send(due, progress);
         let mut going = true;
         for record in &mut self.records {
             let record = record?;
@@ -103,8 +103,9 @@ impl Play {
                 .collect(),
             first_datagram_ns: nanoseconds(self.began, sender.first),
             elapsed_ns: sender
-                .first
-                .map_or(0, |first| nanoseconds(first, sender.last)),
+                .pace
+                .started()
+                .map_or(0, |start| nanoseconds(start, sender.last)),
             lost_messages: self.source.lost_messages,
             late_p50_ns: late.quantile_ns(0.5),
             late_p99_ns: late.quantile_ns(0.99),
@@ -124,7 +125,7 @@ impl Sender {
         let Some(to) = self.to.get(due.target) else {
             return true;
         };
-        match self.socket.send_to(due.datagram, to) {
+        match self.socket.send_to(&due.datagram, to) {
             Ok(_) => {
                 progress.datagrams.fetch_add(1, Ordering::Relaxed);
                 let bytes = due.datagram.len() as u64;

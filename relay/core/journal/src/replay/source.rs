@@ -1,9 +1,12 @@
 //! What leaves, and when it did or would have left: recorded lines, arbitrated ones among them.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io;
 
-use lanecast_relay_core::{find, Action, ChannelArbiter, Kind, Limits, Outgoing, Packet, Protocol};
+use lanecast_relay_core::{
+    find, Action, ChannelArbiter, EpochKey, Kind, Limits, Outgoing, Packet, Protocol,
+};
 
 use super::{NumberRange, ReplayConfig};
 use crate::records::{Record, Selection};
@@ -14,11 +17,20 @@ const HELD_BYTES: usize = 16 << 20;
 const HELD_PACKETS: usize = 65_536;
 
 /// A datagram that is due at `at_ns` of recorded time, at the target of this number.
-pub(crate) struct Due<'a> {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Due {
     pub at_ns: u64,
+    /// Among those that are due at one time.
+    order: u64,
     pub target: usize,
-    pub datagram: &'a [u8],
+    pub datagram: Vec<u8>,
 }
+
+/// What a packet of data is known by while its arbiter has it: target, stream, epoch, first number.
+type Key = (usize, u64, EpochKey, u64);
+
+/// How many packets' times are remembered before those are forgotten that no arbiter can have any more.
+const TIMES: usize = 1 << 16;
 
 struct Arbitrated {
     target: usize,
@@ -27,6 +39,9 @@ struct Arbitrated {
 }
 
 /// Takes records in the order of their times, gives datagrams in the same.
+///
+/// An arbiter gives some packets later than they came, and a burst of them where it waited. Here that is no reason to
+/// send them later: records are read ahead of their time, so each leaves with the spacing that it had.
 pub(crate) struct Source {
     protocol: &'static Protocol,
     numbers: Option<NumberRange>,
@@ -36,6 +51,13 @@ pub(crate) struct Source {
     pub lost_messages: u64,
     /// When the last record was received.
     now_ns: u64,
+    hole_wait_ns: u64,
+    /// When packets that arbiters may have came first.
+    times: HashMap<Key, u64>,
+    /// By target, when the last one was due.
+    last_ns: Vec<u64>,
+    waiting: BinaryHeap<Reverse<Due>>,
+    order: u64,
 }
 
 impl Source {
@@ -52,6 +74,11 @@ impl Source {
             as_they_were: BTreeMap::new(),
             lost_messages: 0,
             now_ns: 0,
+            hole_wait_ns: config.hole_wait_ns,
+            times: HashMap::new(),
+            last_ns: vec![0; config.targets.len()],
+            waiting: BinaryHeap::new(),
+            order: 0,
         };
         for (at, target) in config.targets.iter().enumerate() {
             if let Some(line) = &target.line {
@@ -98,60 +125,61 @@ impl Source {
     }
 
     /// The next record. `leave` returns whether to go on.
-    pub(crate) fn take(&mut self, record: &Record, leave: &mut impl FnMut(Due) -> bool) -> bool {
-        self.now_ns = record.received_ns;
-        if !self.on_deadlines(record.received_ns, leave) {
-            return false;
-        }
-        if self
-            .numbers
-            .is_some_and(|range| !self.is_in(range, record.datagram()))
-        {
-            return true;
-        }
-        let key = (record.line.channel.clone(), record.line.line.clone());
-        for target in self.as_they_were.get(&key).into_iter().flatten() {
-            let due = Due {
-                at_ns: record.received_ns,
-                target: *target,
-                datagram: record.datagram(),
-            };
-            if !leave(due) {
-                return false;
-            }
-        }
-        let Some(channel) = self.arbitrated.get_mut(&key.0) else {
-            return true;
-        };
-        let Some(line) = channel.lines.iter().position(|line| *line == key.1) else {
-            return true;
-        };
-        let mut actions = Vec::new();
+    pub(crate) fn take(&mut self, record: &Record, leave: &mut impl FnMut(&Due) -> bool) -> bool {
         let now_ns = record.received_ns;
-        channel
-            .arbiter
-            .receive(line, record.datagram(), now_ns, &mut actions);
-        let target = channel.target;
-        self.act(&actions, target, record.datagram(), now_ns, leave)
+        self.now_ns = now_ns;
+        self.on_deadlines(now_ns);
+        let range = self.numbers;
+        if range.is_none_or(|range| self.is_in(range, record.datagram())) {
+            self.hand_in(record);
+        }
+        // Whatever an arbiter still has came within this time.
+        self.let_leave(now_ns.saturating_sub(self.hole_wait_ns), leave)
     }
 
     /// Nothing more comes: everything in hold leaves.
-    pub(crate) fn finish(&mut self, leave: &mut impl FnMut(Due) -> bool) -> bool {
-        if !self.on_deadlines(u64::MAX, leave) {
-            return false;
-        }
+    pub(crate) fn finish(&mut self, leave: &mut impl FnMut(&Due) -> bool) -> bool {
+        self.on_deadlines(u64::MAX);
         let mut drained = Vec::new();
         for channel in self.arbitrated.values_mut() {
             let mut actions = Vec::new();
             channel.arbiter.drain(self.now_ns, &mut actions);
             drained.push((channel.target, actions));
         }
-        let (mut drained, now_ns) = (drained.into_iter(), self.now_ns);
-        drained.all(|(target, actions)| self.act(&actions, target, &[], now_ns, leave))
+        for (target, actions) in drained {
+            self.act(actions, target, &[], self.now_ns);
+        }
+        self.let_leave(u64::MAX, leave)
+    }
+
+    fn hand_in(&mut self, record: &Record) {
+        let now_ns = record.received_ns;
+        let key = (record.line.channel.clone(), record.line.line.clone());
+        for target in self.as_they_were.get(&key).cloned().unwrap_or_default() {
+            self.due(now_ns, target, record.datagram().to_vec());
+        }
+        let Some(channel) = self.arbitrated.get_mut(&key.0) else {
+            return;
+        };
+        let Some(line) = channel.lines.iter().position(|line| *line == key.1) else {
+            return;
+        };
+        let mut actions = Vec::new();
+        let arbiter = &mut channel.arbiter;
+        arbiter.receive(line, record.datagram(), now_ns, &mut actions);
+        let target = channel.target;
+        for key in self.keys(target, record.datagram()) {
+            self.times.entry(key).or_insert(now_ns);
+        }
+        if self.times.len() > TIMES {
+            let oldest_ns = now_ns.saturating_sub(2 * self.hole_wait_ns);
+            self.times.retain(|_, came_ns| *came_ns >= oldest_ns);
+        }
+        self.act(actions, target, record.datagram(), now_ns);
     }
 
     /// What arbitration does when nothing comes, up to a time.
-    fn on_deadlines(&mut self, until_ns: u64, leave: &mut impl FnMut(Due) -> bool) -> bool {
+    fn on_deadlines(&mut self, until_ns: u64) {
         loop {
             let channels = self.arbitrated.values_mut();
             let due = channels
@@ -159,45 +187,67 @@ impl Source {
                 .filter(|(deadline_ns, _)| *deadline_ns <= until_ns)
                 .min_by_key(|(deadline_ns, _)| *deadline_ns);
             let Some((deadline_ns, channel)) = due else {
-                return true;
+                return;
             };
             let mut actions = Vec::new();
             channel.arbiter.on_deadline(deadline_ns, &mut actions);
             let target = channel.target;
-            if !self.act(&actions, target, &[], deadline_ns, leave) {
-                return false;
+            self.act(actions, target, &[], deadline_ns);
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>, target: usize, received: &[u8], now_ns: u64) {
+        for action in actions {
+            match action {
+                Action::Send(Outgoing::Received) => self.due(now_ns, target, received.to_vec()),
+                Action::Send(Outgoing::Owned(bytes)) => {
+                    let key = self.keys(target, &bytes).next();
+                    let came_ns = key.and_then(|key| self.times.get(&key).copied());
+                    self.due(came_ns.unwrap_or(now_ns), target, bytes);
+                }
+                Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
+                Action::Missing { .. } => {}
             }
         }
     }
 
-    fn act(
-        &mut self,
-        actions: &[Action],
-        target: usize,
-        received: &[u8],
-        at_ns: u64,
-        leave: &mut impl FnMut(Due) -> bool,
-    ) -> bool {
-        for action in actions {
-            let datagram = match action {
-                Action::Send(Outgoing::Received) => received,
-                Action::Send(Outgoing::Owned(bytes)) => bytes,
-                Action::Lost { first, last, .. } => {
-                    self.lost_messages += last - first + 1;
-                    continue;
-                }
-                Action::Missing { .. } => continue,
-            };
-            let due = Due {
-                at_ns,
-                target,
-                datagram,
-            };
-            if !leave(due) {
+    /// A datagram leaves at its time, but not before one that left before it.
+    fn due(&mut self, at_ns: u64, target: usize, datagram: Vec<u8>) {
+        let mut at_ns = at_ns;
+        if let Some(last_ns) = self.last_ns.get_mut(target) {
+            at_ns = at_ns.max(*last_ns);
+            *last_ns = at_ns;
+        }
+        self.order += 1;
+        self.waiting.push(Reverse(Due {
+            at_ns,
+            order: self.order,
+            target,
+            datagram,
+        }));
+    }
+
+    fn let_leave(&mut self, until_ns: u64, leave: &mut impl FnMut(&Due) -> bool) -> bool {
+        while self
+            .waiting
+            .peek()
+            .is_some_and(|first| first.0.at_ns <= until_ns)
+        {
+            let first = self.waiting.pop();
+            if !first.is_none_or(|due| leave(&due.0)) {
                 return false;
             }
         }
         true
+    }
+
+    fn keys(&self, target: usize, datagram: &[u8]) -> impl Iterator<Item = Key> {
+        let packets = self.protocol.packets(datagram).ok();
+        let packets: Vec<Packet> = packets.iter().flat_map(|all| all.iter().copied()).collect();
+        let data = packets
+            .into_iter()
+            .filter(|packet| packet.kind == Kind::Data);
+        data.map(move |packet| (target, packet.stream, packet.epoch, packet.first))
     }
 
     fn is_in(&self, range: NumberRange, datagram: &[u8]) -> bool {
