@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lanecast_relay_core::{find, EpochKey, Kind, Packet, Protocol};
 
-use crate::index::{Chunk, End, Ending, Entry, LineTotal, Record};
+use crate::index::{Chunk, Decoder, End, Ending, Entry, LineTotal, Record, MAGIC};
 use crate::pcapng::{Blocks, Content, PacketBlock};
 use crate::settings::LineName;
 
@@ -30,6 +30,21 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// What an index says, and the whole blocks of the segment that it does not tell of; whatever the bytes are.
+    #[must_use]
+    pub fn of(index: &[u8], segment: &[u8]) -> Self {
+        let mut contents = Self::default();
+        let records = index.strip_prefix(MAGIC).unwrap_or_default();
+        for record in Decoder::new(records) {
+            contents.take(record);
+        }
+        let known = contents.indexed_bytes();
+        let rest =
+            usize::try_from(known).map_or(&[][..], |at| segment.get(at..).unwrap_or_default());
+        contents.scan(known, rest);
+        contents
+    }
+
     pub(crate) fn take(&mut self, record: Record) {
         match record {
             Record::Segment {

@@ -26,6 +26,7 @@ mod writer;
 
 pub use archive::{Archive, Found};
 
+pub use contents::Contents;
 pub use reader::{JournalReader, Wanted};
 pub use records::{Record, Records, Selection};
 

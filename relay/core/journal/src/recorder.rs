@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
 use std::sync::atomic::{fence, Ordering};
-use std::sync::mpsc::{channel, sync_channel, Receiver, SyncSender};
+use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -18,6 +18,9 @@ use crate::writer::Writer;
 
 /// With fewer there would be none to fill while one is written.
 const FEWEST_BUFFERS: usize = 4;
+
+/// How long the end of a relay waits for its disk.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What opens a journal for writing.
 pub struct Journal;
@@ -31,9 +34,13 @@ impl Journal {
         let (full, from_recorder) = sync_channel(buffers);
         let (to_recorder, free) = channel();
         let writer = Writer::open(settings, Arc::clone(&shared))?;
-        let thread = std::thread::Builder::new()
+        let (ending, ended) = sync_channel(1);
+        std::thread::Builder::new()
             .name("relay-journal".to_owned())
-            .spawn(move || writer.run(&from_recorder, &to_recorder))?;
+            .spawn(move || {
+                let _ending: SyncSender<()> = ending;
+                writer.run(&from_recorder, &to_recorder);
+            })?;
         Ok(Recorder {
             shared,
             full: Some(full),
@@ -43,7 +50,7 @@ impl Journal {
             frames: Vec::new(),
             order: 0,
             recorded: 0,
-            thread: Some(thread),
+            ended,
         })
     }
 }
@@ -93,7 +100,8 @@ pub struct Recorder {
     frames: Vec<Frame>,
     order: u64,
     recorded: u64,
-    thread: Option<JoinHandle<()>>,
+    /// Nothing is ever sent on it; it ends when the writer does.
+    ended: Receiver<()>,
 }
 
 impl Recorder {
@@ -121,10 +129,11 @@ impl Recorder {
         source: SocketAddrV4,
         datagram: &[u8],
     ) {
-        let need = packet_block_bytes(datagram.len());
-        let Some(frame) = self.frames.get(line.0 as usize) else {
+        let frame = self.frames.get(line.0 as usize);
+        let Some(frame) = frame.filter(|_| datagram.len() <= LONGEST_DATAGRAM_BYTES) else {
             return self.shared.note_dropped(datagram);
         };
+        let need = packet_block_bytes(datagram.len());
         if let Some(buffer) = &mut self.current {
             if buffer.bytes.len() + need <= BUFFER_BYTES {
                 frame.append(&mut buffer.bytes, received_ns, source, datagram);
@@ -158,14 +167,13 @@ impl Recorder {
         counters(&self.shared, self.recorded)
     }
 
-    /// Write and sync everything, close the segment, and return the last counters.
+    /// Write and sync everything, close the segment, and return the last counters. A disk that hangs is not waited for.
     pub fn close(mut self) -> JournalCounters {
         self.publish();
         self.full = None;
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                *self.shared.state() = "the writer panicked".to_owned();
-            }
+        if self.ended.recv_timeout(CLOSE_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            let left = format!("the disk did not take the rest within {CLOSE_WITHIN:?}");
+            *self.shared.state() = left;
         }
         self.counters()
     }
@@ -193,7 +201,7 @@ impl Recorder {
         // What was published and is not yet taken goes on being filled.
         self.current = self.shared.slot.take().or_else(|| self.next_buffer());
         let need = packet_block_bytes(datagram.len());
-        if datagram.len() > LONGEST_DATAGRAM_BYTES || self.current.is_none() {
+        if self.current.is_none() {
             return self.shared.note_dropped(datagram);
         }
         let used = self.current.as_ref().map_or(0, |buffer| buffer.bytes.len());
@@ -220,6 +228,7 @@ impl Recorder {
         if let Some(error) = refused {
             use std::sync::mpsc::TrySendError::{Disconnected, Full};
             let (Full(mut buffer) | Disconnected(mut buffer)) = error;
+            *self.shared.state() = "the writer ended; restart the relay".to_owned();
             add(&self.shared.dropped, buffer.datagrams);
             add(&self.shared.dropped_bytes, buffer.bytes.len() as u64);
             self.recorded -= buffer.datagrams;

@@ -11,7 +11,7 @@ use common::{everything, files, line, mold, settings, settle, source, START_NS};
 use lanecast_relay_core::EpochKey;
 use lanecast_relay_journal::index::{Decoder, MAGIC};
 use lanecast_relay_journal::pcapng::Blocks;
-use lanecast_relay_journal::{show, Archive, Journal, JournalSettings};
+use lanecast_relay_journal::{show, Archive, Contents, Journal, JournalSettings};
 use proptest::prelude::*;
 
 type All = Vec<(u64, String, std::net::SocketAddrV4, Vec<u8>)>;
@@ -173,6 +173,30 @@ proptest! {
         let mut records = Decoder::new(&bytes);
         let _ = records.by_ref().count();
         prop_assert!(records.end() <= bytes.len());
+        let contents = Contents::of(&[MAGIC, &bytes[..]].concat(), &bytes);
+        prop_assert_eq!(contents.times(), None);
+    }
+
+    #[test]
+    fn changed_bytes_make_no_datagrams(changes in proptest::collection::vec((any::<u32>(), any::<u8>()), 1..40)) {
+        static SOUND: std::sync::OnceLock<(Vec<u8>, Vec<u8>)> = std::sync::OnceLock::new();
+        let (data, index) = SOUND.get_or_init(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let (data, index, _) = journal(directory.path());
+            (fs::read(data).unwrap(), fs::read(index).unwrap())
+        });
+        let (mut data, mut index) = (data.clone(), index.clone());
+        for (place, value) in changes {
+            let place = place as usize % (data.len() + index.len());
+            match data.get_mut(place) {
+                Some(byte) => *byte = value,
+                None => index[place - data.len()] = value,
+            }
+        }
+        let contents = Contents::of(&index, &data);
+        let datagrams: u64 = contents.chunks.iter().map(|chunk| chunk.datagrams).sum();
+        prop_assert!(datagrams <= 2000);
+        prop_assert!(contents.chunks.iter().all(|chunk| chunk.end() <= data.len() as u64));
     }
 
     #[test]
