@@ -20,5 +20,10 @@ fn main() {
     }
     nanoseconds.sort_unstable();
     let at = |share: f64| nanoseconds[(share * (nanoseconds.len() - 1) as f64) as usize] / 1000;
-    println!("p50 {} µs, p99 {} µs, max {} µs", at(0.5), at(0.99), at(1.0));
+    println!(
+        "p50 {} µs, p99 {} µs, max {} µs",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
 }
