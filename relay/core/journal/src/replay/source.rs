@@ -199,8 +199,8 @@ impl Source {
     fn act(&mut self, actions: Vec<Action>, target: usize, received: &[u8], now_ns: u64) {
         for action in actions {
             match action {
-                Action::Send(Outgoing::Received) => self.due(now_ns, target, received.to_vec()),
-                Action::Send(Outgoing::Owned(bytes)) => {
+                Action::Send(Outgoing::Received, _) => self.due(now_ns, target, received.to_vec()),
+                Action::Send(Outgoing::Owned(bytes), _) => {
                     let key = self.keys(target, &bytes).next();
                     let came_ns = key.and_then(|key| self.times.get(&key).copied());
                     self.due(came_ns.unwrap_or(now_ns), target, bytes);
