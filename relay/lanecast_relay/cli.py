@@ -23,6 +23,7 @@ from lanecast_relay.config.document import DocumentError, UnreadableDocument, lo
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.control import ControlSocketInUse, read_counters, serving
 from lanecast_relay.engine import Counters, Engine
+from lanecast_relay.journal_commands import mount
 from lanecast_relay.losses import LossLog
 from lanecast_relay.metrics import exporting
 from lanecast_relay.service import notify, watchdog_s
@@ -42,6 +43,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+mount(app)
 RelayPath = Annotated[Path, typer.Argument(metavar="FILE", help="The relay's file.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 

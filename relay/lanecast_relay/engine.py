@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from lanecast_relay import _core
-from lanecast_relay.config.model import FanOut, Feed, Line, Recovery, RelayFile, ReRequests, Subscriber
+from lanecast_relay.config.model import FanOut, Feed, Journal, Line, Recovery, RelayFile, ReRequests, Subscriber
 
 Counters = dict[str, Any]
 """What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
@@ -15,13 +15,27 @@ Counters = dict[str, Any]
 
 def engine_configuration(relay: RelayFile, cpu: int | None = None) -> dict[str, Any]:
     """Return what the native engine is told: every default filled in, order fixed, durations in nanoseconds."""
-    return {
+    configuration: dict[str, Any] = {
         "name": relay.name,
         "receive_buffer_bytes": int(relay.receive_buffer_bytes),
         "cpu": cpu,
         "fan_out": relay.fan_out.value,
         "feeds": [_feed(name, feed) for name, feed in relay.feeds.items()],
         "subscribers": [_subscriber(name, subscriber) for name, subscriber in relay.subscribers.items()],
+    }
+    if relay.journal is not None:
+        configuration["journal"] = _journal(relay.journal)
+    return configuration
+
+
+def _journal(journal: Journal) -> dict[str, Any]:
+    return {
+        "directory": journal.directory,
+        "max_bytes": int(journal.size_bytes),
+        "max_age_ns": int(journal.keep_ns),
+        "segment_bytes": int(journal.segment_bytes),
+        "sync_interval_ns": int(journal.sync_ns),
+        "queue_bytes": int(journal.queue_bytes),
     }
 
 

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -57,6 +58,15 @@ DEFAULT_HELD_BYTES = 16 * 2**20
 """How many bytes one stream may hold while it waits for a hole to close."""
 
 DEFAULT_RECEIVE_BUFFER_BYTES = 8 * 2**20
+
+DEFAULT_JOURNAL_KEEP_NS = 15 * 60 * 10**9
+DEFAULT_JOURNAL_BYTES = 10 * 2**30
+DEFAULT_JOURNAL_SEGMENT_BYTES = 64 * 2**20
+DEFAULT_JOURNAL_SYNC_NS = 100_000_000
+DEFAULT_JOURNAL_QUEUE_BYTES = 64 * 2**20
+
+JOURNAL_SEGMENTS = 4
+"""How many segments a journal has room for at least: a whole one goes at a time."""
 
 INTERFACE_NAME_CHARACTERS = 15
 """Linux: IFNAMSIZ is 16 bytes with the closing zero (include/uapi/linux/if.h)."""
@@ -285,6 +295,43 @@ class Limit(Strict):
         return self
 
 
+def _within(lowest: int, highest: int, text: str) -> AfterValidator:
+    def check(value: int) -> int:
+        if not lowest <= value <= highest:
+            raise ValueError(f"expected {text}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Journal(Strict):
+    """Where the datagrams of all lines are kept as they came, for how long, and how much of the disk they may take."""
+
+    directory: Annotated[str, StringConstraints(pattern=r"^/.*[^/].*$")]
+    """Made when it is missing; no other relay's."""
+    keep_ns: Annotated[DurationNs, _within(10**9, 366 * 86400 * 10**9, "from 1s to 8784h")] = nanoseconds(
+        DEFAULT_JOURNAL_KEEP_NS
+    )
+    """What is older goes."""
+    size_bytes: SizeBytes = nanoseconds(DEFAULT_JOURNAL_BYTES)
+    """What all of it may take, indexes included."""
+    segment_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = nanoseconds(
+        DEFAULT_JOURNAL_SEGMENT_BYTES
+    )
+    sync_ns: Annotated[DurationNs, _within(10**6, 60 * 10**9, "from 1ms to 60s")] = nanoseconds(DEFAULT_JOURNAL_SYNC_NS)
+    """How often it is brought to the disk; a crash costs at most so much."""
+    queue_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = nanoseconds(
+        DEFAULT_JOURNAL_QUEUE_BYTES
+    )
+    """How much may wait in memory for a slow disk; beyond that datagrams are not recorded, and counted."""
+
+    @model_validator(mode="after")
+    def _holds_segments(self) -> Journal:
+        if self.size_bytes < JOURNAL_SEGMENTS * self.segment_bytes:
+            raise ValueError(f"size: expected room for {JOURNAL_SEGMENTS} segments; enlarge size, or lower segment")
+        return self
+
+
 class Subscriber(Strict):
     """Who receives: for each feed, the address and port of each channel."""
 
@@ -315,6 +362,7 @@ class RelayFile(Strict):
     """Where Prometheus finds the counters by HTTP; None: nowhere."""
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
     fan_out: FanOut = FanOut.SOCKETS
+    journal: Journal | None = None
     feeds: dict[Name, Feed] = Field(min_length=1)
     subscribers: dict[Name, Subscriber] = Field(default_factory=dict)
 

@@ -1,5 +1,7 @@
 //! The engine as the Python module `lanecast_relay._core`: JSON in, JSON out, and no Python on the packet path.
 
+mod journal;
+
 use lanecast_relay_core::{find, Kind, Packet, Protocol, PROTOCOLS};
 use lanecast_relay_edge as edge;
 use pyo3::create_exception;
@@ -183,6 +185,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(protocols, module)?)?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(trim, module)?)?;
+    module.add_class::<journal::Replay>()?;
+    module.add_function(wrap_pyfunction!(journal::journal_show, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_lines, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_times, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_locate, module)?)?;
     module.add("OpenError", module.py().get_type::<OpenError>())?;
     module.add(
         "MalformedDatagram",
