@@ -48,7 +48,7 @@ STREAM_GAUGES = {
     "held_bytes": ("held_bytes", "Bytes in hold."),
 }
 RE_REQUEST_OUTCOMES = ("answers", "errors", "malformed", "strangers", "limited", "forgotten", "unknown")
-"""What became of re-requests; their sum is how many came."""
+"""What became of re-requests; their sum, and what is being looked for in the journal, is how many came."""
 
 SUBSCRIBER_COUNTERS = {
     "limited_datagrams": ("limited_datagrams", "Datagrams that the subscriber's limits kept back."),
@@ -81,6 +81,7 @@ class RelayCollector(Collector):
         yield _refused(subscribers)
         yield _latencies(lines)
         yield from _re_requests(streams)
+        yield from _journal(relay, counters["journal"])
 
 
 Labelled = Sequence[tuple[tuple[str, ...], dict[str, Any]]]
@@ -134,14 +135,38 @@ def _re_requests(streams: Labelled) -> Iterator[Metric]:
     text = "Subscribers' requests for messages, by what became of them."
     family = CounterMetricFamily(f"{PREFIX}_re_requests", text, labels=(*STREAM_LABELS, "outcome"))
     memory = GaugeMetricFamily(f"{PREFIX}_memory_bytes", "What is kept for re-requests.", labels=STREAM_LABELS)
+    text = "Requests that are being looked for in the journal."
+    waiting = GaugeMetricFamily(f"{PREFIX}_re_requests_waiting", text, labels=STREAM_LABELS)
     for label_values, stream in streams:
         counted = stream["re_requests"]
         if counted is not None:
             memory.add_metric(label_values, counted["memory_bytes"])
+            waiting.add_metric(label_values, counted["waiting"])
             for outcome in RE_REQUEST_OUTCOMES:
                 family.add_metric((*label_values, outcome), counted[outcome])
     yield family
     yield memory
+    yield waiting
+
+
+JOURNAL_COUNTERS = {
+    "recorded": ("journal_recorded_datagrams", "Datagrams that the journal took."),
+    "written": ("journal_written_datagrams", "Datagrams that are in the journal's segments."),
+    "written_bytes": ("journal_written_bytes", "Bytes of the segments that they are in."),
+    "dropped": ("journal_dropped_datagrams", "Datagrams that the journal did not take: too much waited for the disk."),
+    "failed": ("journal_failed_datagrams", "Datagrams that the disk refused."),
+}
+JOURNAL_GAUGES = {
+    "kept_bytes": ("journal_kept_bytes", "What the journal takes on disk."),
+    "segments": ("journal_segments", "Segments that are kept."),
+}
+
+
+def _journal(relay: str, journal: dict[str, Any] | None) -> Iterator[Metric]:
+    if journal is not None:
+        values = [((relay,), journal)]
+        yield from _families(CounterMetricFamily, JOURNAL_COUNTERS, ("relay",), values)
+        yield from _families(GaugeMetricFamily, JOURNAL_GAUGES, ("relay",), values)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use lanecast_relay_core::{Answer, Rate, RateLimit, Request};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -14,14 +16,17 @@ use crate::batch::Batch;
 use crate::channel::Channel;
 use crate::config::Delivery as Form;
 use crate::errors::EngineError;
+use crate::past::{Counted, Past, Question};
 use crate::snapshot::ReRequestSnapshot;
 
 pub(crate) struct Answering {
-    pub socket: Socket,
+    pub socket: Arc<Socket>,
     pub channel: u64,
     rate: Rate,
     clients: BTreeMap<Ipv4Addr, RateLimit>,
     counted: ReRequestSnapshot,
+    /// What the journal's thread did for it.
+    past: Arc<Counted>,
 }
 
 impl Answering {
@@ -45,11 +50,12 @@ impl Answering {
             bits_per_second: None,
         };
         Ok(Self {
-            socket,
+            socket: Arc::new(socket),
             channel,
             rate,
             clients: BTreeMap::new(),
             counted: ReRequestSnapshot::default(),
+            past: Arc::default(),
         })
     }
 
@@ -58,8 +64,14 @@ impl Answering {
         self.clients.clear();
     }
 
-    /// Answer the requests of the batch that came last from `channel`'s memory.
-    pub(crate) fn receive(&mut self, channel: &Channel, batch: &Batch, now_ns: u64) {
+    /// Answer the requests of the batch that came last from `channel`'s memory, or have them looked up in the `past`.
+    pub(crate) fn receive(
+        &mut self,
+        channel: &Channel,
+        past: Option<&Past>,
+        batch: &Batch,
+        now_ns: u64,
+    ) {
         for received in batch.datagrams() {
             self.counted.requests += 1;
             let Some(request) = Request::read(received.datagram) else {
@@ -80,18 +92,54 @@ impl Answering {
                 self.counted.limited += 1;
                 continue;
             }
-            match channel
-                .memory
-                .as_ref()
-                .map(|memory| memory.answer(&request))
-            {
-                Some(Answer::Packet(packet)) => self.send(&packet, received.sender),
-                Some(Answer::Forgotten { .. }) => self.counted.forgotten += 1,
-                Some(Answer::Unknown) | None => self.counted.unknown += 1,
-            }
+            self.answer(channel, past, &request, received.sender);
         }
         // Whoever is no subscriber any more needs no rate.
         self.clients.retain(|client, _| is_known(channel, *client));
+    }
+
+    fn answer(
+        &mut self,
+        channel: &Channel,
+        past: Option<&Past>,
+        request: &Request,
+        to: SocketAddrV4,
+    ) {
+        let Some(memory) = &channel.memory else {
+            self.counted.unknown += 1;
+            return;
+        };
+        match memory.answer(request) {
+            Answer::Packet(packet) => self.send(&packet, to),
+            Answer::Unknown => self.counted.unknown += 1,
+            Answer::Forgotten {
+                stream,
+                epoch,
+                first,
+                end,
+            } => {
+                // Where the header does not name the epoch, the journal can only tell the latest one from the others.
+                let told = channel.protocol.names_epochs() || memory.is_latest(stream, epoch);
+                let question = Question {
+                    socket: Arc::clone(&self.socket),
+                    to,
+                    feed: channel.feed.clone(),
+                    channel: channel.name.clone(),
+                    protocol: channel.protocol,
+                    session: request.session,
+                    stream,
+                    epoch,
+                    first,
+                    end,
+                    room_bytes: memory.room_bytes(),
+                    counted: Arc::clone(&self.past),
+                };
+                let past = past.filter(|_| told);
+                if !past.is_some_and(|past| past.ask(question)) {
+                    self.counted.forgotten += 1;
+                }
+            }
+        }
     }
 
     fn send(&mut self, packet: &[u8], to: SocketAddrV4) {
@@ -109,9 +157,19 @@ impl Answering {
             .memory
             .as_ref()
             .map_or((0, 0), |memory| memory.kept());
+        // What ended is read before what began, so that nothing ends twice.
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (answers, not_found) = (read(&self.past.answers), read(&self.past.not_found));
+        let (errors, asked) = (read(&self.past.errors), read(&self.past.asked));
         ReRequestSnapshot {
             memory_packets: packets,
             memory_bytes: bytes,
+            answers: self.counted.answers + answers,
+            answers_from_journal: answers,
+            answer_bytes: self.counted.answer_bytes + read(&self.past.answer_bytes),
+            forgotten: self.counted.forgotten + not_found,
+            errors: self.counted.errors + errors,
+            waiting: asked.saturating_sub(answers + not_found + errors),
             ..self.counted.clone()
         }
     }

@@ -8,6 +8,8 @@ use lanecast_relay_core::{
     StreamArbiter,
 };
 
+use lanecast_relay_journal::Recorder;
+
 use crate::asking::Asker;
 use crate::batch::Batch;
 use crate::delivery::{Deliveries, Sending};
@@ -109,8 +111,16 @@ impl Channel {
         batch: &Batch,
         now_ns: u64,
         sending: &mut Sending,
+        journal: Option<&mut Recorder>,
     ) {
         let (mut actions, mut leaving) = (Vec::new(), Leaving::default());
+        if let (Some(journal), Some(line)) = (journal, input.recorded_as) {
+            for (at, received) in batch.datagrams().enumerate() {
+                let received_ns = batch.received_ns(at);
+                journal.record(line, received_ns, received.sender, received.datagram);
+            }
+            journal.publish();
+        }
         for (at, received) in batch.datagrams().enumerate() {
             input.received_bytes += received.datagram.len() as u64;
             if !input.sources.is_empty() && !input.sources.contains(received.sender.ip()) {

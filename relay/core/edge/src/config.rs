@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lanecast_relay_core::Rate;
+use lanecast_relay_journal::JournalSettings;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -13,6 +14,9 @@ pub struct EngineConfig {
     /// Which CPU the packet path runs on; none leaves it to the kernel.
     pub cpu: Option<usize>,
     pub fan_out: FanOut,
+    /// Where every line's datagrams are kept; none keeps none.
+    #[serde(default)]
+    pub journal: Option<JournalSettings>,
     pub feeds: Vec<FeedConfig>,
     pub subscribers: Vec<SubscriberConfig>,
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lanecast_relay_journal::{Journal, JournalSettings, Recorder};
 use serde::Serialize;
 
 use crate::config::EngineConfig;
 use crate::errors::EngineError;
 use crate::kernel::Ways;
 use crate::opened::{Change, Opened};
+use crate::past::Past;
 use crate::snapshot::{Snapshot, SubscriberSnapshot};
 use crate::system::{pin_to, raise_file_limit, Wake};
 use crate::worker::{Request, Worker};
@@ -43,7 +45,9 @@ impl Engine {
         let (requests, receiver) = channel();
         let difference = Opened::default().difference(config)?;
         let watch = "cannot watch the sockets";
-        let mut worker = Worker::new(&config.name, config.fan_out, Arc::clone(&wake), receiver)
+        let journal = config.journal.clone().map(open_journal).transpose()?;
+        let talk = (Arc::clone(&wake), receiver);
+        let mut worker = Worker::new(&config.name, config.fan_out, journal, talk)
             .map_err(EngineError::open(watch))?;
         worker
             .change(difference.steps)
@@ -127,6 +131,14 @@ impl Engine {
         drop(self.requests.send(Request::Stop));
         self.wake.wake();
     }
+}
+
+fn open_journal(settings: JournalSettings) -> Result<(Recorder, Past), EngineError> {
+    let directory = settings.directory.clone();
+    let place = format!("cannot keep a journal in {}", directory.display());
+    let recorder = Journal::open(settings).map_err(EngineError::open(place.clone()))?;
+    let past = Past::open(&directory).map_err(EngineError::open(place))?;
+    Ok((recorder, past))
 }
 
 fn ended() -> EngineError {

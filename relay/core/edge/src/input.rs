@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
 
+use lanecast_relay_journal::LineHandle;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::LineConfig;
@@ -27,6 +28,10 @@ pub(crate) struct Input {
     /// Which channel it belongs to, and the line's place in it.
     pub channel: u64,
     pub line: usize,
+    /// The group, or the address that is listened on.
+    pub endpoint: SocketAddrV4,
+    /// The line as the journal knows it.
+    pub recorded_as: Option<LineHandle>,
     /// From where datagrams are taken; empty: from anywhere.
     pub sources: Vec<Ipv4Addr>,
     pub filtered: u64,
@@ -85,6 +90,8 @@ impl Input {
             socket,
             channel,
             line: index,
+            endpoint,
+            recorded_as: None,
             sources: line.source.into_iter().collect(),
             filtered: 0,
             received_bytes: 0,
@@ -109,14 +116,17 @@ impl Input {
             let granted = enlarge_receive_buffer(&socket, receive_buffer_bytes)?;
             let anywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
             socket.bind(&SockAddr::from(anywhere))?;
-            io::Result::Ok((socket, granted))
+            let endpoint = socket.local_addr()?.as_socket_ipv4().unwrap_or(anywhere);
+            io::Result::Ok((socket, granted, endpoint))
         };
-        let (socket, granted) =
+        let (socket, granted, endpoint) =
             open().map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
         Ok(Self {
             socket,
             channel,
             line,
+            endpoint,
+            recorded_as: None,
             sources: servers.iter().map(|server| *server.ip()).collect(),
             filtered: 0,
             received_bytes: 0,

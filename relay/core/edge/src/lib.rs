@@ -17,6 +17,7 @@ mod input;
 mod kernel;
 mod opened;
 mod output;
+mod past;
 pub mod snapshot;
 mod step;
 mod system;

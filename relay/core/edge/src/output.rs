@@ -262,7 +262,7 @@ mod tests {
             assert_eq!((output.datagrams, output.dropped), (150, 0));
             assert_eq!(
                 output.bytes,
-                views.iter().map(|view| view.len() as u64).sum()
+                views.iter().map(|view| view.len() as u64).sum::<u64>()
             );
         }
     }

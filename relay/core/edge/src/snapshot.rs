@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lanecast_relay_journal::JournalCounters;
 use serde::Serialize;
 
 use crate::config::FanOut;
@@ -13,6 +14,7 @@ pub struct Snapshot {
     pub streams: Vec<StreamSnapshot>,
     pub subscribers: Vec<SubscriberSnapshot>,
     pub fan_out: FanOutSnapshot,
+    pub journal: Option<JournalCounters>,
 }
 
 /// How datagrams get to many subscribers.
@@ -92,7 +94,7 @@ pub struct LineSnapshot {
     pub latency: HistogramSnapshot,
 }
 
-/// requests = answers + errors + malformed + strangers + limited + forgotten + unknown.
+/// requests = answers + errors + malformed + strangers + limited + forgotten + unknown + waiting.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ReRequestSnapshot {
     pub requests: u64,
@@ -106,10 +108,14 @@ pub struct ReRequestSnapshot {
     pub strangers: u64,
     /// Beyond the address's rate.
     pub limited: u64,
-    /// Asked for what the memory has let go.
+    /// Asked for what is in neither memory nor journal.
     pub forgotten: u64,
-    /// Asked for another session, for what was given up, or for what has not left yet.
+    /// Asked for another session, or for what has not left yet.
     pub unknown: u64,
+    /// Being looked for in the journal now.
+    pub waiting: u64,
+    /// Answers, counted above, that came from the journal.
+    pub answers_from_journal: u64,
     pub memory_packets: usize,
     pub memory_bytes: usize,
 }

@@ -5,6 +5,8 @@ use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::Arc;
 
+use lanecast_relay_journal::{LineIdentity, Recorder};
+
 use crate::answering::Answering;
 use crate::batch::Batch;
 use crate::channel::Channel;
@@ -12,6 +14,7 @@ use crate::config::FanOut;
 use crate::delivery::{Delivery, Sending};
 use crate::input::Input;
 use crate::kernel::{Kernel, Ways};
+use crate::past::Past;
 use crate::snapshot::{FanOutSnapshot, Snapshot, StreamSnapshot, SubscriberSnapshot};
 use crate::step::Step;
 use crate::system::{monotonic_ns, Poller, Timer, Wake};
@@ -45,6 +48,8 @@ pub(crate) struct Worker {
     subscribers: Vec<String>,
     sending: Sending,
     kernel: KernelFanOut,
+    journal: Option<Recorder>,
+    past: Option<Past>,
     batch: Batch,
     poller: Poller,
     timer: Timer,
@@ -108,9 +113,10 @@ impl Worker {
     pub(crate) fn new(
         name: &str,
         fan_out: FanOut,
-        wake: Arc<Wake>,
-        requests: Receiver<Request>,
+        journal: Option<(Recorder, Past)>,
+        (wake, requests): (Arc<Wake>, Receiver<Request>),
     ) -> std::io::Result<Self> {
+        let (journal, past) = journal.unzip();
         let (poller, timer) = (Poller::new()?, Timer::new()?);
         poller.add(wake.as_raw_fd(), TOKEN_WAKE)?;
         poller.add(timer.as_raw_fd(), TOKEN_TIMER)?;
@@ -122,6 +128,8 @@ impl Worker {
             subscribers: Vec::new(),
             sending: Sending::default(),
             kernel: KernelFanOut::open(fan_out),
+            journal,
+            past,
             batch: Batch::new(),
             poller,
             timer,
@@ -146,7 +154,11 @@ impl Worker {
             self.on_deadlines();
             if ready.contains(&TOKEN_WAKE) && self.answer()? {
                 self.drain();
-                return Ok(self.snapshot());
+                let mut last = self.snapshot();
+                if let Some(journal) = self.journal.take() {
+                    last.journal = Some(journal.close());
+                }
+                return Ok(last);
             }
         }
     }
@@ -189,7 +201,8 @@ impl Worker {
                 return 0;
             };
             if let Some(channel) = self.channels.get_mut(&input.channel) {
-                channel.receive(input, &self.batch, monotonic_ns(), &mut self.sending);
+                let (sending, journal) = (&mut self.sending, self.journal.as_mut());
+                channel.receive(input, &self.batch, monotonic_ns(), sending, journal);
             }
             return count;
         }
@@ -200,7 +213,7 @@ impl Worker {
                 .receive(answering.socket.as_raw_fd())
                 .unwrap_or(0);
             if let Some(channel) = self.channels.get(&answering.channel) {
-                answering.receive(channel, &self.batch, monotonic_ns());
+                answering.receive(channel, self.past.as_ref(), &self.batch, monotonic_ns());
             }
             return count;
         }
@@ -304,9 +317,18 @@ impl Worker {
         }
     }
 
-    fn add_input(&mut self, token: u64, name: String, input: Input) -> std::io::Result<()> {
+    fn add_input(&mut self, token: u64, name: String, mut input: Input) -> std::io::Result<()> {
         self.poller.add(input.socket.as_raw_fd(), token)?;
         if let Some(channel) = self.channels.get_mut(&input.channel) {
+            let identity = || LineIdentity {
+                feed: channel.feed.clone(),
+                channel: channel.name.clone(),
+                line: name.clone(),
+                protocol: channel.protocol,
+                endpoint: input.endpoint,
+            };
+            let journal = self.journal.as_mut();
+            input.recorded_as = journal.map(|journal| journal.line(&identity()));
             channel.place_line(input.line, name);
         }
         self.inputs.insert(token, input);
@@ -367,6 +389,7 @@ impl Worker {
             streams: channels.into_values().flatten().collect(),
             subscribers: self.subscriber_snapshots(),
             fan_out: self.kernel.snapshot(&self.channels),
+            journal: self.journal.as_ref().map(Recorder::counters),
         }
     }
 

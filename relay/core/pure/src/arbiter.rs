@@ -384,7 +384,7 @@ impl StreamArbiter {
     }
 
     fn place(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
-        if self.is_in_band() {
+        if !self.protocol.names_epochs() {
             return self.place_in_band(arrival, packet);
         }
         let counted = matches!(self.protocol.epoch, EpochRule::Counter(_));
@@ -405,14 +405,6 @@ impl StreamArbiter {
             None if self.closed.contains(&packet.epoch) && !(counted && silent) => Place::Closed,
             None => Place::New,
         }
-    }
-
-    /// Whether the header does not name the epoch.
-    fn is_in_band(&self) -> bool {
-        !matches!(
-            self.protocol.epoch,
-            EpochRule::InHeader(..) | EpochRule::Counter(_)
-        )
     }
 
     /// Whether `number` is below what the epoch at `index` had; a heartbeat may be one off, should a protocol's word on what
@@ -472,7 +464,7 @@ impl StreamArbiter {
         }
         self.epochs_seen += 1;
         let wire = packet.number();
-        let in_band = self.is_in_band();
+        let in_band = !self.protocol.names_epochs();
         let key = if in_band {
             EpochKey::step(self.epochs_seen)
         } else {

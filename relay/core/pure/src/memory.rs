@@ -56,14 +56,15 @@ pub struct Known {
 pub enum Answer {
     /// This datagram: an ordinary downstream packet.
     Packet(Vec<u8>),
-    /// It left before what is kept began: somebody with a longer memory may have it. The arbiter's numbers `first..end`.
+    /// It is not kept: it left too long ago, or was given up and came after all. Somebody with a longer memory may have it.
+    /// The arbiter's numbers `first..end`.
     Forgotten {
         stream: u64,
         epoch: EpochKey,
         first: u64,
         end: u64,
     },
-    /// It was given up, has not left yet, or the session is none of ours.
+    /// It has not left yet, or the session is none of ours.
     Unknown,
 }
 
@@ -89,6 +90,8 @@ pub struct Memory {
     /// By stream and epoch, the serials of what is kept, whose numbers rise.
     places: BTreeMap<(u64, [u8; EpochKey::BYTES]), VecDeque<u64>>,
     known: BTreeMap<Session, Known>,
+    /// By stream, the epoch that left last.
+    latest: BTreeMap<u64, EpochKey>,
     /// The stream and epoch that left last, to look up names only when they change.
     last: Option<(u64, EpochKey, Session)>,
 }
@@ -115,6 +118,7 @@ impl Memory {
             forgotten: 0,
             places: BTreeMap::new(),
             known: BTreeMap::new(),
+            latest: BTreeMap::new(),
             last: None,
         }
     }
@@ -133,6 +137,12 @@ impl Memory {
             other.keep(&kept.bytes, content);
         }
         other
+    }
+
+    /// How many bytes of UDP payload an answer may have.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.room_bytes
     }
 
     /// How many packets and bytes are kept.
@@ -195,15 +205,6 @@ impl Memory {
             .unwrap_or(&empty);
         let at = places
             .partition_point(|serial| self.entry(*serial).is_some_and(|entry| entry.end <= first));
-        let oldest = places.front().and_then(|serial| self.entry(*serial));
-        if oldest.is_none_or(|oldest| first < oldest.first) {
-            return Answer::Forgotten {
-                stream: known.stream,
-                epoch: known.epoch,
-                first,
-                end,
-            };
-        }
         let mut block = Block::new(request.session, first, self.room_bytes);
         for serial in places.iter().skip(at) {
             let Some(entry) = self.entry(*serial) else {
@@ -219,9 +220,21 @@ impl Memory {
                 break;
             }
         }
-        block
-            .finish(self.protocol)
-            .map_or(Answer::Unknown, Answer::Packet)
+        block.finish(self.protocol).map_or(
+            Answer::Forgotten {
+                stream: known.stream,
+                epoch: known.epoch,
+                first,
+                end,
+            },
+            Answer::Packet,
+        )
+    }
+
+    /// Whether nothing of a later epoch of the stream has left.
+    #[must_use]
+    pub fn is_latest(&self, stream: u64, epoch: EpochKey) -> bool {
+        self.latest.get(&stream) == Some(&epoch)
     }
 
     /// Every session that left something, by its name.
@@ -238,7 +251,10 @@ impl Memory {
     fn know(&mut self, stream: u64, epoch: EpochKey, end: u64) {
         let session = match self.last {
             Some((last, key, session)) if (last, key) == (stream, epoch) => session,
-            _ => self.sessions.name(stream, epoch),
+            _ => {
+                self.latest.insert(stream, epoch);
+                self.sessions.name(stream, epoch)
+            }
         };
         self.last = Some((stream, epoch, session));
         let known = Known { stream, epoch, end };

@@ -214,6 +214,12 @@ impl Protocol {
         requests: false,
     };
 
+    /// Whether each packet's header says of which epoch it is.
+    #[must_use]
+    pub fn names_epochs(&self) -> bool {
+        matches!(self.epoch, Epoch::InHeader(..) | Epoch::Counter(_))
+    }
+
     /// How its numbers come round.
     #[must_use]
     pub fn numbers(&self) -> Numbers {
