@@ -66,6 +66,11 @@ impl Archive {
         self.sessions.keys()
     }
 
+    /// Whether it has messages of a session.
+    pub fn has(&self, session: &Session) -> bool {
+        self.sessions.contains_key(session)
+    }
+
     /// The messages `first`, `first + 1`, … of a session, as far as each was due by `now_ns` and stands there.
     pub fn sent(
         &self,
