@@ -13,7 +13,7 @@ from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import RECOVERY_LINE, Endpoint, Protocol, Recovery
 
 ASKED_OVER_UDP = frozenset({Protocol.MOLDUDP64})
-"""Whose requests a relay can put: the others are asked over TCP, or send again by multicast."""
+"""Whose requests a relay can put: most others are asked over TCP, or send again by multicast."""
 
 NANOSECONDS_PER_MS = 1_000_000
 
@@ -26,7 +26,7 @@ def servers(context: CheckContext) -> Iterator[Problem]:
         place = ("feeds", name, "recovery")
         if feed.protocol not in ASKED_OVER_UDP:
             known = ", ".join(sorted(ASKED_OVER_UDP))
-            message = f"{feed.protocol.value} has no requests over UDP (known: {known}): leave recovery out"
+            message = f"relays cannot ask for {feed.protocol.value} again, only for {known}: leave recovery out"
             yield context.error(message, *place, related=("feeds", name, "protocol"))
         if RECOVERY_LINE in feed.lines:
             message = f"a relay counts what servers answer as line {RECOVERY_LINE}: give this line another name"
