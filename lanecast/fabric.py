@@ -134,11 +134,30 @@ class FirewallRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardRule:
+    """One kind of UDP packet that a router lets through from one interface to another."""
+
+    comment: str
+    interface: str
+    """Where it comes in."""
+    out: str
+    sources: tuple[IPv4Network, ...] = ()
+    source_endpoints: tuple[Endpoint, ...] = ()
+    destinations: tuple[IPv4Network, ...] = ()
+    destination_endpoints: tuple[Endpoint, ...] = ()
+    answers: bool = False
+    """Only what answers a packet that was let through the other way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Firewall:
     """What a node accepts on the interfaces of the plan; other interfaces are not touched. Drops are counted."""
 
     interfaces: tuple[str, ...]
     rules: tuple[FirewallRule, ...]
+    guarded: tuple[str, ...] = ()
+    """To and from these nothing is forwarded but what ``forwarded`` lets through."""
+    forwarded: tuple[ForwardRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +267,16 @@ class FeedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """An exchange's re-request servers of a feed: by channel, in the order in which they are asked."""
+
+    servers: dict[str, tuple[Endpoint, ...]]
+    wait_ns: int
+    """How long a hole is asked for after hole-wait."""
+    retry_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """A feed as traffic sources and judges need it."""
 
@@ -261,6 +290,7 @@ class Feed:
     hole_wait_ns: int
     lines: tuple[FeedLine, ...]
     promise: Promise | None
+    recovery: Recovery | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:

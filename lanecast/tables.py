@@ -30,6 +30,8 @@ def network_tables(fabric: Fabric) -> Iterator[Table]:
     yield _links(fabric)
     yield _segments(fabric)
     yield _vpcs(fabric)
+    if any(feed.recovery is not None for feed in fabric.feeds):
+        yield _servers(fabric)
     yield _deliveries(fabric)
     yield _applications(fabric)
 
@@ -79,6 +81,16 @@ def _vpcs(fabric: Fabric) -> Table:
         subnets = "\n".join(f"{subnet.name.rpartition('.')[2]} {subnet.cidr}" for subnet in vpc.subnets)
         routes = "\n".join(f"{route.prefix} by {route.target}" for route in vpc.routes)
         table.add_row(vpc.name, str(vpc.cidr), subnets, routes)
+    return table
+
+
+def _servers(fabric: Fabric) -> Table:
+    table = _table("Who is asked for what no line brought", "feed", "channel", "servers in turn", "for", "again after")
+    for feed in fabric.feeds:
+        if feed.recovery is not None:
+            times = (milliseconds(feed.recovery.wait_ns), milliseconds(feed.recovery.retry_ns))
+            for channel, servers in feed.recovery.servers.items():
+                table.add_row(feed.name, channel, " ".join(map(str, servers)), *times)
     return table
 
 

@@ -13,11 +13,12 @@ from lanecast.compiler.deliveries import applications, cloud_instances, deliveri
 from lanecast.compiler.exchanges import exchange_router, source_host, source_links
 from lanecast.compiler.invention import Inventions
 from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
-from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Segment
+from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Recovery, Segment
 from lanecast.lockfile import read_lock, require_all_kept
 from lanecast.plan.layout import SiteLayout, site_layouts
 from lanecast.plan.loader import LoadedPlan
 from lanecast.plan.model import Plan
+from lanecast_relay.config import model as relay_model
 
 __all__ = ["compile_network", "compile_plan"]
 
@@ -122,7 +123,15 @@ def _feed(plan: Plan, name: str) -> Feed:
             for line_name, line in sorted(feed.lines.items())
         ),
         promise=plan.promises.get(name),
+        recovery=_recovery(feed.recovery),
     )
+
+
+def _recovery(recovery: relay_model.Recovery | None) -> Recovery | None:
+    if recovery is None:
+        return None
+    servers = {channel: tuple(asked) for channel, asked in sorted(recovery.servers.items())}
+    return Recovery(servers, recovery.wait_ns, recovery.retry_ns)
 
 
 def _circuits_of(plan: Plan, feed_line: str) -> tuple[str, ...]:

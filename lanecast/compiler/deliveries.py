@@ -129,8 +129,11 @@ def _second_stage(
         feed = context.plan.feeds[application.feed]
         feeds[application.feed] = relay_model.Feed(
             protocol=feed.protocol,
-            # Each site's relay may itself have waited that long for its other line before its copy left.
+            # Each site's relay may itself have waited that long for its other line before its copy left. While it asks
+            # a re-request server it holds what follows, so that takes no time here: its copy comes late, and whole.
             hole_wait_ns=nanoseconds(2 * feed.hole_wait_ns + skew_ns),
+            # The exchange's servers are out of reach from the cloud. Where the site's relays answer requests
+            # themselves (the relay file's re-requests), `recovery` here is to name them.
             lines={
                 copy.relay: relay_model.Line(unicast=relay_model.UnicastLine(listen=copy.endpoints)) for copy in copies
             },

@@ -27,11 +27,12 @@ from lanecast.fabric import (
     RouterRole,
 )
 from lanecast.plan.layout import (
+    SiteLayout,
     announced_prefixes,
     carried_groups,
+    hosts_of,
     link_ends,
     short_interface_name,
-    sources_of,
 )
 from lanecast.plan.model import Circuit, Platform
 
@@ -69,6 +70,11 @@ def _router_address(network: IPv4Network, senders: set[IPv4Address]) -> IPv4Addr
     return next((host for host in network.hosts() if host not in senders), None)
 
 
+def asking_networks(context: Context, layout: SiteLayout, router: str, exchange: str) -> tuple[IPv4Network, ...]:
+    """Where a router's relays ask an exchange's servers from, which these need a way back to; none where none asks."""
+    return (context.segment(layout.name, router, "multicast"),) if layout.recovered_feeds(exchange) else ()
+
+
 def _source_interface(index: int) -> str:
     return f"source{index}"
 
@@ -96,7 +102,7 @@ def exchange_router(context: Context, exchange: str) -> Router:
         )
         for _, name, circuit in circuits
     )
-    networks = source_networks(sources_of(context.plan, exchange))
+    networks = source_networks(hosts_of(context.plan, exchange))
     source_interfaces = tuple(
         Interface(
             _source_interface(index),
@@ -127,17 +133,19 @@ def _bgp(context: Context, exchange: str, circuits: list[tuple[str, str, Circuit
     for site, name, circuit in circuits:
         theirs = link_ends(circuit.link)[1]
         asn = context.site_asn(site)
+        router = context.layouts[site].router_of_circuit(name)
+        asking = asking_networks(context, context.layouts[site], router, exchange)
         neighbors.append(
             BgpNeighbor(
-                node=context.layouts[site].router_of_circuit(name),
+                node=router,
                 description=f"{site} over {name}",
                 address=theirs,
                 asn=asn,
                 interface=link_name(name),
-                accept=Prefixes(f"from-{name}", ()),
+                accept=Prefixes(f"from-{name}", asking),
                 announce=Prefixes(f"to-{name}", announced),
                 accept_as_paths=f"as-{asn}",
-                maximum_prefixes=1,
+                maximum_prefixes=max(1, len(asking)),
                 password=circuit.password,
             )
         )
@@ -181,8 +189,8 @@ def _firewall(circuits: list[tuple[str, str, Circuit]], interfaces: tuple[Interf
 
 
 def source_host(context: Context, exchange: str) -> Host:
-    """The exchange's sender, with every source address of its feeds."""
-    networks = source_networks(sources_of(context.plan, exchange))
+    """The exchange's sender, with the address of every source and re-request server of its feeds."""
+    networks = source_networks(hosts_of(context.plan, exchange))
     interfaces = []
     routes = []
     for index, (network, senders) in enumerate(networks.items()):
@@ -205,7 +213,7 @@ def source_host(context: Context, exchange: str) -> Host:
 
 def source_links(context: Context, exchange: str) -> Iterator[Link]:
     """The links between an exchange's senders and its router."""
-    for index in range(len(source_networks(sources_of(context.plan, exchange)))):
+    for index in range(len(source_networks(hosts_of(context.plan, exchange)))):
         end = _source_interface(index)
         yield Link(
             name=f"{exchange}-source{index}",

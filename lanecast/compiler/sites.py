@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from lanecast.compiler import filters
 from lanecast.compiler.context import Context
+from lanecast.compiler.exchanges import asking_networks
 from lanecast.compiler.exchanges import link_name as circuit_link
 from lanecast.compiler.kernel_settings import relay_settings, router_settings
 from lanecast.compiler.timing import MAXIMUM_RESPONSE_DECISECONDS, seconds
@@ -16,6 +18,7 @@ from lanecast.fabric import (
     Delivery,
     Firewall,
     FirewallRule,
+    ForwardRule,
     Host,
     HostRole,
     Interface,
@@ -36,6 +39,7 @@ from lanecast.plan.layout import (
     carried_groups,
     link_ends,
     reachable_vpcs,
+    servers_of,
     uplink_router,
     vpc_cidr,
 )
@@ -100,7 +104,7 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
         routes=tuple(_static_uplink_routes(context, layout, name)),
         bgp=_bgp(context, layout, name, circuits, uplinks, lan),
         multicast=_multicast_routing(context, layout, name, circuits, multicast),
-        firewall=_router_firewall(context, layout, interfaces),
+        firewall=_router_firewall(context, layout, name, interfaces),
         sysctls=router_settings(interfaces, context.plan.multicast),
     )
 
@@ -123,7 +127,9 @@ def _bgp(
     lan: Interface,
 ) -> Bgp:
     lan_network = lan.address.network
-    neighbors = [_exchange_neighbor(context, layout, interface) for interface in circuits]
+    exchanges = sorted({circuit.exchange for circuit in layout.circuits_of(router).values()})
+    asking = dict.fromkeys(n for exchange in exchanges for n in asking_networks(context, layout, router, exchange))
+    neighbors = [_exchange_neighbor(context, layout, router, interface) for interface in circuits]
     neighbors += [
         _gateway_neighbor(context, layout, interface, lan_network)
         for interface in uplinks
@@ -132,7 +138,7 @@ def _bgp(
     return Bgp(
         asn=context.site_asn(layout.name),
         router_id=circuits[0].address.ip,
-        networks=(lan_network,),
+        networks=(lan_network, *asking),
         neighbors=tuple(neighbors),
         keepalive_s=seconds(context.plan.timers.bgp_keepalive_ns),
         hold_s=seconds(context.plan.timers.bgp_hold_ns),
@@ -140,7 +146,7 @@ def _bgp(
     )
 
 
-def _exchange_neighbor(context: Context, layout: SiteLayout, interface: Interface) -> BgpNeighbor:
+def _exchange_neighbor(context: Context, layout: SiteLayout, router: str, interface: Interface) -> BgpNeighbor:
     circuit = layout.site.circuits[interface.attached_to]
     asn = context.plan.exchanges[circuit.exchange].asn
     expected = announced_prefixes(context.plan, circuit.exchange)
@@ -151,7 +157,7 @@ def _exchange_neighbor(context: Context, layout: SiteLayout, interface: Interfac
         asn=asn,
         interface=interface.name,
         accept=Prefixes(f"from-{interface.attached_to}", expected, longer=32),
-        announce=Prefixes(f"to-{interface.attached_to}", ()),
+        announce=Prefixes(f"to-{interface.attached_to}", asking_networks(context, layout, router, circuit.exchange)),
         accept_as_paths=f"as-{asn}",
         maximum_prefixes=len(expected) + MAXIMUM_PREFIXES_HEADROOM,
         password=circuit.password,
@@ -196,7 +202,7 @@ def _multicast_routing(
     )
 
 
-def _router_firewall(context: Context, layout: SiteLayout, interfaces: tuple[Interface, ...]) -> Firewall:
+def _router_firewall(context: Context, layout: SiteLayout, router: str, interfaces: tuple[Interface, ...]) -> Firewall:
     rules: list[FirewallRule] = []
     for interface in interfaces:
         rules.append(filters.icmp(interface))
@@ -211,7 +217,42 @@ def _router_firewall(context: Context, layout: SiteLayout, interfaces: tuple[Int
                 rules.append(filters.igmp(interface))
             case _:
                 rules += filters.ssh(interface, context.plan.management)
-    return Firewall(tuple(interface.name for interface in interfaces), tuple(rules))
+    circuits = [interface for interface in interfaces if interface.role is InterfaceRole.CIRCUIT]
+    segment = segment_interface(context, layout, router, "multicast")
+    return Firewall(
+        tuple(interface.name for interface in interfaces),
+        tuple(rules),
+        guarded=tuple(circuit.name for circuit in circuits),
+        forwarded=tuple(rule for circuit in circuits for rule in _circuit_rules(layout, circuit, segment)),
+    )
+
+
+def _circuit_rules(layout: SiteLayout, circuit: Interface, segment: Interface) -> Iterator[ForwardRule]:
+    """What passes a circuit: its lines in, and where relays ask the exchange again, requests out and answers in."""
+    plan, held = layout.plan, layout.site.circuits[circuit.attached_to]
+    lines = [plan.feeds[feed].lines[line] for feed, _, line in (name.partition(".") for name in held.carries)]
+    yield ForwardRule(
+        f"lines of {circuit.attached_to}",
+        circuit.name,
+        segment.name,
+        sources=tuple(sorted({IPv4Network(line.source) for line in lines})),
+        destination_endpoints=tuple(sorted({group for line in lines for group in line.groups.values()})),
+    )
+    own = (segment.address.network,)
+    for feed in layout.recovered_feeds(held.exchange):
+        servers = tuple(sorted(servers_of(plan.feeds[feed])))
+        over = f"over {circuit.attached_to}"
+        yield ForwardRule(
+            f"{feed} requests {over}", segment.name, circuit.name, sources=own, destination_endpoints=servers
+        )
+        yield ForwardRule(
+            f"{feed} answers {over}",
+            circuit.name,
+            segment.name,
+            source_endpoints=servers,
+            destinations=own,
+            answers=True,
+        )
 
 
 def site_segments(context: Context, layout: SiteLayout, hosts: list[Host]) -> Iterator[Segment]:
@@ -282,7 +323,11 @@ def relay_host(context: Context, layout: SiteLayout, name: str, deliveries: list
         role=HostRole.RELAY,
         place=layout.name,
         interfaces=interfaces,
-        routes=(*_source_routes(context, layout, name), *_cloud_routes(context, layout, name)),
+        routes=(
+            *_source_routes(context, layout, name),
+            *_server_routes(context, layout, name),
+            *_cloud_routes(context, layout, name),
+        ),
         firewall=_relay_firewall(context, interfaces, relay),
         sysctls=relay_settings(interfaces, context.plan.multicast),
         relay=relay,
@@ -305,6 +350,37 @@ def _source_routes(context: Context, layout: SiteLayout, relay: str) -> Iterator
                     gateway = _router_side(context, layout, router, "multicast").address.ip
                     interface = layout.relay_port(relay, "multicast", router)
                     yield Route(IPv4Network(line.source), gateway, interface, 100 + rank)
+
+
+def _server_routes(context: Context, layout: SiteLayout, relay: str) -> Iterator[Route]:
+    """Routes to re-request servers; one whose address is also a source's has the way of that one's line.
+
+    A relay does not see a circuit fail behind a router. So servers of one channel are spread over the routers: what one
+    circuit's failure takes away, the next server that is asked still has.
+    """
+    taken = [context.plan.feeds[feed] for feed in layout.site.relays[relay].feeds]
+    sources = {line.source for feed in taken for line in feed.lines.values()}
+    for server, routers in server_ways(layout, relay).items():
+        if server not in sources:
+            for rank, router in enumerate(routers):
+                gateway = _router_side(context, layout, router, "multicast").address.ip
+                yield Route(IPv4Network(server), gateway, layout.relay_port(relay, "multicast", router), 100 + rank)
+
+
+def server_ways(layout: SiteLayout, relay: str) -> dict[IPv4Address, list[str]]:
+    """The routers by which a relay asks each re-request server, the preferred one first."""
+    ways: dict[IPv4Address, list[str]] = {}
+    for feed_name in sorted(layout.site.relays[relay].feeds):
+        feed = layout.plan.feeds[feed_name]
+        routers = layout.routers_towards(feed.exchange)
+        for _, servers in sorted(feed.recovery.servers.items() if feed.recovery is not None else ()):
+            used = Counter(ways[server.address][0] for server in servers if server.address in ways)
+            for server in servers:
+                if server.address not in ways:
+                    first = min(routers, key=used.__getitem__)
+                    used[first] += 1
+                    ways[server.address] = [first, *(router for router in routers if router != first)]
+    return dict(sorted(ways.items()))
 
 
 def _cloud_routes(context: Context, layout: SiteLayout, relay: str) -> Iterator[Route]:
@@ -346,6 +422,7 @@ def _relay_file(context: Context, layout: SiteLayout, name: str, deliveries: lis
         feed: relay_model.Feed(
             protocol=context.plan.feeds[feed].protocol,
             hole_wait_ns=nanoseconds(context.plan.feeds[feed].hole_wait_ns),
+            recovery=context.plan.feeds[feed].recovery,
             lines=relay_lines(context, layout, name, feed),
         )
         for feed in sorted(layout.site.relays[name].feeds)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from zlib import crc32
 
-from lanecast.plan.model import Circuit, Plan, Role, Site, Uplink
-from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
+from lanecast.plan.model import Circuit, Feed, Plan, Role, Site, Uplink
+from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS, Endpoint
 
 FIRST_INSTANCE_OFFSET = 10
 """Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
@@ -86,6 +86,21 @@ class SiteLayout:
             }
         )
 
+    def routers_towards(self, exchange: str) -> list[str]:
+        """The routers with a circuit to an exchange, by name."""
+        return sorted(
+            {self.router_of_circuit(name) for name, held in self.site.circuits.items() if held.exchange == exchange}
+        )
+
+    def recovered_feeds(self, exchange: str) -> list[str]:
+        """The feeds of an exchange that relays of the site ask for again, by name."""
+        taken = {feed for relay in self.site.relays.values() for feed in relay.feeds}
+        return sorted(
+            name
+            for name in taken
+            if self.plan.feeds[name].exchange == exchange and self.plan.feeds[name].recovery is not None
+        )
+
     def port(self, router_name: str, purpose: str, default: str) -> str:
         """The interface of a router for a purpose: the plan's hardware name, or one made of the purpose."""
         return self.site.routers[router_name].ports.get(purpose, default)
@@ -108,9 +123,22 @@ def layout_of_relay(layouts: dict[str, SiteLayout], relay_name: str) -> SiteLayo
 
 
 def announced_prefixes(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
-    """What an exchange announces: the prefixes that the plan gives, or a host route for each source."""
+    """What an exchange announces: the prefixes that the plan gives, or a host route for each source and server."""
     given = plan.exchanges[exchange_name].prefixes
-    return tuple(sorted(given)) if given else sources_of(plan, exchange_name)
+    return tuple(sorted(given)) if given else hosts_of(plan, exchange_name)
+
+
+def hosts_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
+    """An exchange's sources and re-request servers, as host routes."""
+    feeds = [feed for feed in plan.feeds.values() if feed.exchange == exchange_name]
+    servers = {IPv4Network(server.address) for feed in feeds for server in servers_of(feed)}
+    return tuple(sorted({*sources_of(plan, exchange_name), *servers}))
+
+
+def servers_of(feed: Feed) -> list[Endpoint]:
+    """A feed's re-request servers, each once, channel by channel in the order in which they are asked."""
+    channels = sorted(feed.recovery.servers.items()) if feed.recovery is not None else []
+    return list(dict.fromkeys(server for _, servers in channels for server in servers))
 
 
 def sources_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:

@@ -20,6 +20,7 @@ from lanecast_relay.config.model import (
     LineName,
     Name,
     Protocol,
+    Recovery,
     Strict,
 )
 from lanecast_relay.config.quantity import (
@@ -113,6 +114,8 @@ class Feed(Strict):
     protocol: Protocol
     peak: Peak
     hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
+    recovery: Recovery | None = None
+    """The exchange's re-request servers, as the relay's file names them; None: what all lines lose stays lost."""
     lines: dict[LineName, FeedLinePlan] = Field(min_length=1)
 
 

@@ -140,7 +140,7 @@ class _Repair:
         if place is None:
             return
         if place.element:
-            holder[key] = element_stand_in(place.name, place.field, self._variant)
+            holder[key] = element_stand_in(place.name, place.annotation, self._variant)
         elif place.field.is_required():
             holder[key] = stand_in(place.name, place.field, self._variant)
         else:

@@ -28,6 +28,7 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "rate": ("1 pps", "2 pps"),
     "bytes": (1, 2),
     "source": ("198.18.0.1", "198.18.0.2"),
+    "servers": ("198.18.0.3:1", "198.18.0.4:2"),
     "groups": ("232.255.255.1:1", "232.255.255.2:2"),
     "region": NAME,
     "mode": ("multicast", "multicast"),
@@ -86,18 +87,23 @@ class Located:
     name: str
     """The field, as it is written."""
     field: FieldInfo
-    element: bool
-    """Whether the place is one entry of that field, which is a list or a mapping."""
+    annotation: Any
+    """The type of what stands there: the field's, or that of an entry of it where it is a list or a mapping."""
+
+    @property
+    def element(self) -> bool:
+        """Whether the place is one entry of the field, or an entry of one."""
+        return self.annotation is not self.field.annotation
 
     @property
     def model(self) -> type[BaseModel] | None:
         """The model whose keys stand at the place; None where a plain value or a collection does."""
-        return model_in(self.field.annotation) if self.element or not self.is_collection else None
+        return None if self.is_collection else model_in(self.annotation)
 
     @property
     def is_collection(self) -> bool:
-        """Whether the field is a list or a mapping of named entries."""
-        return get_origin(self.field.annotation) in (dict, list)
+        """Whether a list or a mapping of named entries stands at the place."""
+        return get_origin(self.annotation) in (dict, list)
 
 
 def locate(path: tuple[PathKey, ...]) -> Located | None:
@@ -105,30 +111,29 @@ def locate(path: tuple[PathKey, ...]) -> Located | None:
     model: type[BaseModel] | None = Plan
     found: Located | None = None
     for key in path:
-        if found is not None and found.is_collection and not found.element:
-            found = Located(found.name, found.field, element=True)
+        if found is not None and found.is_collection:
+            found = Located(found.name, found.field, get_args(found.annotation)[-1])
         else:
             field = fields_of(model).get(str(key)) if model else None
             if field is None:
                 return None
-            found = Located(str(key), field, element=False)
+            found = Located(str(key), field, field.annotation)
         model = found.model
     return found
 
 
 def stand_in(name: str, field: FieldInfo, variant: Variant) -> Any:
     """A whole field's stand-in; raises ``KeyError`` where there is none, being a field with a default."""
-    element = element_stand_in(name, field, variant)
-    if get_origin(field.annotation) is dict:
-        return {NAME[variant]: element}
-    if get_origin(field.annotation) is list:
-        return [element] * REPEATED.get(name, 1)
-    return element
+    return element_stand_in(name, field.annotation, variant)
 
 
-def element_stand_in(name: str, field: FieldInfo, variant: Variant) -> Any:
-    """The stand-in of a field's value, or of one element of it."""
-    model = model_in(field.annotation)
+def element_stand_in(name: str, annotation: Any, variant: Variant) -> Any:
+    """The stand-in of what has this type in a field: its value, an entry of it, or an entry of one."""
+    if get_origin(annotation) is dict:
+        return {NAME[variant]: element_stand_in(name, get_args(annotation)[-1], variant)}
+    if get_origin(annotation) is list:
+        return [element_stand_in(name, get_args(annotation)[-1], variant)] * REPEATED.get(name, 1)
+    model = model_in(annotation)
     if model is None:
         return LEAVES[name][variant]
     required = {key: inner for key, inner in fields_of(model).items() if inner.is_required()}

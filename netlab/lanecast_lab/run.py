@@ -32,7 +32,7 @@ from lanecast_lab.judge import (
 from lanecast_lab.network import Network, Say, collect_logs
 from lanecast_lab.node import Node, executable
 from lanecast_lab.request import LAB_DIRECTORY, REPORT_DIRECTORY, RunRequest
-from lanecast_lab.traffic import Traffic, TrafficError, TrafficOptions, build_traffic
+from lanecast_lab.traffic import Traffic, TrafficError, TrafficOptions, build_traffic, write_archives
 from lanecast_lab.wires import MeasuredDelay
 
 SENDER_LEAD_MS = 500
@@ -125,12 +125,15 @@ class LabRun:
         receivers = self._start_receivers()
         stalls = self._watch_stalls()
         started = time.monotonic()
+        schedules = self._traffic.write_schedules(self._directory)
+        servers = self._start_servers()
         self._say("sending")
-        sent = self._send(receivers)
+        sent = self._send(schedules, receivers)
         self._say("waiting for the last packets")
         self._await_quiet(receivers)
         network.timings["traffic_s"] = time.monotonic() - started
         received = {name: self._stop(tally) for name, tally in receivers.items()}
+        answered = {exchange: self._stop(tally) for exchange, tally in servers.items()}
         self._stop(stalls)
         wires = network.topology.delay_line.stop() if network.topology.delay_line else []
         refuse_lossy_wires(wires)
@@ -141,7 +144,7 @@ class LabRun:
         for process in self._captures:
             services.stop(process)
         network.timings["teardown_s"] = time.monotonic() - teardown
-        return self._report(sent, received, counters, wires)
+        return self._report(Summaries(sent, received, answered), counters, wires)
 
     def _start_captures(self) -> None:
         nodes = list(self._network.topology.nodes.values())
@@ -170,10 +173,31 @@ class LabRun:
     def _record_file(self, exchange: str) -> Path:
         return self._directory / f"{exchange}.sent"
 
-    def _send(self, receivers: dict[str, Tally]) -> dict[str, dict[str, Any]]:
+    def _answers_file(self, exchange: str) -> Path:
+        return self._directory / f"{exchange}.answers"
+
+    def _start_servers(self) -> dict[str, Tally]:
+        """Start the re-request servers of every exchange that has some, beside its sender."""
+        servers = {}
+        for exchange in self._traffic.schedule_start_ns:
+            serve = [
+                f"--serve={one.server},{one.archive}"
+                for one in write_archives(self._traffic, exchange, self._directory)
+            ]
+            if serve:
+                process = self._source(exchange).start(
+                    "servers", executable("lanecast-wire"), "answer", *serve,
+                    "--sender-record", str(self._record_file(exchange)),
+                    "--output", str(self._answers_file(exchange)),
+                )  # fmt: skip
+                servers[exchange] = Tally(f"re-request servers of {exchange}", process)
+        for tally in servers.values():
+            tally.await_ready()
+        return servers
+
+    def _send(self, schedules: dict[str, Path], receivers: dict[str, Tally]) -> dict[str, dict[str, Any]]:
         """Send every exchange's schedule and return each sender's own summary."""
         senders = {}
-        schedules = self._traffic.write_schedules(self._directory)
         for exchange, schedule in schedules.items():
             process = self._source(exchange).start(
                 "sender", executable("lanecast-wire"), "send", "--schedule", str(schedule),
@@ -198,7 +222,12 @@ class LabRun:
     def _quiet_ns(self) -> int:
         """The longest that a message may be on its way: both relays' waits and every link's delay."""
         fabric = self._network.fabric
-        relay_waits = [feed.hole_wait_ns for host in fabric.hosts if host.relay for feed in host.relay.feeds.values()]
+        relay_waits = [
+            feed.hole_wait_ns + (feed.recovery.wait_ns if feed.recovery else 0)
+            for host in fabric.hosts
+            if host.relay
+            for feed in host.relay.feeds.values()
+        ]
         circuits = [link.delay_ns for link in fabric.links if link.kind is LinkKind.CIRCUIT]
         ways = [delivery.delay_ns for delivery in fabric.deliveries]
         return 2 * max(relay_waits) + max(circuits) + max(ways) + QUIET_MARGIN_NS
@@ -229,23 +258,18 @@ class LabRun:
         tally.process.terminate()
         return tally.finish(waits.PROCESS_STOPPED_S)
 
-    def _report(
-        self,
-        sent: dict[str, dict[str, Any]],
-        received: dict[str, dict[str, Any]],
-        counters: dict[str, Any],
-        wires: list[dict[str, Any]],
-    ) -> Verdict:
+    def _report(self, summaries: Summaries, counters: dict[str, Any], wires: list[dict[str, Any]]) -> Verdict:
         network = self._network
         self._traffic.write_record(REPORT_DIRECTORY / "source-record.jsonl")
         (REPORT_DIRECTORY / "relays.json").write_text(json.dumps(counters, indent=1))
         verdict = judge(
             network.fabric,
             self._traffic,
-            {exchange: self._record_file(exchange) for exchange in sent},
-            {instance: self._received_file(instance) for instance in received},
-            Summaries(sent, received),
+            {exchange: self._record_file(exchange) for exchange in summaries.senders},
+            {instance: self._received_file(instance) for instance in summaries.receivers},
+            summaries,
             self._stalls_file,
+            {exchange: self._answers_file(exchange) for exchange in summaries.servers},
         )
         verdict.plan = self._request.plan
         excuse_late_wires(verdict, wires)

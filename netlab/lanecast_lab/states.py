@@ -68,8 +68,8 @@ def _bgp(frr: FrrRouter) -> list[str]:
 
 
 def _routes(frr: FrrRouter) -> list[str]:
-    """Every prefix that a site's router accepts from a neighbour has to be in its table, by BGP or static."""
-    if frr.router.role is not RouterRole.SITE or frr.router.bgp is None:
+    """Every prefix that a site's or exchange's router accepts has to be in its table, by BGP or static."""
+    if frr.router.role is RouterRole.GATEWAY or frr.router.bgp is None:
         return []
     table = {IPv4Network(prefix) for prefix in frr.show("show ip route json")}
     wanted = {prefix for neighbor in frr.router.bgp.neighbors for prefix in neighbor.accept.permitted}

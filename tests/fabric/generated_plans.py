@@ -105,14 +105,45 @@ def carrying(document: Document, subscriber: Document, feed: str) -> list[str]:
     return sorted(name for name in subscriber["from"] if feed in relays_of(document)[name][1]["feeds"])
 
 
+def servers_of(feed: Document) -> list[str]:
+    """``address:port`` of every re-request server of a feed."""
+    return sorted({server for servers in feed.get("recovery", {}).get("servers", {}).values() for server in servers})
+
+
+def asks(document: Document, site: Document, exchange: str) -> bool:
+    """Whether a relay of a site asks servers of an exchange."""
+    taken = {feed for relay in site["relays"].values() for feed in relay["feeds"]}
+    return any(
+        feed["exchange"] == exchange and "recovery" in feed for name, feed in document["feeds"].items() if name in taken
+    )
+
+
 def lines_of(feed_name: str, feed: Document) -> list[str]:
     """``feed.line`` of every line."""
     return [f"{feed_name}.{line}" for line in feed["lines"]]
 
 
 @st.composite
-def feeds(draw: st.DrawFn, exchange: str, sources: tuple[str, str], index: int, protocols: list[str]) -> Document:
-    """A feed of an exchange; ``raw`` has one line, and every line the same channels in the same order."""
+def recoveries(draw: st.DrawFn, channels: list[str], servers: list[str]) -> Document:
+    """Re-request servers: the same for all channels, asked in this order or in the other."""
+    return {
+        "servers": {
+            channel: [f"{server}:{26400 + number}" for server in draw(st.sampled_from([servers, servers[::-1]]))]
+            for number, channel in enumerate(channels)
+        },
+        "wait": "100ms",
+    }
+
+
+@st.composite
+def feeds(
+    draw: st.DrawFn, exchange: str, addresses: tuple[str, str, str, str], index: int, protocols: list[str]
+) -> Document:
+    """A feed of an exchange; ``raw`` has one line, and every line the same channels in the same order.
+
+    ``addresses`` are those of two sources and two re-request servers; a source may be a server as well.
+    """
+    sources = addresses[:2]
     protocol = draw(st.sampled_from(protocols))
     names = ["A"] if protocol == "raw" else draw(subsets(["A", "B"]))
     channels = draw(subsets(["310", "main", "main.relay-1", "x_1"]))
@@ -131,6 +162,9 @@ def feeds(draw: st.DrawFn, exchange: str, sources: tuple[str, str], index: int, 
             for place, name in enumerate(names)
         },
     }
+    if protocol == "moldudp64" and draw(st.booleans()):
+        servers = draw(st.sampled_from([addresses[2:], addresses[2:3], addresses[1:3]]))
+        found["recovery"] = draw(recoveries(channels, list(servers)))
     if draw(st.booleans()):
         found["hole-wait"] = "5ms"
     if draw(st.booleans()):
@@ -236,11 +270,11 @@ def plans(draw: st.DrawFn) -> Document:
     usable = list(enumerate(exchange_names))[: 2 * len(site_names)]
     for number in range(draw(st.integers(1, 3))):
         place, exchange = draw(st.sampled_from(usable))
-        sources = (slots.source(place, 2 * number), slots.source(place, 2 * number + 1))
+        first, second, third, fourth = (slots.source(place, 4 * number + one) for one in range(4))
         # An exchange's first feed has numbers: every circuit has to carry something, and no two of a site a raw line.
         known = any(feed["exchange"] == exchange for feed in document["feeds"].values())
         document["feeds"][f"feed-{prefixes[number]}"] = draw(
-            feeds(exchange, sources, number, [*NUMBERED, "raw"] if known else NUMBERED)
+            feeds(exchange, (first, second, third, fourth), number, [*NUMBERED, "raw"] if known else NUMBERED)
         )
     publishing = sorted({feed["exchange"] for feed in document["feeds"].values()})
     vpcs = [f"{name}.{vpc}" for name, region in document["regions"].items() for vpc in region["vpcs"]]
@@ -333,10 +367,11 @@ def added_feed(draw: st.DrawFn, document: Document) -> None:
     name = draw(st.sampled_from(["feed-0", "feed-zz"]))
     exchange = draw(st.sampled_from(sorted({feed["exchange"] for feed in document["feeds"].values()})))
     taken = {line["source"] for feed in document["feeds"].values() for line in feed["lines"].values()}
+    taken |= {server.partition(":")[0] for feed in document["feeds"].values() for server in servers_of(feed)}
     block = 64 * list(document["exchanges"]).index(exchange)
     free = [address for n in range(1, 62) if (address := f"203.0.113.{block + n}") not in taken]
-    first, second = draw(st.lists(st.sampled_from(free), min_size=2, max_size=2, unique=True))
-    document["feeds"][name] = draw(feeds(exchange, (first, second), 9, NUMBERED))
+    first, second, third, fourth = draw(st.lists(st.sampled_from(free), min_size=4, max_size=4, unique=True))
+    document["feeds"][name] = draw(feeds(exchange, (first, second, third, fourth), 9, NUMBERED))
     fitting = [c for s in document["sites"].values() for c in s["circuits"].values() if c["exchange"] == exchange]
     for line in lines_of(name, document["feeds"][name]):
         draw(st.sampled_from(fitting))["carries"].append(line)

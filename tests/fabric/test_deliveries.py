@@ -11,6 +11,7 @@ from generated_plans import (
     SECRET,
     Compile,
     Document,
+    asks,
     carrying,
     interface_of,
     landing,
@@ -19,6 +20,7 @@ from generated_plans import (
     properties,
     reached_from,
     relays_of,
+    servers_of,
     uplink_of,
 )
 from hypothesis import given
@@ -194,7 +196,7 @@ def assert_lets_in(fabric: Fabric, relay: str, taken: RelayFile) -> None:
 @given(plans())
 def test_bgp_filters_pass_what_the_plan_says_and_nothing_else(compiled: Compile, document: Document) -> None:
     fabric = compiled(document)
-    lans = {segment.name: segment.cidr for segment in fabric.segments if not segment.multicast}
+    segments = {segment.name: segment.cidr for segment in fabric.segments}
     sessions = set()
     for router in fabric.routers:
         if router.bgp is None:
@@ -204,7 +206,7 @@ def test_bgp_filters_pass_what_the_plan_says_and_nothing_else(compiled: Compile,
         for neighbor in router.bgp.neighbors:
             sessions.add((router.name, neighbor.node))
             link = interface_of(fabric, router.name, neighbor.interface).attached_to
-            expected = expected_filters(document, lans, router, link)
+            expected = expected_filters(document, segments, router, link)
             assert (set(neighbor.accept.permitted), set(neighbor.announce.permitted)) == expected
             assert DEFAULT_ROUTE not in (*neighbor.accept.permitted, *neighbor.announce.permitted)
             assert neighbor.announce.longer is None
@@ -225,28 +227,34 @@ def test_bgp_filters_pass_what_the_plan_says_and_nothing_else(compiled: Compile,
 
 
 def expected_filters(
-    document: Document, lans: dict[str, IPv4Network], router: Router, link: str
+    document: Document, segments: dict[str, IPv4Network], router: Router, link: str
 ) -> tuple[set[IPv4Network], set[IPv4Network]]:
     """What a router accepts and announces over a link, by the plan."""
     (site,) = [held for held in document["sites"].values() if link in held["circuits"] or link in held["uplinks"]]
     if link in site["circuits"]:
+        (own,) = [name for name, held in site["routers"].items() if link in held["circuits"]]
         exchange = site["circuits"][link]["exchange"]
-        lines = [
-            line
-            for feed in document["feeds"].values()
-            if feed["exchange"] == exchange
-            for line in feed["lines"].values()
-        ]
-        prefixes = document["exchanges"][exchange].get("prefixes") or [line["source"] for line in lines]
-        published = {IPv4Network(prefix) for prefix in prefixes}
-        return (published, set()) if router.role is RouterRole.SITE else (set(), published)
+        published = published_by(document, exchange)
+        # An exchange's servers answer to where relays ask from: those of a site's own, and only where one asks.
+        asking = {segments[f"{own}-multicast"]} if asks(document, site, exchange) else set()
+        return (published, asking) if router.role is RouterRole.SITE else (asking, published)
     (own,) = [name for name in site["routers"] if name == router.name or name in neighbors_of(router)]
     clouds = {
         IPv4Network(document["regions"][region]["vpcs"][vpc]["cidr"])
         for region, _, vpc in (name.partition(".") for name in reached_from(document, site["uplinks"][link]["to"]))
     }
-    lan = {lans[f"{own}-lan"]}
+    lan = {segments[f"{own}-lan"]}
     return (clouds, lan) if router.role is RouterRole.SITE else (lan, clouds)
+
+
+def published_by(document: Document, exchange: str) -> set[IPv4Network]:
+    """What an exchange announces: its prefixes, or each source and server."""
+    found = list(document["exchanges"][exchange].get("prefixes", []))
+    for feed in () if found else document["feeds"].values():
+        if feed["exchange"] == exchange:
+            found += [line["source"] for line in feed["lines"].values()]
+            found += [server.partition(":")[0] for server in servers_of(feed)]
+    return {IPv4Network(prefix) for prefix in found}
 
 
 def neighbors_of(router: Router) -> set[str]:

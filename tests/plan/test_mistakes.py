@@ -21,6 +21,12 @@ from lanecast_relay.config.document import DocumentError, Problem
 GOLDEN = Path(__file__).parent / "mistakes"
 BASE = files("lanecast").joinpath("example-plan.yaml").read_text(encoding="utf-8")
 
+
+def asking(servers: str, more: str = "") -> tuple[str, str]:
+    """The edit that gives the feed re-request servers."""
+    return "hole-wait: 20ms", f"hole-wait: 20ms\n    recovery: {{servers: {{{servers}}}{more}}}"
+
+
 MISTAKES = {
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
     "asn-zero": ("asn: 65010", "asn: 0"),
@@ -51,6 +57,15 @@ MISTAKES = {
     "prefix-overlaps-vpc": ("rendezvous: none}", "rendezvous: none, prefixes: [198.51.100.0/24, 10.8.0.0/15]}"),
     "promise-for-no-feed": ("  quotes: {p99: 60ms", "  qoutes: {p99: 60ms"),
     "raw-with-two-lines": ("protocol: moldudp64", "protocol: raw"),
+    "recovery-in-a-vpc": asking("main: [198.51.100.12:26400, 10.8.2.5:26400]"),
+    "recovery-of-another-channel": asking("other: [198.51.100.12:26400, 198.51.100.22:26400]"),
+    "recovery-of-cme": ("protocol: moldudp64 # or cme-mdp3, raw", "protocol: cme-mdp3\n    recovery: {servers: {main: [198.51.100.12:26400, 198.51.100.22:26400]}}"),
+    "recovery-server-is-a-group": asking("main: [198.51.100.12:26400, 239.10.1.1:26400]"),
+    "recovery-server-twice": asking("main: [198.51.100.12:26400, 198.51.100.12:26400]"),
+    "recovery-server-without-port": asking("main: [198.51.100.12:26400, 198.51.100.22]"),
+    "recovery-too-short": asking("main: [198.51.100.12:26400, 198.51.100.22:26400]", ", wait: 21ms, retry: 15ms"),
+    "recovery-with-no-server": asking("main: []"),
+    "recovery-with-one-server": asking("main: [198.51.100.12:26400]"),
     "relay-without-line": ("carries: [quotes.A]", "carries: [quotes.C]"),
     "relay-twice": ("from: [relay-1, relay-2]", "from: [relay-1, relay-2, relay-1]"),
     "same-uplink-for-both": ("relay-2: {feeds: [quotes], uplink: uplink-2}", "relay-2: {feeds: [quotes], uplink: uplink-1}"),
@@ -188,6 +203,45 @@ def test_every_field_has_a_stand_in(variant: Variant) -> None:
 def test_what_a_misspelt_key_holds_is_checked_as_if_it_were_spelt_right(tmp_path: Path) -> None:
     problems = problems_of(BASE.replace("carries: [quotes.B]", "carry: [quotes.A]"), tmp_path)
     assert "feeds.quotes.lines.B" in {problem.path for problem in problems}, "no circuit carries it"
+
+
+SERVERS = asking("main: [198.51.100.12:26400, 198.51.100.22:26400]")
+
+
+def test_servers_of_the_exchange_are_right(tmp_path: Path) -> None:
+    assert problems_of(BASE.replace(*SERVERS), tmp_path) == []
+
+
+def test_servers_are_the_exchange_s_own(tmp_path: Path) -> None:
+    """Each wrong server is told, also beside one that is no address at all."""
+    servers = asking("main: [198.51.100.12:26400, 203.0.113.9:26400, 198.51.100.22, 203.0.113.9:26400]")
+    text = BASE.replace(*servers).replace("asn: 65010, rendezvous: none", "asn: 65010, prefixes: [198.51.100.0/24]")
+    told_of = [(problem.path, problem.message) for problem in problems_of(text, tmp_path)]
+    place = "feeds.quotes.recovery.servers.main"
+    assert [path for path, _ in told_of] == [f"{place}.1", f"{place}.2", f"{place}.3", f"{place}.3"]
+    assert "in none of the prefixes of exchange (198.51.100.0/24)" in told_of[0][1]
+    assert "address:port" in told_of[1][1]
+    assert {"203.0.113.9:26400 stands twice"} < {message for _, message in told_of[2:]}
+
+
+def test_an_address_is_of_one_exchange(tmp_path: Path) -> None:
+    text = BASE.replace(*asking("main: [198.51.100.12:26400, 198.51.100.31:26400]"))
+    news = 'exchange: other, protocol: moldudp64, peak: {rate: 1 pps, bytes: 90}, lines: {A: {source: 198.51.100.31, groups: {main: "239.10.3.1:20001"}}}'  # fmt: skip
+    text = text.replace("feeds:\n", f"feeds:\n  news: {{{news}}}\n", 1)
+    text = text.replace("exchanges:\n", "exchanges:\n  other: {asn: 65011}\n", 1)
+    messages = [problem.message for problem in problems_of(text, tmp_path)]
+    assert "198.51.100.31 is an address of other already" in messages
+
+
+def test_a_line_cannot_have_the_name_of_what_servers_answer(tmp_path: Path) -> None:
+    text = (
+        BASE.replace(*SERVERS)
+        .replace("      A: {source", "      recovery: {source")
+        .replace("quotes.A", "quotes.recovery")
+    )
+    (problem,) = problems_of(text, tmp_path)
+    assert problem.path == "feeds.quotes.lines.recovery"
+    assert "give this line another name" in problem.message
 
 
 @pytest.mark.parametrize(("promise", "severity"), [("survives: any-one-circuit", "error"), ("p99: 1s", "warning")])

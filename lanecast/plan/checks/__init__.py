@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.plan.checks import addresses, capacity, multicast, names, paths, survival
+from lanecast.plan.checks import addresses, capacity, multicast, names, paths, recovery, survival
 from lanecast.plan.checks.context import CheckContext
 from lanecast_relay.config.document import Problem
 
@@ -19,6 +19,8 @@ RESOLVED = (
     addresses.instances,
     addresses.vlans,
     multicast.lines,
+    recovery.servers,
+    recovery.times,
     paths.circuits,
     paths.relays,
     paths.subscribers,

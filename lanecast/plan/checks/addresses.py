@@ -54,8 +54,9 @@ def networks(context: CheckContext) -> Iterator[Problem]:
 
 
 def _published(context: CheckContext) -> list[tuple[IPv4Network, Place]]:
-    """What exchanges announce, or where that is left open their sources, each once."""
+    """What exchanges announce, or where that is left open their sources and re-request servers, each once."""
     found: dict[IPv4Network, Place] = {}
+    place: Place
     for name, exchange in context.plan.exchanges.items():
         for index, prefix in enumerate(exchange.prefixes):
             found.setdefault(prefix, ("exchanges", name, "prefixes", index))
@@ -64,7 +65,16 @@ def _published(context: CheckContext) -> list[tuple[IPv4Network, Place]]:
             for line_name, line in feed.lines.items():
                 place = ("feeds", feed_name, "lines", line_name, "source")
                 found.setdefault(IPv4Network(line.source), place)
+            for channel, asked in (feed.recovery.servers if feed.recovery else {}).items():
+                for index, server in enumerate(asked):
+                    place = ("feeds", feed_name, "recovery", "servers", channel, index)
+                    found.setdefault(IPv4Network(server.address), place)
     return list(found.items())
+
+
+def is_a_host(address: IPv4Address) -> bool:
+    """Whether a host can have an address, and others reach it."""
+    return not (address.is_multicast or address.is_loopback or address.is_unspecified or address.is_reserved)
 
 
 def sources(context: CheckContext) -> Iterator[Problem]:
@@ -73,12 +83,7 @@ def sources(context: CheckContext) -> Iterator[Problem]:
     for feed_name, feed in context.plan.feeds.items():
         for line_name, line in feed.lines.items():
             place = ("feeds", feed_name, "lines", line_name, "source")
-            if (
-                line.source.is_multicast
-                or line.source.is_loopback
-                or line.source.is_unspecified
-                or line.source.is_reserved
-            ):
+            if not is_a_host(line.source):
                 yield context.error(f"expected a host's address, found {line.source}", *place)
             exchange, where = first.setdefault(line.source, (feed.exchange, place))
             if exchange != feed.exchange:

@@ -24,6 +24,8 @@ def feed_checks(fabric: Fabric, results: Sequence[SubscriberResult]) -> Iterator
     for feed in fabric.feeds:
         of_feed = [result for result in results if result.feed == feed.name]
         yield delivered(feed, of_feed)
+        if feed.recovery is not None:
+            yield from recovered(feed, of_feed)
         promise = feed.promise
         if promise is None:
             continue
@@ -47,6 +49,15 @@ def delivered(feed: Feed, results: Sequence[SubscriberResult]) -> Check:
     wrong = sum(result.missing + result.duplicated + result.out_of_order + result.corrupted for result in results)
     detail = "; ".join(_faults(results)) if wrong else f"{expected} of {expected} messages, once and in order"
     return Check(name, wrong == 0, 0, wrong, "messages", detail)
+
+
+def recovered(feed: Feed, results: Sequence[SubscriberResult]) -> Iterator[Check]:
+    """What the exchange sent on no line came from a re-request server; no check where every message was on a line."""
+    came = sum(result.recovered for result in results)
+    stayed = sum(len(one) for result in results for one in result.never_sent)
+    if came + stayed:
+        detail = f"{came} of {came + stayed} messages that no line had came from a re-request server"
+        yield Check(f"{feed.name} recovered", not stayed, came + stayed, came, "messages", detail)
 
 
 def _faults(results: Sequence[SubscriberResult]) -> Iterator[str]:

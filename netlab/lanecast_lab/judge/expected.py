@@ -6,10 +6,11 @@ Messages that the egress lost on every line are expected too; that they were nev
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lanecast.fabric import Feed
+from lanecast_lab.judge.answers import Answer, answered_numbers
 from lanecast_lab.judge.model import Range
 from lanecast_lab.traffic.framing import FramingError, Message, announced_next, messages
 from lanecast_lab.traffic.plan import Traffic, Transmission
@@ -81,7 +82,9 @@ class Stream:
 class Expectation:
     """Every stream of a run, by feed and channel."""
 
-    def __init__(self, traffic: Traffic, started_ns: dict[str, int]) -> None:
+    def __init__(
+        self, traffic: Traffic, started_ns: dict[str, int], answers: Mapping[str, list[Answer]] | None = None
+    ) -> None:
         self._traffic = traffic
         self._feeds = {feed.name: feed for feed in traffic.fabric.feeds}
         self._bits = {
@@ -94,6 +97,12 @@ class Expectation:
         self.streams = {
             (feed.name, channel): Stream(feed, channel) for feed in self._feeds.values() for channel in feed.channels
         }
+        self.answered = {
+            (feed.name, channel): answered_numbers((answers or {}).get(feed.exchange, []), servers)
+            for feed in self._feeds.values()
+            for channel, servers in (feed.recovery.servers if feed.recovery else {}).items()
+        }
+        """By stream: what re-request servers said again."""
         self._collect()
         self._by_payload: dict[bytes, str] | None = None
 

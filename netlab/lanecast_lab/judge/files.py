@@ -9,6 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from lanecast.fabric import Fabric
+from lanecast_lab.judge.answers import ANSWERS_MAGIC, Answer, read_answers
 from lanecast_lab.judge.model import RunInvalid
 from lanecast_lab.judge.stalls import Stalls
 from lanecast_lab.traffic.plan import Traffic
@@ -34,10 +35,12 @@ class Received(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Summaries:
-    """The last JSON object that each sender (by exchange) and each receiver (by instance) printed."""
+    """The last JSON object that each sender, receiver (by instance) and re-request server printed."""
 
     senders: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     receivers: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    servers: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Of re-request servers, by exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Evidence:
     received: dict[str, list[Received]]
     """By instance."""
     stalls: Stalls
+    answers: dict[str, list[Answer]]
+    """By exchange: what its re-request servers were asked."""
 
 
 def read_evidence(
@@ -58,6 +63,7 @@ def read_evidence(
     received: Mapping[str, Path],
     summaries: Summaries,
     stalls: Path,
+    answers: Mapping[str, Path],
 ) -> Evidence:
     """Read all files; raise :class:`RunInvalid` with every reason for which they cannot be believed."""
     reasons: list[str] = []
@@ -71,10 +77,14 @@ def read_evidence(
         taken[instance] = _read_received(instance, received.get(instance), reasons)
         summary = summaries.receivers.get(instance)
         reasons.extend(_receiver_reasons(instance, summary, len(taken[instance])))
+    answered = {
+        exchange: _read_answers(exchange, answers.get(exchange), summaries.servers.get(exchange), reasons)
+        for exchange in sorted({feed.exchange for feed in fabric.feeds if feed.recovery is not None})
+    }
     stood_still = _read_stalls(stalls, reasons)
     if reasons:
         raise RunInvalid(reasons)
-    return Evidence(started, taken, stood_still)
+    return Evidence(started, taken, stood_still, answered)
 
 
 def _sender_reasons(exchange: str, summary: Mapping[str, object] | None) -> list[str]:
@@ -162,6 +172,28 @@ def _read_received(instance: str, path: Path | None, reasons: list[str]) -> list
             found.append(Received(time_ns, port, content[start:offset]))
     if offset != len(content):
         reasons.append(f"{what}: {path} is cut in the middle of a datagram")
+    return found
+
+
+def _read_answers(
+    exchange: str, path: Path | None, summary: Mapping[str, object] | None, reasons: list[str]
+) -> list[Answer]:
+    what = f"the record of {exchange}'s re-request servers"
+    if summary is None:
+        reasons.append(f"the re-request servers of {exchange} ended without their summary")
+    else:
+        reasons.extend(_clock_reasons(f"the re-request servers of {exchange}", summary))
+    content = _content(what, path, ANSWERS_MAGIC, reasons)
+    if content is None:
+        return []
+    try:
+        found = read_answers(memoryview(content)[len(ANSWERS_MAGIC) :])
+    except ValueError as error:
+        reasons.append(f"{what}: {path} {error}")
+        return []
+    counted = summary.get("messages") if summary is not None else None
+    if summary is not None and counted != sum(answer.answered for answer in found):
+        reasons.append(f"{what}: they counted {counted} messages and it holds another number")
     return found
 
 

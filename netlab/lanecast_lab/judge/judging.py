@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lanecast.fabric import Fabric
+from lanecast_lab.judge.answers import server_results
 from lanecast_lab.judge.checks import feed_checks, nothing_unexpected
 from lanecast_lab.judge.expected import Expectation
 from lanecast_lab.judge.files import CLOCK_STEP_LIMIT_NS, Received, Summaries, read_evidence
@@ -26,16 +28,17 @@ def judge(
     received: Mapping[str, Path],
     summaries: Summaries,
     stalls: Path,
+    answers: Mapping[str, Path] = MappingProxyType({}),
 ) -> Verdict:
     """Return the verdict of a run.
 
-    It rests on the senders' records (by exchange), the receivers' files (by instance), their summaries, and when the
-    machine stood still.
+    It rests on the senders' records (by exchange), the receivers' files (by instance), what re-request servers were
+    asked (by exchange), their summaries, and when the machine stood still.
 
     Raises :class:`RunInvalid` when the judge's own means failed, so that nothing can be said.
     """
-    evidence = read_evidence(fabric, traffic, sent, received, summaries, stalls)
-    expectation = Expectation(traffic, evidence.started_ns)
+    evidence = read_evidence(fabric, traffic, sent, received, summaries, stalls, answers)
+    expectation = Expectation(traffic, evidence.started_ns, evidence.answers)
     ports = _ports(fabric)
     verdict = Verdict(plan=fabric.name, seed=traffic.options.seed, notes=list(traffic.notes))
     for instance in sorted(evidence.received):
@@ -49,7 +52,10 @@ def judge(
     _refuse_impossible(verdict)
     verdict.checks.extend(feed_checks(fabric, verdict.subscribers))
     verdict.checks.append(nothing_unexpected(verdict.unexpected))
+    for exchange, answered in evidence.answers.items():
+        verdict.recovery.extend(server_results(exchange, answered))
     verdict.notes.extend(_late_senders(summaries))
+    verdict.notes.extend(_busy_servers(summaries))
     verdict.notes.extend(_stood_still(evidence.stalls))
     return verdict
 
@@ -106,6 +112,21 @@ def _late_senders(summaries: Summaries) -> list[str]:
             notes.append(
                 f"the sender of {exchange} sent 1 % of its datagrams {late / 1e6:.1f} ms or more after they were due;"
                 " the latencies include that"
+            )
+    return notes
+
+
+def _busy_servers(summaries: Summaries) -> list[str]:
+    """Requests that no server looked at are asked again; many of them would tell of a relay that asks too much."""
+    notes = []
+    for exchange, summary in sorted(summaries.servers.items()):
+        outcomes = summary.get("outcomes")
+        above = outcomes.get("above_rate", 0) if isinstance(outcomes, dict) else 0
+        dropped = summary.get("kernel_drops")
+        if above or dropped:
+            notes.append(
+                f"the re-request servers of {exchange} left {above} requests above their rate unanswered, and the"
+                f" kernel dropped {dropped} before they were read"
             )
     return notes
 

@@ -71,6 +71,8 @@ class SubscriberResult:
     unexpected: int
     only_on: dict[str, int]
     """Messages that the exchange sent on one line alone."""
+    recovered: int
+    """Messages that the exchange sent on no line and that are there intact: they came from a re-request server."""
     never_sent: tuple[Range, ...]
     """Missing because the exchange's egress lost them on every line."""
     lost_on_the_way: tuple[Range, ...]
@@ -98,6 +100,20 @@ class Unexpected:
     port: int
     what: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryServer:
+    """What one re-request server of an exchange was asked and answered."""
+
+    exchange: str
+    server: str
+    requests: int
+    answered: int
+    messages: int
+    """In all answers together; relays ask each for themselves."""
+    unanswered: dict[str, int]
+    """Requests by why they got no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +145,7 @@ class Verdict:
     checks: list[Check] = field(default_factory=list)
     subscribers: list[SubscriberResult] = field(default_factory=list)
     unexpected: list[Unexpected] = field(default_factory=list)
+    recovery: list[RecoveryServer] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     timings: Timings = field(default_factory=Timings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -41,6 +42,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
             {"name": one.name, "at_ms": one.at_ms, "failover_ms": one.failover_ms, "lost": one.lost}
             for one in verdict.faults
         ],
+        "recovery": [asdict(one) for one in verdict.recovery],
         "timings": {
             "build_s": verdict.timings.build_s,
             "converge_s": verdict.timings.converge_s,
@@ -78,6 +80,7 @@ def _subscriber(result: SubscriberResult) -> dict[str, Any]:
         "out_of_order": result.out_of_order,
         "corrupted": result.corrupted,
         "only_on": result.only_on,
+        "recovered": result.recovered,
         "latency_us": latency_us(result.latencies_ns),
         "unexpected": result.unexpected,
         "never_sent": _ranges(result.never_sent),
@@ -167,7 +170,7 @@ def _subscriber_table(results: Iterable[SubscriberResult]) -> Table:
     table = Table(title="Subscribers", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("instance", "feed"):
         table.add_column(column, overflow="fold")
-    for column in ("expected", "received", "missing", "twice", "order", "changed", "p50 ms", "p99 ms"):
+    for column in ("expected", "received", "recovered", "missing", "twice", "order", "changed", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right", no_wrap=True)
     together: dict[tuple[str, str], list[SubscriberResult]] = {}
     for result in results:
@@ -185,6 +188,7 @@ def _subscriber_table(results: Iterable[SubscriberResult]) -> Table:
             feed,
             str(sum(one.expected for one in streams)),
             str(sum(one.received for one in streams)),
+            str(sum(one.recovered for one in streams)),
             *(Text(str(count), style="bold red" if count else "") for count in faults),
             *(_milliseconds(percentile(latencies, share)) for share in (50, 99)),
         )

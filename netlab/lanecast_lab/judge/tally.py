@@ -6,12 +6,15 @@ from collections import Counter
 
 from lanecast_lab.judge.expected import Expectation, Stream
 from lanecast_lab.judge.files import CLOCK_STEP_LIMIT_NS, Received
-from lanecast_lab.judge.model import SubscriberResult
+from lanecast_lab.judge.model import RunInvalid, SubscriberResult
 from lanecast_lab.judge.stalls import Stalls
 from lanecast_lab.traffic.framing import FramingError, Message, messages
 
 ABSENT, CHANGED, INTACT = 0, 1, 2
 """What is known of a message: no copy arrived; only changed ones did; an intact one did."""
+
+
+NUMBERS_SHOWN = 5
 
 
 class Tally:
@@ -111,11 +114,27 @@ class Tally:
                 self._changed(at)
         self._unknown.clear()
 
+    def _refuse_untold(self, recovered: list[int]) -> None:
+        """What no line had can only be what a server answered; otherwise the records are not those of this run."""
+        answered = self._expectation.answered.get((self._stream.feed.name, self._stream.name), set())
+        untold = [at for at in recovered if self._stream.due[at].key not in answered]
+        if untold:
+            numbers = " ".join(str(one) for one in self._stream.ranges(untold[:NUMBERS_SHOWN], lambda _: True))
+            raise RunInvalid(
+                [
+                    f"{self._instance}, {self._stream.feed.name} channel {self._stream.name}: {len(untold)} messages"
+                    f" arrived that no line had and no re-request server answered with: {numbers}"
+                ]
+            )
+
     def result(self) -> SubscriberResult:
         """The outcome, when everything has been received."""
         self._place_unknown()
         stream = self._stream
         absent = [at for at, state in enumerate(self._state) if state == ABSENT]
+        recovered = [at for at, state in enumerate(self._state) if state == INTACT and not stream.due[at].lines_sent]
+        if stream.sequenced:
+            self._refuse_untold(recovered)
         return SubscriberResult(
             name=self._instance,
             feed=stream.feed.name,
@@ -128,6 +147,7 @@ class Tally:
             corrupted=self._corrupted,
             unexpected=self.unexpected.total(),
             only_on=stream.only_on(),
+            recovered=len(recovered),
             never_sent=stream.ranges(absent, lambda due: due.lines_sent == 0),
             lost_on_the_way=stream.ranges(absent, lambda due: due.lines_sent != 0),
             latencies_ns=tuple(sorted(self._latencies)),

@@ -1,5 +1,6 @@
 """What a lab run sends: feeds invented from the plan or replayed from captures, with seeded loss at the egress."""
 
+from lanecast_lab.traffic.archive import Served, write_archives
 from lanecast_lab.traffic.capture import SkewReport, measure_skew, skew_report
 from lanecast_lab.traffic.datagram import TrafficError
 from lanecast_lab.traffic.plan import (
@@ -12,6 +13,7 @@ from lanecast_lab.traffic.plan import (
 )
 
 __all__ = [
+    "Served",
     "SkewReport",
     "Traffic",
     "TrafficError",
@@ -22,4 +24,5 @@ __all__ = [
     "read_losses",
     "read_replays",
     "skew_report",
+    "write_archives",
 ]

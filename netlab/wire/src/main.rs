@@ -1,5 +1,7 @@
-//! The lab's native tool: delays frames, sends schedules and records what arrives (docs/wire-tool-formats.md).
+//! The lab's native tool: delays frames, sends schedules, answers re-requests and records what arrives (docs/wire-tool-formats.md).
 
+mod answer;
+mod archive;
 mod clock;
 mod delay;
 mod files;
@@ -23,7 +25,7 @@ pub type Failure = Box<dyn std::error::Error>;
 const ABOUT: &str = "\
 Every command prints JSON, one object a line: {\"ready\": true} once it works, its figures at the end.
 It ends with 0, or with 2 and a sentence on standard error when it could not do what it was asked.
-`delay`, `receive` and `stalls` end on SIGTERM, SIGINT or the end of standard input: keep that open while they work.
+`delay`, `receive`, `answer` and `stalls` end on SIGTERM, SIGINT or the end of standard input: keep that open while they work.
 
 A wire of 2 ms between the outer halves of two veths, whose inner halves nodes have as eth0:
   ip netns exec A lanecast-wire plain-offloads eth0
@@ -37,7 +39,7 @@ A schedule sent from A and recorded in B:
 docs/wire-tool-formats.md describes the files.";
 
 #[derive(Parser)]
-#[command(version, about = "Sends, delays and receives packets for the lab.", after_help = ABOUT)]
+#[command(version, about = "Sends, delays, repeats and receives packets for the lab.", after_help = ABOUT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -87,6 +89,24 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+    /// Answer re-requests for what a sender sent, until SIGTERM or end of input (MoldUDP64 1.0).
+    ///
+    /// From the address that was asked, one downstream packet of at most 1,472 bytes. A message is there to be asked for
+    /// from its due time on. What cannot be answered gets no answer; each request is recorded.
+    Answer {
+        /// ADDRESS:PORT,ARCHIVE; repeat for several, also for one address or one archive.
+        #[arg(long = "serve", required = true)]
+        serve: Vec<answer::ServeArgument>,
+        /// The record of the sender, which says when its schedule began.
+        #[arg(long)]
+        sender_record: PathBuf,
+        /// Where to write what was asked and answered.
+        #[arg(long)]
+        output: PathBuf,
+        /// Requests a second of one asking address that are looked at, and as many at once.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        rate: u64,
+    },
     /// Note when this machine's processors stood still, until SIGTERM or end of input.
     ///
     /// What a run measures then is the machine's lateness, not the network's.
@@ -107,6 +127,12 @@ fn main() -> ExitCode {
             lead_ms,
         } => send::run(&schedule, &record, lead_ms),
         Command::Receive { listen, output } => receive::run(&listen, &output),
+        Command::Answer {
+            serve,
+            sender_record,
+            output,
+            rate,
+        } => answer::run(&serve, &sender_record, &output, rate),
         Command::Stalls { output } => stalls::run(&output),
     };
     match outcome {

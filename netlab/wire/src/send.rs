@@ -36,11 +36,13 @@ pub fn run(schedule: &Path, record: &Path, lead_ms: u64) -> Result<(), Failure> 
     tell(&json!({"ready": true}))?;
     let meter = StepMeter::start();
     let start_ns = clock::realtime_ns().saturating_add(lead_ms.saturating_mul(1_000_000));
-    let mut sender = Sender::new(&entries, &sockets, start_ns);
-    sender.send_all();
     let mut output = BufWriter::new(output);
+    // Before anything leaves: who answers re-requests reads there what was due by when.
     output.write_all(files::RECORD_MAGIC)?;
     output.write_all(&start_ns.to_le_bytes())?;
+    output.flush()?;
+    let mut sender = Sender::new(&entries, &sockets, start_ns);
+    sender.send_all();
     for sent_ns in &sender.sent_ns {
         output.write_all(&sent_ns.to_le_bytes())?;
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from struct import pack
 from xml.etree import ElementTree
@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lab_samples import application, fabric, feed
+from lab_samples import application, endpoint, fabric, feed
 
-from lanecast.fabric import Fabric
+from lanecast.fabric import Fabric, Recovery
 from lanecast.plan.model import Promise
 from lanecast_lab.judge import RunInvalid, Summaries, Verdict, document, exit_code, judge, write_junit
 from lanecast_lab.judge.checks import CONFIDENCE_LEFT, messages_needed
@@ -56,6 +56,9 @@ class Scene:
         port = PORTS[feed_name]
         return [one for one in self.arrivals[instance] if one.port == port]
 
+    answers: list[tuple[str, str, int, int]] = field(default_factory=list)
+    """(server, session, first number, how many messages it answered with)."""
+
     def write(self, directory: Path) -> tuple[dict[str, Path], dict[str, Path], Summaries, Path]:
         """The files that the native tools would have written (docs/wire-tool-formats.md)."""
         sent, received = {}, {}
@@ -75,7 +78,22 @@ class Scene:
 
     def verdict(self, directory: Path) -> Verdict:
         """What the judge says."""
-        return judge(self.fabric, self.traffic, *self.write(directory))
+        sent, received, summaries, stalls = self.write(directory)
+        if all(one.recovery is None for one in self.fabric.feeds):
+            return judge(self.fabric, self.traffic, sent, received, summaries, stalls)
+        path = directory / "nasdaq.answers"
+        path.write_bytes(b"LCANSW01" + b"".join(answer_record(*one) for one in self.answers))
+        counted = {"messages": sum(one[3] for one in self.answers), "kernel_drops": 0, "clock_step_ns": 0}
+        summaries = Summaries(summaries.senders, summaries.receivers, {"nasdaq": counted})
+        return judge(self.fabric, self.traffic, sent, received, summaries, stalls, {"nasdaq": path})
+
+
+def answer_record(server: str, session: str, first: int, answered: int) -> bytes:
+    """One request as the native tool records it (docs/wire-tool-formats.md)."""
+    at, asker = endpoint(server), endpoint("10.200.0.2:40000")
+    ends = pack("<4sH4sH", at.address.packed, at.port, asker.address.packed, asker.port)
+    tail = pack("<10sQHHB", session.encode(), first, answered, answered, 0 if answered else 3)
+    return pack("<Q", START_NS) + ends + tail
 
 
 PORTS = {CME: 40000, ITCH: 41000}
@@ -373,3 +391,118 @@ def test_a_verdict_is_written_for_machines(tmp_path: Path) -> None:
     failed = sum(check.passed is False for check in verdict.checks)
     assert (int(suite.get("tests", 0)), int(suite.get("failures", 0))) == (len(verdict.checks), failed)
     assert len(suite.findall("testcase/failure")) == failed > 0
+
+
+# Recovery
+
+SERVER, SECOND = "198.51.100.21:26400", "198.51.100.22:26400"
+
+
+def recovered_scene(seed: int = 3) -> tuple[Scene, list[tuple[str, int, Arrival]]]:
+    """Both lines of the ITCH feed lose 30 %, and every message arrives: what no line had, 8 ms later, one by one.
+
+    Returns, with the scene, the session and number of each message of the first instance that no line had.
+    """
+    made = scene({(ITCH, "A"): 30, (ITCH, "B"): 30}, seed)
+    recovery = Recovery({"1": (endpoint(SERVER), endpoint(SECOND))}, 100 * MS, 15 * MS)
+    feeds = tuple(replace(one, recovery=recovery) if one.name == ITCH else one for one in made.fabric.feeds)
+    made.fabric = replace(made.fabric, feeds=feeds)
+    made.traffic = replace(made.traffic, fabric=made.fabric)
+    on_a_line = {one.payload for one in made.traffic.transmissions if not one.lost}
+    lost = {one.payload: one for one in made.traffic.transmissions if one.feed == ITCH and one.payload not in on_a_line}
+    assert len(lost) >= 3, "the case has to happen"
+    start_ns = made.traffic.schedule_start_ns["nasdaq"]
+    told = []
+    for instance, arrivals in made.arrivals.items():
+        for payload, one in lost.items():
+            for message in messages(Protocol.MOLDUDP64, "1", payload):
+                assert message.number is not None
+                packet = pack("!10sQHH", message.epoch.encode(), message.number, 1, len(message.body)) + message.body
+                arrival = Arrival(START_NS + one.due_ns - start_ns + 8 * MS, PORTS[ITCH], packet)
+                arrivals.append(arrival)
+                if instance == "app-1":
+                    told.append((message.epoch, message.number, arrival))
+        # In order again: what follows a hole waits for it.
+        arrivals.sort(key=lambda arrival: (arrival.port, first_number(arrival), arrival.time_ns))
+        for port in PORTS.values():
+            latest = 0
+            for arrival in (held for held in arrivals if held.port == port):
+                arrival.time_ns = latest = max(latest, arrival.time_ns)
+    made.answers = [(SERVER, epoch, number, 1) for epoch, number, _ in told]
+    return made, told
+
+
+def first_number(one: Arrival) -> int:
+    """The number of a datagram's first message; heartbeats, which close the stream, come after all."""
+    protocol = Protocol.CME_MDP3 if one.port == PORTS[CME] else Protocol.MOLDUDP64
+    found = messages(protocol, "1", one.payload)
+    return found[0].number or 0 if found else 2**63
+
+
+def test_what_a_server_answered_counts_as_delivered_and_as_recovered(tmp_path: Path) -> None:
+    made, told = recovered_scene()
+    made.answers += [(SECOND, "0000000000", 1, 0), (SERVER, told[0][0], told[0][1], 1)]
+    verdict = made.verdict(tmp_path)
+    for one in verdict.subscribers:
+        assert one.faultless
+        assert one.recovered == (len(told) if one.feed == ITCH else 0)
+    (check,) = [check for check in verdict.checks if check.name == f"{ITCH} recovered"]
+    assert (check.passed, check.wanted, check.measured) == (True, 2 * len(told), 2 * len(told))
+    content = document(verdict)
+    assert {one["recovered"] for one in content["subscribers"] if one["feed"] == ITCH} == {len(told)}
+    assert content["recovery"] == [
+        {"exchange": "nasdaq", "server": SERVER, "requests": len(told) + 1, "answered": len(told) + 1,
+         "messages": len(told) + 1, "unanswered": {}},
+        {"exchange": "nasdaq", "server": SECOND, "requests": 1, "answered": 0, "messages": 0,
+         "unanswered": {"not_sent": 1}},
+    ]  # fmt: skip
+
+
+def test_what_no_server_supplied_is_missing_and_breaks_the_promise(tmp_path: Path) -> None:
+    made, told = recovered_scene()
+    made.arrivals["app-2"] = [one for one in made.arrivals["app-2"] if one.payload != told[1][2].payload]
+    verdict = made.verdict(tmp_path)
+    assert figures(verdict, "app-2", ITCH) == {"missing": 1}
+    (result,) = [one for one in verdict.subscribers if (one.name, one.feed) == ("app-2", ITCH)]
+    assert [(one.first, one.last) for one in result.never_sent] == [(told[1][1], told[1][1])]
+    assert result.recovered == len(told) - 1
+    outcome = {check.name: (check.passed, check.measured) for check in verdict.checks}
+    assert outcome[f"{ITCH} recovered"] == (False, 2 * len(told) - 1)
+    assert delivered(verdict, ITCH) is False
+    assert everyone_else_is_well(verdict, "app-2", ITCH)
+
+
+def test_where_every_message_was_on_a_line_nothing_is_said_of_recovery(tmp_path: Path) -> None:
+    made, _ = recovered_scene()
+    whole = scene()
+    whole.fabric = replace(whole.fabric, feeds=made.fabric.feeds)
+    whole.traffic = replace(whole.traffic, fabric=whole.fabric)
+    verdict = whole.verdict(tmp_path)
+    assert verdict.passed
+    assert not any(check.name.endswith("recovered") for check in verdict.checks)
+
+
+def test_a_message_that_nobody_sent_makes_the_records_unbelievable(tmp_path: Path) -> None:
+    made, told = recovered_scene()
+    made.answers = [one for one in made.answers if one[2] != told[2][1]]
+    with pytest.raises(RunInvalid, match=r"1 messages arrived that no line had and no re-request server answered"):
+        made.verdict(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["cut", "outcome", "magic", "count"])
+def test_a_damaged_record_of_answers_is_not_judged_by(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = recovered_scene()
+    writing = Path.write_bytes
+
+    def damaged(path: Path, content: bytes) -> int:
+        if path.name.endswith(".answers"):
+            entries = {"cut": content[:-1], "outcome": content[:-1] + b"\x09", "magic": b"X" + content[1:]}
+            content = entries.get(change, content[: -len(answer_record(SERVER, "", 1, 1))])
+        return writing(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", damaged)
+    words = {"cut": "cut in the middle", "outcome": "outcome 9", "magic": "does not begin", "count": "they counted"}
+    with pytest.raises(RunInvalid, match=words[change]):
+        made.verdict(tmp_path)
