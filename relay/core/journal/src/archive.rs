@@ -18,7 +18,7 @@ use crate::repair::{read_end, SegmentFile};
 const OPEN_SEGMENTS: usize = 8;
 
 /// What was seen is taken as it is for so long, unless it does not have what is wanted.
-const FRESH_FOR: Duration = Duration::from_millis(2);
+const FRESH_FOR: Duration = Duration::from_millis(100);
 
 /// A packet that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{everything, files, line, mold, settings, settle, source, START_NS};
 use lanecast_relay_core::EpochKey;
+use lanecast_relay_journal::pcapng::packet_block_bytes;
 use lanecast_relay_journal::{
     show, Archive, Journal, JournalReader, JournalSettings, LineIdentity, Selection,
 };
@@ -193,7 +194,7 @@ fn after_a_reset_in_band_the_numbers_before_it_are_another_epochs() {
 fn it_keeps_within_its_bounds_of_bytes_and_age() {
     let directory = tempfile::tempdir().unwrap();
     let bounded = JournalSettings {
-        max_bytes: 1 << 20,
+        max_bytes: 900_000,
         segment_bytes: 128 << 10,
         ..settings(directory.path())
     };
@@ -231,6 +232,25 @@ fn it_keeps_within_its_bounds_of_bytes_and_age() {
         40_000 - (left[0].0 - START_NS) + 1,
         "the oldest went, no other"
     );
+    // Also between two syncs, when only full buffers are written.
+    let rarely = JournalSettings {
+        sync_interval_ns: 3_600_000_000_000,
+        ..bounded.clone()
+    };
+    let mut recorder = Journal::open(rarely).unwrap();
+    let a = recorder.line(&line("A", "moldudp64"));
+    let packet = mold(SESSION, 1, &[7; 100]);
+    let a_buffer = (256 << 10) / packet_block_bytes(packet.len()) as u64;
+    for number in 1..=20_000u64 {
+        recorder.record(a, START_NS + 40_000 + number, source(), &packet);
+        if number % 1000 == 0 {
+            while recorder.counters().written != (number - 1) / a_buffer * a_buffer {
+                std::thread::yield_now();
+            }
+            assert!(on_disk() <= bounded.max_bytes, "{}", on_disk());
+        }
+    }
+    drop(recorder.close());
     // Nothing of 2023 is young enough for a minute.
     let young = JournalSettings {
         max_age_ns: 60_000_000_000,

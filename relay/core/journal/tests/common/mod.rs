@@ -88,13 +88,18 @@ pub fn settle(recorder: &mut Recorder) {
 /// The recorder of `examples/`, which cargo builds for tests.
 pub fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    tests
+    let example = tests
         .parent()
         .unwrap()
         .parent()
         .unwrap()
         .join("examples")
-        .join(name)
+        .join(name);
+    assert!(
+        example.exists(),
+        "cargo test makes it, cargo test --test does not"
+    );
+    example
 }
 
 pub fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
