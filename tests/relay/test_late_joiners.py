@@ -51,6 +51,10 @@ for n, packet in sent.items():
     while n % 100 == 0 and len(delivered) < n:
         session, first, found = blocks(receiver.recv(2048))
         delivered.update({first + at: body for at, body in enumerate(found)})
+        if not found:  # a heartbeat after a second of silence: what has not come will not come
+            print([k for k in messages if k <= n and k not in delivered][:9], n, file=sys.stderr)
+            print(subprocess.check_output([*relay, "counters", directory + "/control.sock", "--json"]), file=sys.stderr)
+            sys.exit(1)
 
 asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 asker.settimeout(10)
