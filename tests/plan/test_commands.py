@@ -86,6 +86,14 @@ def test_show_names_every_node_and_draws_them(plan: Path, tmp_path: Path) -> Non
     assert json.loads(lanecast("show", plan, "--json").stdout)["name"] == "plan"
 
 
+def test_show_names_who_is_asked_again(plan: Path) -> None:
+    assert "no line brought" not in lanecast("show", plan).stdout
+    servers = "hole-wait: 20ms\n    recovery: {servers: {main: [198.51.100.12:26400, 198.51.100.22:26400]}}"
+    plan.write_text(plan.read_text().replace("hole-wait: 20ms", servers))
+    assert "198.51.100.12:26400 198.51.100.22:26400" in lanecast("show", plan).stdout
+    assert json.loads(lanecast("show", plan, "--json").stdout)["feeds"][0]["recovery"]["wait_ns"] == 200_000_000
+
+
 def test_a_locked_value_stays_when_the_plan_grows(plan: Path, tmp_path: Path) -> None:
     assert lanecast("lock", plan).returncode == 0
     before = compile_plan(load_plan(plan)).invented
