@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import signal
 import stat
 import sys
 from pathlib import Path
@@ -19,23 +18,21 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from lanecast_relay.audit import AuditLogInUse
+from lanecast_relay.audit_commands import audit_commands
 from lanecast_relay.config.document import DocumentError, UnreadableDocument, load_document, validate
 from lanecast_relay.config.model import RelayFile
-from lanecast_relay.control import ControlSocketInUse, read_counters, serving
-from lanecast_relay.engine import Counters, Engine
+from lanecast_relay.control import ControlSocketInUse, ask_to_reload, read_counters
+from lanecast_relay.engine import Counters
+from lanecast_relay.forwarding import Refused, forward
 from lanecast_relay.journal_commands import mount
-from lanecast_relay.losses import LossLog
-from lanecast_relay.metrics import exporting
-from lanecast_relay.service import notify, watchdog_s
+from lanecast_relay.lease_commands import lease_commands
 from lanecast_relay.tables import counters_view
+from lanecast_relay.token_commands import otp_commands, token_commands
 from lanecast_relay.top import samples, view
-from lanecast_relay.ways import watching
 
 EXIT_WRONG_FILE = 1
 EXIT_REFUSED = 2
-
-LOSS_CHECK_S = 1.0
-"""How often new losses are looked for and logged, in seconds."""
 
 app = typer.Typer(
     name="relay",
@@ -44,6 +41,10 @@ app = typer.Typer(
     add_completion=False,
 )
 mount(app)
+app.add_typer(token_commands)
+app.add_typer(otp_commands)
+app.add_typer(lease_commands)
+app.add_typer(audit_commands)
 RelayPath = Annotated[Path, typer.Argument(metavar="FILE", help="The relay's file.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 
@@ -81,10 +82,12 @@ def run(
     relay = _load(file)
     _log_to_stderr()
     try:
-        counters = _forward(relay, cpu)
+        counters = forward(file, relay, cpu)
+    except Refused as refused:
+        _fail(EXIT_REFUSED, *(f"{file}: {reason}" for reason in refused.reasons))
     except OSError as error:
         _fail(EXIT_REFUSED, f"{file}: {error.strerror or error}")
-    except ControlSocketInUse as error:
+    except (ControlSocketInUse, AuditLogInUse) as error:
         _fail(EXIT_REFUSED, f"{file}: {error}")
     _show(counters, as_json)
 
@@ -95,6 +98,30 @@ def check(file: RelayPath) -> None:
     relay = _load(file)
     streams = sum(len(feed.channels) for feed in relay.feeds.values())
     print(f"{file}: {relay.name} is right: {streams} streams, {len(relay.subscribers)} subscribers")
+
+
+@app.command()
+def reload(
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_SOCKET", help="A relay's file that names its control socket, or that.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Make a running relay read its file anew, and print what changed, or every mistake: then it goes on as it was."""
+    path = _control_socket(target)
+    try:
+        answer = ask_to_reload(path)
+    except OSError as error:
+        _fail(EXIT_REFUSED, f"{path}: {error.strerror or error}: is the relay running?")
+    if as_json:
+        print(json.dumps(answer))
+    if "mistakes" in answer:
+        code = EXIT_REFUSED if answer["refused"] else EXIT_WRONG_FILE
+        _fail(code, *(() if as_json else answer["mistakes"]), "not reloaded: the relay goes on as it was")
+    if not as_json:
+        for change in answer["changes"]:
+            print(f"{change['what']} {change['name']}: {change['change']}".replace(" :", ":"))
+        print(f"reloaded: {len(answer['changes'])} changes")
 
 
 @app.command()
@@ -157,47 +184,6 @@ def _log_to_stderr() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-
-
-def _forward(relay: RelayFile, cpu: int | None) -> Counters:
-    """Run until a signal asks for the end. Returns the last counters."""
-    log = structlog.get_logger(relay=relay.name)
-    # Blocked before any thread starts, so that only sigtimedwait sees them and none is lost.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        engine = Engine(relay, cpu)
-        losses = LossLog(log)
-        with engine:
-            control = None if relay.control_socket is None else Path(relay.control_socket)
-            with (
-                serving(control, engine.counters),
-                exporting(relay.metrics, engine.counters),
-                watching(engine.fans_out_in_kernel(), engine.destinations, engine.set_ways),
-            ):
-                _announce(relay, engine)
-                log.info("forwarding", fan_out=engine.counters()["fan_out"])
-                watchdog = watchdog_s()
-                wait_s = LOSS_CHECK_S if watchdog is None else min(LOSS_CHECK_S, watchdog / 2)
-                while (received := signal.sigtimedwait(signals, wait_s)) is None:
-                    losses.update(engine.counters())  # the packet thread answered: it lives
-                    if watchdog is not None:
-                        notify("WATCHDOG=1")
-                notify("STOPPING=1")
-                log.info("draining", signal=signal.Signals(received.si_signo).name)
-        last = engine.counters()
-        losses.update(last)
-        return last
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _announce(relay: RelayFile, engine: Engine) -> None:
-    """Say on stdout, and to the service manager, that every socket is open and joined."""
-    streams = [{"feed": stream["feed"], "channel": stream["channel"]} for stream in engine.counters()["streams"]]
-    ready = {"ready": True, "name": relay.name, "streams": streams, "control_socket": relay.control_socket}
-    print(json.dumps(ready), flush=True)
-    notify("READY=1")
 
 
 def main() -> None:

@@ -1,23 +1,43 @@
-"""The control socket: a Unix stream socket that answers every connection with one JSON document of counters."""
+"""The control socket: a Unix stream socket. A connection brings one request, a line of JSON, and gets one line back.
+
+``{"request": "counters"}`` is answered with the counters. ``{"request": "reload"}`` reloads the relay's file and is
+answered with ``{"changes": […]}``, or with ``{"mistakes": […], "refused": …}`` and then nothing has changed. Whatever
+else is asked is answered with ``{"error": …}``.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import json
+import os
 import selectors
 import socket
 import stat
+import struct
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 SOCKET_MODE = 0o660
-"""The relay's own user and group may read counters, nobody else."""
+"""The relay's own user and group may read counters, nobody else; only its user and root may reload."""
 
 ANSWER_WITHIN_S = 2.0
-"""How long a reader may take to read its answer before it is dropped, in seconds."""
+"""How long one who asks may take to send the request, and to read the answer, in seconds."""
+
+RELOADED_WITHIN_S = 30.0
+"""How long a reload may take, in seconds: opening sockets and joining groups, one after the other."""
+
+LONGEST_REQUEST_BYTES = 4096
+PEER_CREDENTIALS = struct.Struct("3i")
+"""pid, uid, gid (unix(7), SO_PEERCRED)."""
+
+OWNERS_ONLY = frozenset({"reload"})
+
+Handlers = Mapping[str, Callable[[], dict[str, Any]]]
+"""What answers a request, by its name."""
 
 
 class ControlSocketInUse(Exception):
@@ -25,11 +45,11 @@ class ControlSocketInUse(Exception):
 
 
 class ControlServer:
-    """Serves ``answer()`` on ``path`` from a thread of its own, one connection after the other."""
+    """Serves ``handlers`` on ``path`` from a thread of its own, one connection after the other."""
 
-    def __init__(self, path: Path, answer: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, path: Path, handlers: Handlers) -> None:
         self._path = path
-        self._answer = answer
+        self._handlers = handlers
         self._listener = _listen(path)
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="relay-control", daemon=True)
@@ -50,12 +70,45 @@ class ControlServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._stopped, selectors.EVENT_READ)
             while all(key.fileobj is self._listener for key, _ in selector.select()):
-                # A reader that goes away, or reads too slowly, is its own problem.
+                # One who goes away, or is too slow, is its own problem.
                 with contextlib.suppress(OSError):
                     connection, _ = self._listener.accept()
                     with connection:
+                        request = _request(connection)
+                        answer = self._answer(request, connection)
                         connection.settimeout(ANSWER_WITHIN_S)
-                        connection.sendall(json.dumps(self._answer()).encode() + b"\n")
+                        connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, request: str, connection: socket.socket) -> dict[str, Any]:
+        handler = self._handlers.get(request)
+        if handler is None:
+            return {"error": f"no such request; expected one of {', '.join(sorted(self._handlers))}"}
+        if request in OWNERS_ONLY and not _is_owner(connection):
+            return {"error": f"{request}: only for the relay's own user and root"}
+        return handler()
+
+
+def _is_owner(connection: socket.socket) -> bool:
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+    _, user, _ = PEER_CREDENTIALS.unpack(packed)
+    return user in (0, os.geteuid())
+
+
+def _request(connection: socket.socket) -> str:
+    """The request's name; empty when it is none. Raises ``OSError`` when it does not come in time."""
+    deadline_s, text = time.monotonic() + ANSWER_WITHIN_S, b""
+    while b"\n" not in text and len(text) <= LONGEST_REQUEST_BYTES:
+        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+        chunk = connection.recv(LONGEST_REQUEST_BYTES)
+        if not chunk:
+            break
+        text += chunk
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    request = document.get("request") if isinstance(document, dict) else None
+    return request if isinstance(request, str) else ""
 
 
 def _listen(path: Path) -> socket.socket:
@@ -95,13 +148,32 @@ def _remove_stale(path: Path) -> None:
     raise ControlSocketInUse(f"{path}: a relay is running there; stop it, or name another control-socket")
 
 
+class RequestRefused(OSError):
+    """The relay does not do what was asked; says why."""
+
+
 def read_counters(path: Path) -> dict[str, Any]:
     """Return the counters of the relay that serves ``path``; raise ``OSError`` when none does."""
+    return _ask(path, "counters", ANSWER_WITHIN_S)
+
+
+def ask_to_reload(path: Path) -> dict[str, Any]:
+    """Make the relay that serves ``path`` read its file anew, and return its answer; raise ``OSError``."""
+    return _ask(path, "reload", RELOADED_WITHIN_S)
+
+
+def _ask(path: Path, request: str, within_s: float) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_WITHIN_S)
+        connection.settimeout(within_s)
         connection.connect(str(path))
-        counters: dict[str, Any] = json.loads(b"".join(_chunks(connection)))
-        return counters
+        connection.sendall(json.dumps({"request": request}).encode() + b"\n")
+        text = b"".join(_chunks(connection))
+    if not text:
+        raise RequestRefused(errno.ECONNRESET, "the relay went away before it answered")
+    answer: dict[str, Any] = json.loads(text)
+    if "error" in answer:
+        raise RequestRefused(errno.EPERM, answer["error"])
+    return answer
 
 
 def _chunks(connection: socket.socket) -> Iterator[bytes]:
@@ -110,12 +182,12 @@ def _chunks(connection: socket.socket) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def serving(path: Path | None, answer: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Serve ``answer()`` on ``path`` meanwhile; do nothing without a path."""
+def serving(path: Path | None, handlers: Handlers) -> Iterator[None]:
+    """Serve ``handlers`` on ``path`` meanwhile; do nothing without a path."""
     if path is None:
         yield
         return
-    server = ControlServer(path, answer)
+    server = ControlServer(path, handlers)
     try:
         yield
     finally:

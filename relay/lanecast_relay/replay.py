@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lanecast_relay import _core
-from lanecast_relay.config.model import Endpoint, read_endpoint
+from lanecast_relay.config.fields import Endpoint, read_endpoint
 from lanecast_relay.moments import is_number, read_time_ns, write_time
 
 RANGES_TOLD = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 
 def watchdog_s() -> float | None:
@@ -23,3 +24,8 @@ def notify(state: str) -> None:
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
         channel.sendto(state.encode(), address)
+
+
+def reloading() -> None:
+    """Tell the service manager that a reload begins; ``READY=1`` says that it is over (sd_notify(3))."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

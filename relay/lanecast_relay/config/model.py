@@ -6,8 +6,6 @@ shows a whole one. Everything here is pure Python, so that the plan's compiler c
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
@@ -15,16 +13,18 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     StringConstraints,
-    WithJsonSchema,
     model_validator,
 )
 
+from lanecast_relay.config.fields import Channel as Channel
+from lanecast_relay.config.fields import Endpoint as Endpoint
+from lanecast_relay.config.fields import EndpointText as EndpointText
+from lanecast_relay.config.fields import LineName as LineName
+from lanecast_relay.config.fields import Name as Name
+from lanecast_relay.config.fields import Strict as Strict
+from lanecast_relay.config.leases import Api, Audit
 from lanecast_relay.config.quantity import BitsPerSecond, DurationNs, PacketsPerSecond, SizeBytes, nanoseconds
 
 DEFAULT_HOLE_WAIT_NS = 20_000_000
@@ -94,50 +94,6 @@ class Protocol(StrEnum):
     XDP = "xdp"
 
 
-class Strict(BaseModel):
-    """A model whose YAML keys are spelled with hyphens and which refuses keys that it does not know."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        alias_generator=lambda name: re.sub(r"-(ns|bytes|bps|pps)$", "", name.replace("_", "-")),
-    )
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
-    """An IPv4 address and a UDP port, written ``224.0.31.1:14310``."""
-
-    address: IPv4Address
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
-
-
-def read_endpoint(value: object) -> Endpoint:
-    """Return ``address:port`` as an :class:`Endpoint`; raise ``ValueError`` with what was expected."""
-    if isinstance(value, Endpoint):
-        return value
-    address, _, port = str(value).rpartition(":")
-    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise ValueError("expected address:port with a port from 1 to 65535, such as 224.0.31.1:14310")
-    try:
-        return Endpoint(IPv4Address(address), int(port))
-    except ValueError:
-        raise ValueError(f"expected an IPv4 address before the port, such as 224.0.31.1:{port}") from None
-
-
-EndpointText = Annotated[
-    Endpoint,
-    BeforeValidator(read_endpoint),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+){3}:\d+$", "examples": ["224.0.31.1:14310"]}),
-]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-LineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,60}$")]
-Channel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,30}$")]
 InterfaceName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=INTERFACE_NAME_CHARACTERS)
 ]
@@ -363,6 +319,8 @@ class RelayFile(Strict):
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
     fan_out: FanOut = FanOut.SOCKETS
     journal: Journal | None = None
+    api: Api | None = None
+    audit: Audit | None = None
     feeds: dict[Name, Feed] = Field(min_length=1)
     subscribers: dict[Name, Subscriber] = Field(default_factory=dict)
 
@@ -383,6 +341,12 @@ class RelayFile(Strict):
                         f"subscribers.{subscriber_name}.delivery: feed {feed_name} is raw, which has no numbers"
                         " to pack anew by: take native"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _leases_are_recorded(self) -> RelayFile:
+        if self.api is not None and self.audit is None:
+            raise ValueError("api: leases are given only where they are recorded; add audit: {log: FILE}")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,141 @@
+"""The life of a relay's process: open everything, forward, listen to signals and the service manager, drain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from lanecast_relay.access.gate import Gate
+from lanecast_relay.access.secrets import SecretProblem, located
+from lanecast_relay.access.throttle import Throttle
+from lanecast_relay.audit import AuditLog
+from lanecast_relay.audit_trail import AuditTrail
+from lanecast_relay.config.model import RelayFile
+from lanecast_relay.control import serving
+from lanecast_relay.engine import Counters, Engine
+from lanecast_relay.losses import LossLog
+from lanecast_relay.metrics import exporting
+from lanecast_relay.running import Log, NotReloaded, RunningRelay
+from lanecast_relay.service import notify, watchdog_s
+from lanecast_relay.ways import watching
+
+CHECK_S = 1.0
+"""How often losses and leases are looked at, in seconds; the shortest lease is as long."""
+
+ENDING = {signal.SIGTERM, signal.SIGINT}
+SIGNALS = {*ENDING, signal.SIGHUP}
+
+
+class Refused(Exception):
+    """The relay cannot start; says everything that is in the way."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+def forward(file: Path, relay: RelayFile, cpu: int | None) -> Counters:
+    """Run until a signal asks for the end. Returns the last counters.
+
+    Raises :class:`Refused`, ``OSError``, ``AuditLogInUse`` and ``ControlSocketInUse`` when it cannot start.
+    """
+    log = structlog.get_logger(relay=relay.name)
+    # Blocked before any thread starts, so that only sigtimedwait sees them and none is lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        return _forward(_prepared(file, relay, cpu, log), log)
+    except SecretProblem as problem:
+        raise Refused([str(problem)]) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepared(file: Path, relay: RelayFile, cpu: int | None, log: Log) -> RunningRelay:
+    gate, throttle = None, Throttle()
+    if relay.api is not None:
+        gate, mistakes = Gate.of(relay.name, relay.api, throttle)
+        if mistakes:
+            raise Refused(mistakes)
+    trail = AuditTrail(None if relay.audit is None else AuditLog(located(relay.audit.log)), log, relay.name)
+    # A reload reads the same file, wherever the process goes meanwhile.
+    return RunningRelay(file.absolute(), relay, Engine(relay, cpu), trail, log, throttle, gate, cpu)
+
+
+def _forward(running: RunningRelay, log: Log) -> Counters:
+    engine, relay = running.engine, running.relay
+    losses = LossLog(log)
+    with engine:
+        running.started()
+        with _doors(running):
+            _announce(relay, engine)
+            log.info("forwarding", fan_out=engine.counters()["fan_out"])
+            received = _until_told_to_end(running, losses)
+            notify("STOPPING=1")
+            log.info("draining", signal=received.name)
+    last = engine.counters()
+    running.stopped(last)
+    losses.update(last)
+    return last
+
+
+@contextlib.contextmanager
+def _doors(running: RunningRelay) -> Iterator[None]:
+    """What others reach the relay by."""
+    relay, counters = running.relay, running.engine.counters
+    control = None if relay.control_socket is None else Path(relay.control_socket)
+    handlers = {"counters": counters, "reload": lambda: _reload(running)}
+    with contextlib.ExitStack() as doors:
+        doors.enter_context(serving(control, handlers))
+        doors.enter_context(exporting(relay.metrics, counters))
+        engine = running.engine
+        ways = doors.enter_context(watching(engine.fans_out_in_kernel(), engine.destinations, engine.set_ways))
+        if ways is not None:
+            running.changed = ways.look_again
+        if relay.api is not None:
+            # Only here: a relay without leases starts without a web server in its memory.
+            from lanecast_relay.api import serving_leases
+
+            doors.enter_context(serving_leases(running, relay.api))
+        yield
+
+
+def _reload(running: RunningRelay) -> dict[str, Any]:
+    try:
+        return {"changes": running.reload("control socket")}
+    except NotReloaded as problem:
+        return {"mistakes": problem.mistakes, "refused": problem.refused}
+
+
+def _until_told_to_end(running: RunningRelay, losses: LossLog) -> signal.Signals:
+    watchdog = watchdog_s()
+    longest_s = CHECK_S if watchdog is None else min(CHECK_S, watchdog / 2)
+    wait_s = longest_s
+    while True:
+        received = signal.sigtimedwait(SIGNALS, wait_s)
+        if received is not None and received.si_signo in ENDING:
+            return signal.Signals(received.si_signo)
+        if received is not None:
+            running.rotate_audit_log()
+            # Every mistake stands in the log.
+            with contextlib.suppress(NotReloaded):
+                running.reload("SIGHUP")
+        next_s = running.sweep()
+        losses.update(running.engine.counters())  # the packet thread answered: it lives
+        if watchdog is not None:
+            notify("WATCHDOG=1")
+        running.tick()
+        wait_s = longest_s if next_s is None else min(longest_s, next_s)
+
+
+def _announce(relay: RelayFile, engine: Engine) -> None:
+    """Say on stdout, and to the service manager, that every socket is open and joined."""
+    streams = [{"feed": stream["feed"], "channel": stream["channel"]} for stream in engine.counters()["streams"]]
+    ready = {"ready": True, "name": relay.name, "streams": streams, "control_socket": relay.control_socket}
+    print(json.dumps(ready), flush=True)
+    notify("READY=1")

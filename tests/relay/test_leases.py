@@ -1,0 +1,379 @@
+"""Leases through HTTPS, of the real relay: who gets in, what is sent, and when it stops."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pyotp
+import pytest
+from leasing import (
+    CLIENT,
+    DEADLINE_S,
+    NEEDS_ROOT,
+    OTHER_CLIENT,
+    RELAY,
+    Leasing,
+    Source,
+    own_network,
+    receiver,
+    wait_until,
+)
+
+from lanecast_relay.access.tokens import issue, new_key
+from lanecast_relay.config.leases import Algorithm
+
+pytestmark = NEEDS_ROOT
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    with own_network():
+        yield
+
+
+@pytest.fixture
+def relay(network: None, tmp_path: Path) -> Iterator[Leasing]:
+    relay = Leasing(tmp_path)
+    relay.start()
+    yield relay
+    if relay.process is not None:
+        relay.stop()
+
+
+def test_a_lease_delivers_until_it_is_ended(relay: Leasing) -> None:
+    source, token = Source(), relay.token()
+    with receiver() as client, receiver("10.8.2.20") as fixed:
+        source.send(10)
+        for _ in range(10):
+            fixed.recv(2048)
+        answer = relay.lease(token)
+        assert answer.status == 201
+        lease = answer.document
+        wanted = source.send(100)
+        assert [client.recv(2048) for _ in range(100)] == wanted
+        assert [fixed.recv(2048) for _ in range(100)] == wanted
+        listed = relay.call("GET", "/v1/leases", token).document["leases"]
+        assert [one["id"] for one in listed] == [lease["id"]]
+        assert relay.call("POST", f"/v1/leases/{lease['id']}/renew", token).status == 200
+        assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 204
+        assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 404
+        wanted = source.send(20)
+        assert [fixed.recv(2048) for _ in range(20)] == wanted
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(2048)
+    ended = [one for one in relay.audit() if one["event"] == "closed"]
+    assert [(one["reason"], one["datagrams"], one["subject"]) for one in ended] == [
+        ("ended by its holder", 100, "alice")
+    ]
+    assert set(relay.subscribers()) == {"fixed"}
+
+
+def test_packed_delivery_and_limits_of_a_token(relay: Leasing) -> None:
+    source = Source()
+    token = relay.token(limits={"quotes": {"datagrams_per_second": 50}})
+    with receiver() as client, receiver("10.8.2.20") as fixed:
+        assert relay.lease(token, delivery="mold").status == 201
+        assert relay.lease(token, f"{OTHER_CLIENT}:20001").status == 429, "two leases would be twice the limit"
+        for _ in range(4):
+            source.send(100)
+            for _ in range(100):
+                fixed.recv(2048)
+        first = client.recv(2048)
+    assert first[:10] != b"SESSION001", "packed into the relay's own session"
+    (name,) = set(relay.subscribers()) - {"fixed"}
+    counted = relay.subscribers()[name]
+    assert counted["limited_messages"] > 0
+    assert counted["limited_datagrams"] > 0
+
+
+def test_a_lease_that_is_not_renewed_stops_within_its_period(network: None, tmp_path: Path) -> None:
+    relay = Leasing(tmp_path, period="2s")
+    relay.start()
+    token = relay.token()
+    kept, left = relay.lease(token).document, relay.lease(token, f"{OTHER_CLIENT}:20001").document
+    given_s = time.monotonic()
+    names = {f"lease:alice:{one['id']}" for one in (kept, left)}
+    assert set(relay.subscribers()) == {"fixed", *names}
+    while f"lease:alice:{left['id']}" in relay.subscribers():
+        assert relay.call("POST", f"/v1/leases/{kept['id']}/renew", token).status == 200
+        assert time.monotonic() < given_s + DEADLINE_S
+    assert f"lease:alice:{kept['id']}" in relay.subscribers(), "the one that was renewed goes on"
+    (ended,) = [one for one in relay.audit() if one["event"] == "closed"]
+    assert ended["reason"] == "not renewed"
+    assert 1.5 < seconds_between(ended["from"], ended["until"]) < 2.0 + DEADLINE_S
+    relay.stop()
+
+
+def seconds_between(first: str, last: str) -> float:
+    from datetime import datetime
+
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+
+def test_the_end_of_a_token_ends_its_leases_however_long_the_period(network: None, tmp_path: Path) -> None:
+    relay = Leasing(tmp_path, period="1h")
+    relay.start()
+    token = relay.token(exp=int(time.time()) + 3)
+    lease = relay.lease(token)
+    assert lease.status == 201
+    assert lease.document["seconds-left"] <= 3
+    wait_until(lambda: set(relay.subscribers()) == {"fixed"})
+    (ended,) = [one for one in relay.audit() if one["event"] == "closed"]
+    assert ended["reason"] in ("token expired", "not renewed")
+    assert relay.call("POST", f"/v1/leases/{lease.document['id']}/renew", token).status == 401
+    relay.stop()
+
+
+def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    return ".".join([part(json.dumps(header).encode()), part(json.dumps(claims).encode()), part(signature)])
+
+
+def forged(relay: Leasing) -> dict[str, str]:
+    """Everything that is no token of this relay's."""
+    claims = relay.claims().model_dump(mode="json", exclude_none=True)
+    stranger, _ = new_key(Algorithm.EDDSA)
+    other_curve, _ = new_key(Algorithm.ES256)
+    now = int(time.time())
+    good = relay.token()
+    # The library refuses to sign with a public key as HMAC's secret, so this one is made by hand (RFC 8725, 2.1).
+    import hashlib
+    import hmac
+
+    confused = unsigned({"alg": "HS256", "kid": "desk"}, claims)
+    digest = hmac.new(relay.public_key.encode(), confused.rpartition(".")[0].encode(), hashlib.sha256).digest()
+    return {
+        "none": unsigned({"alg": "none", "kid": "desk"}, claims),
+        "HS256 with the public key": unsigned({"alg": "HS256", "kid": "desk"}, claims, digest),
+        "another's key": issue(relay.claims(), stranger),
+        "another algorithm": issue(relay.claims(), other_curve),
+        "no such issuer": jwt.encode(claims | {"iss": "nobody"}, relay.private_key, "EdDSA", {"kid": "nobody"}),
+        "another issuer inside": jwt.encode(claims | {"iss": "other"}, relay.private_key, "EdDSA", {"kid": "desk"}),
+        "another relay": relay.token(aud="lanecast-relay/other"),
+        "several relays": jwt.encode(claims | {"aud": ["lanecast-relay/edge", "x"]}, relay.private_key, "EdDSA", {"kid": "desk"}),
+        "over": relay.token(iat=now - 100, nbf=now - 100, exp=now - 1),
+        "not yet": relay.token(iat=now + 60, nbf=now + 60),
+        "too long": relay.token(exp=now + 48 * 3600),
+        "no end": jwt.encode({k: v for k, v in claims.items() if k != "exp"}, relay.private_key, "EdDSA", {"kid": "desk"}),
+        "no id": jwt.encode({k: v for k, v in claims.items() if k != "jti"}, relay.private_key, "EdDSA", {"kid": "desk"}),
+        "more claims": jwt.encode(claims | {"root": True}, relay.private_key, "EdDSA", {"kid": "desk"}),
+        "changed": good[:-6] + ("A" if good[-6] != "A" else "B") + good[-5:],
+        "no token": "",
+        "garbage": "a.b.c",
+        "nested header": base64.urlsafe_b64encode(b"[" * 5000).decode().rstrip("=") + ".e30.",
+        "long": "x" * 10_000,
+    }  # fmt: skip
+
+
+def test_whatever_is_wrong_with_a_token_gets_the_same_answer(relay: Leasing) -> None:
+    """No feed, channel, path or subject can be told by it; each from an address of its own, so that none is throttled."""
+    seen = set()
+    for index, (name, token) in enumerate(forged(relay).items(), start=10):
+        for step, (method, path) in enumerate((("POST", "/v1/leases"), ("GET", "/v1/nothing"), ("POST", "/v1/reload"))):
+            body = {"feed": ("quotes", "nothing", "trades")[step], "channels": {"main": f"{CLIENT}:20001"}}
+            answer = relay.call(method, path, token, body, source=f"127.0.{step}.{index}")
+            headers = {key: value for key, value in answer.headers.items() if key != "date"}
+            seen.add((answer.status, answer.body, json.dumps(headers)))
+            assert answer.status == 401, name
+    assert len(seen) == 1
+    assert b"quotes" not in next(iter(seen))[1]
+    assert set(relay.subscribers()) == {"fixed"}
+    logged = (relay.directory / "log.jsonl").read_text()
+    assert not [token for token in forged(relay).values() if len(token) > 20 and token in logged]
+    assert relay.lease(relay.token()).status == 201, "and a right one is taken"
+
+
+def test_a_token_signed_with_p_256_is_taken_where_the_file_says_so(network: None, tmp_path: Path) -> None:
+    relay = Leasing(tmp_path)
+    relay.private_key, relay.public_key = new_key(Algorithm.ES256)
+    relay.write(("algorithm: EdDSA", "algorithm: ES256"))
+    relay.start()
+    assert relay.lease(relay.token()).status == 201
+    eddsa, _ = new_key(Algorithm.EDDSA)
+    assert relay.lease(issue(relay.claims(), eddsa)).status == 401
+    relay.stop()
+
+
+def test_who_guesses_has_to_wait_and_others_need_not(relay: Leasing) -> None:
+    statuses = [relay.call("GET", "/v1/leases", "wrong", source="127.0.0.9").status for _ in range(12)]
+    assert statuses[:10] == [401] * 10
+    assert statuses[-1] == 429
+    refused = relay.call("GET", "/v1/leases", relay.token(), source="127.0.0.9")
+    assert refused.status == 429, "a right token is not looked at meanwhile"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert relay.call("GET", "/v1/leases", relay.token(), source="127.0.0.8").status == 200
+
+
+NEVER = [
+        ("10.8.3.10:20001", "does not name"),
+        ("10.8.2.255:20001", "does not name"),
+        ("10.8.2.0:20001", "does not name"),
+        ("239.1.1.1:20001", "multicast"),
+        ("255.255.255.255:20001", "broadcast"),
+        ("0.0.0.0:20001", "this network"),
+        ("127.0.0.1:20001", "loopback"),
+        ("192.0.2.2:21001", "itself listens"),
+        ("192.0.2.2:8443", "itself listens"),
+        ("10.8.2.11:8443", "itself listens"),
+        ("192.0.2.7:20002", "does not name"),
+        ("10.8.2.20:20001", "in use"),
+]  # fmt: skip
+
+
+def test_no_token_makes_the_relay_send_where_it_must_not(relay: Leasing) -> None:
+    for to, words in NEVER:
+        allowed = ["10.8.2.0/24", "192.0.2.7:20001"] if words == "does not name" else ["0.0.0.0/0"]
+        answer = relay.lease(relay.token(to=allowed), to)
+        assert answer.status in (403, 409), to
+        assert words in answer.document["error"], to
+    assert set(relay.subscribers()) == {"fixed"}
+    assert "lease" not in relay.audit_log.read_text()
+
+
+WRONG = [
+        (b"not json", 400),
+        (b"[" * 20_000, 400),
+        (b'{"feed": "quotes"}', 422),
+        (b'{"feed": "quotes", "channels": {"main": "10.8.2.10:0"}}', 422),
+        (b'{"feed": "quotes", "channels": {"main": "10.8.2.10:1"}, "to": "x"}', 422),
+        (b'{"feed": "trades", "channels": {"main": "10.8.2.10:1"}}', 403),
+        (b'{"feed": "nothing", "channels": {"main": "10.8.2.10:1"}}', 403),
+        (b'{"feed": "quotes", "channels": {"other": "10.8.2.10:1"}}', 404),
+        (b'{"feed": "quotes", "channels": {"main": "10.8.2.10:1", "late": "10.8.2.10:1"}}', 409),
+        (b'{"feed": "logs", "delivery": "mold", "channels": {"main": "10.8.2.10:1"}}', 422),
+        (b" " * 70_000, 413),
+]  # fmt: skip
+
+
+def test_wrong_requests_are_told_what_is_wrong(relay: Leasing) -> None:
+    token = relay.token(feeds={"quotes": "*", "logs": ["main"]})
+    for body, status in WRONG:
+        answer = relay.call("POST", "/v1/leases", token, raw_body=body)
+        assert answer.status == status, body[:80]
+        assert answer.document["error"]
+    assert set(relay.subscribers()) == {"fixed"}
+
+
+def test_tokens_have_leases_of_their_own(relay: Leasing) -> None:
+    token, second, bobs = relay.token(leases=1), relay.token(), relay.token(sub="bob")
+    lease = relay.lease(token).document
+    assert relay.lease(token, f"{OTHER_CLIENT}:20001").status == 429
+    assert relay.lease(bobs).status == 409, "the address is another's"
+    for method, path in (("POST", f"/v1/leases/{lease['id']}/renew"), ("DELETE", f"/v1/leases/{lease['id']}")):
+        assert relay.call(method, path, bobs).status == 404
+    assert relay.call("GET", "/v1/leases", bobs).document == {"leases": []}
+    assert relay.call("POST", f"/v1/leases/{lease['id']}/renew", second).status == 403
+    again = relay.lease(second).document
+    assert again["id"] != lease["id"], "asked for anew with the next token, the same lease goes over to it"
+    assert set(relay.subscribers()) == {"fixed", f"lease:alice:{again['id']}"}
+    assert relay.call("POST", "/v1/reload", second).status == 403
+
+
+def test_a_code_is_needed_where_the_file_says_so_and_good_once(relay: Leasing) -> None:
+    token = relay.token(sub="careful")
+    generator = pyotp.TOTP((relay.directory / "careful.otp").read_text().strip())
+    assert relay.lease(token).status == 401
+    assert relay.lease(token, code="000000" if generator.now() != "000000" else "000001").status == 401
+    code = generator.now()
+    lease = relay.lease(token, code=code)
+    assert lease.status == 201
+    assert relay.lease(token, f"{OTHER_CLIENT}:20001", code=code).status == 401, "the same code again"
+    assert relay.call("POST", f"/v1/leases/{lease.document['id']}/renew", token).status == 200
+    assert relay.lease(relay.token(sub="careful-too"), f"{OTHER_CLIENT}:20001", code=code).status == 401, (
+        "another's code"
+    )
+    # A restart forgets no code, and a lease that was given before is gone.
+    relay.stop()
+    relay.start()
+    answer = relay.lease(relay.token(sub="careful"), code=code)
+    assert answer.status == 401
+    later = generator.at(int(time.time()), counter_offset=1)
+    assert relay.lease(relay.token(sub="careful"), code=later).status == 201
+    logged = (relay.directory / "log.jsonl").read_text() + relay.audit_log.read_text()
+    assert "JBSWY3DP" not in logged
+    assert (relay.directory / "used-codes.json").stat().st_mode & 0o077 == 0
+
+
+def test_secrets_that_others_can_read_are_refused(network: None, tmp_path: Path) -> None:
+    relay = Leasing(tmp_path)
+    (tmp_path / "careful.otp").chmod(0o640)
+    del relay.environment["CAREFUL_TOO"]
+    result = relay.command("run", str(relay.file))
+    assert result.returncode == 2
+    assert "careful.otp: others may read it" in result.stderr
+    assert "CAREFUL_TOO is not set" in result.stderr, "all mistakes at once"
+    (tmp_path / "careful.otp").chmod(0o600)
+    relay.environment["CAREFUL_TOO"] = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    (tmp_path / "key.pem").chmod(0o644)
+    result = relay.command("run", str(relay.file))
+    assert result.returncode == 2
+    assert "key.pem: others may read it" in result.stderr
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_tls_is_refused_and_slow_connections_harm_nobody(relay: Leasing) -> None:
+    context = ssl.create_default_context(cafile=str(relay.directory / "certificate.pem"))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection(("127.0.0.1", 8443), timeout=DEADLINE_S) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+    idle = [socket.create_connection(("127.0.0.1", 8443), timeout=DEADLINE_S) for _ in range(100)]
+    assert relay.lease(relay.token()).status == 201
+    # A connection that never shakes hands is ended by the relay.
+    assert idle[0].recv(1) == b""
+    for one in idle:
+        one.close()
+
+
+def test_a_person_leases_a_feed_by_commands(relay: Leasing, tmp_path: Path) -> None:
+    made = relay.command("token", "keygen", str(tmp_path / "desk.key"))
+    assert made.returncode == 0
+    assert (tmp_path / "desk.key").stat().st_mode & 0o777 == 0o600
+    relay.public_key = made.stdout
+    relay.write()
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    issued = relay.command(
+        "token", "issue", str(tmp_path / "desk.key"), "--issuer", "desk", "--relay", "edge", "--subject", "alice",
+        "--feed", "quotes:main", "--to", "10.8.2.0/24", "--lifetime", "1h", "--admin",
+    )  # fmt: skip
+    (tmp_path / "token").write_text(issued.stdout)
+    seen = json.loads(relay.command("token", "inspect", str(tmp_path / "token")).stdout)
+    assert seen["claims"]["feeds"] == {"quotes": ["main"]}
+    url, options = (
+        "https://127.0.0.1:8443",
+        ["--token", str(tmp_path / "token"), "--cafile", str(tmp_path / "certificate.pem")],
+    )
+    hold = [*RELAY, "lease", "hold", url, "--feed", "quotes", "--to", f"main={CLIENT}:20001", *options]
+    with receiver() as client, subprocess.Popen(hold, stdout=subprocess.PIPE, text=True) as holding:
+        assert holding.stdout is not None
+        lease = json.loads(holding.stdout.readline())
+        wanted = Source().send(20)
+        assert [client.recv(2048) for _ in range(20)] == wanted
+        listed = relay.command("lease", "list", url, *options)
+        assert json.loads(listed.stdout)["id"] == lease["id"]
+        assert relay.command("lease", "reload", url, *options).returncode == 0
+        holding.send_signal(signal.SIGTERM)
+        assert holding.wait(DEADLINE_S) == 0
+    assert set(relay.subscribers()) == {"fixed"}
+    distrusted = relay.command("lease", "list", url, "--token", str(tmp_path / "token"))
+    assert distrusted.returncode == 2
+    assert "certificate" in distrusted.stderr.lower()
+    enrolled = relay.command("otp", "enroll", "alice", str(tmp_path / "alice.otp"), "--relay", "edge")
+    assert enrolled.stdout.startswith("otpauth://totp/")
+    assert f"secret={(tmp_path / 'alice.otp').read_text().strip()}&" in enrolled.stdout
+    assert relay.command("otp", "enroll", "alice", str(tmp_path / "alice.otp"), "--relay", "edge").returncode == 2
+    assert (tmp_path / "alice.otp").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,180 @@
+"""The relay under the restrictions of its unit: user, capabilities, no new privileges, and the filters of system calls."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import pytest
+import restricted
+from leasing import CLIENT, DEADLINE_S, NEEDS_ROOT, Leasing, Source, own_network, receiver
+
+from lanecast.compiler import compile_plan
+from lanecast.plan.loader import load_plan
+from lanecast_templates.renderer import SecretResolver, render_fabric
+
+ROOT = Path(__file__).parent.parent.parent
+HIGHEST_EXPOSURE = 2.0
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
+)
+
+
+@cache
+def unit_text() -> str:
+    """The relay's unit as it is rendered."""
+    fabric = compile_plan(load_plan(ROOT / "examples/two-sites.yaml"), {})
+    files = render_fabric(fabric, SecretResolver({}))
+    return next(file.text for file in files if str(file.path).endswith("/lanecast-relay.service"))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that nobody owns, outside of pytest's, which others may not enter."""
+    with tempfile.TemporaryDirectory(prefix="lanecast-restricted-") as name:
+        folder = Path(name)
+        (folder / "lanecast-relay.service").write_text(unit_text())
+        own(folder)
+        yield folder
+
+
+def own(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, restricted.NOBODY, restricted.NOBODY)
+
+
+def test_systemd_s_own_figure_of_exposure(tmp_path: Path) -> None:
+    unit = tmp_path / "lanecast-relay.service"
+    unit.write_text(unit_text())
+    command = ["systemd-analyze", "security", "--offline=yes", str(unit)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", shown.stdout)
+    assert found is not None, shown.stdout + shown.stderr
+    assert float(found[1]) <= HIGHEST_EXPOSURE
+
+
+REFUSED = {
+    "a file elsewhere": ("open('/lanecast-test', 'w')", "EROFS"),
+    "packet socket": ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "EAFNOSUPPORT"),
+    "netlink socket": ("socket.socket(16, socket.SOCK_RAW)", "EAFNOSUPPORT"),
+    "raw socket": ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
+    "memory to write and run": ("mmap.mmap(-1, 4096, prot=7)", "EPERM"),
+    "real time": ("os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))", "EPERM"),
+    "another user": ("os.setuid(0)", "EPERM"),
+    "another root": ("os.chroot('/')", "EPERM"),
+    "an owner": ("os.chown('/tmp', 0, 0)", "EPERM"),
+    "a namespace": ("check(ctypes.CDLL(None, use_errno=True).unshare(0x10000000))", "EPERM"),
+    "a mount": ("check(ctypes.CDLL(None, use_errno=True).mount(b'x', b'/mnt', b'tmpfs', 0, None))", "EPERM"),
+    "a clock": ("time.clock_settime(time.CLOCK_REALTIME, 0)", "EPERM"),
+}
+ATTEMPT = """
+import ctypes, errno, mmap, os, socket, time
+def check(result):
+    if result: raise OSError(ctypes.get_errno(), "refused")
+try:
+    {attempt}
+except OSError as error:
+    print(errno.errorcode[error.errno])
+else:
+    print("done")
+"""
+
+
+@NEEDS_ROOT
+def test_the_restrictions_are_there(folder: Path) -> None:
+    """Otherwise the test below would show nothing."""
+    for name, (attempt, refusal) in REFUSED.items():
+        command = [*restricted.wrapper(folder), sys.executable, "-c", ATTEMPT.format(attempt=attempt)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        assert said == refusal, name
+
+
+@NEEDS_ROOT
+def test_the_relay_does_everything_under_its_units_restrictions(folder: Path) -> None:
+    with own_network(), closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(DEADLINE_S)
+        told = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "500000"}
+        relay = Leasing(folder, wrapper=restricted.wrapper(folder), environment=told)
+        relay.write(("audit:", "metrics: 127.0.0.1:9464\naudit:"))
+        own(folder)
+        relay.start()
+        assert heard(manager) == "READY=1"
+        assert relay.process is not None
+        assert_restricted(relay.process.pid)
+        source = Source()
+        with receiver("10.8.2.20") as fixed, receiver() as client:
+            wanted = source.send(100)
+            assert [fixed.recv(2048) for _ in range(100)] == wanted, "multicast joined, arbitrated, delivered"
+            token = relay.token(scope=["lease", "admin"])
+            lease = relay.lease(token).document
+            wanted = source.send(100)
+            for one in (fixed, client):
+                assert [one.recv(2048) for _ in range(100)] == wanted
+            # By the signal: a subscriber, and a unicast line more.
+            metrics = ("audit:", "metrics: 127.0.0.1:9464\naudit:")
+            relay.write(
+                metrics,
+                ("  fixed:", '  more: {feeds: {quotes: {main: "10.8.2.11:20001"}}}\n  fixed:'),
+                ("  trades:\n", "  other: {protocol: raw, lines: {A: {unicast: {listen: {main: \"192.0.2.2:23001\"}}}}}\n  trades:\n"),
+            )  # fmt: skip
+            relay.process.send_signal(signal.SIGHUP)
+            assert_reloaded(manager)
+            with receiver("10.8.2.11") as more:
+                wanted = source.send(100)
+                for one in (fixed, client, more):
+                    assert [one.recv(2048) for _ in range(100)] == wanted
+            # By the control socket and by the API, back and forth.
+            relay.write()
+            assert relay.command("reload", str(relay.file)).returncode == 1, "metrics cannot go without a restart"
+            assert "metrics" in relay.log()[-1]["mistake"]
+            assert_reloaded(manager)
+            relay.write(metrics)
+            assert relay.command("reload", str(relay.file)).returncode == 0
+            assert_reloaded(manager)
+            assert relay.call("POST", "/v1/reload", token).status == 200
+            assert_reloaded(manager)
+            assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 204
+        final = relay.stop()
+    assert [stream["lost_messages"] for stream in final["streams"] if stream["channel"] == "main"] == [0, 0, 0]
+    assert {one["event"] for one in relay.audit()} >= {"started", "opened", "closed", "stopped"}
+    assert relay.audit_log.stat().st_mode & 0o777 == 0o600, "the unit's UMask"
+    assert CLIENT in relay.audit_log.read_text()
+
+
+def heard(manager: socket.socket) -> str:
+    """What the service manager is told next, other than that the relay lives."""
+    while (said := manager.recv(200).decode()) == "WATCHDOG=1":
+        pass
+    return said
+
+
+def assert_reloaded(manager: socket.socket) -> None:
+    assert heard(manager).startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert heard(manager) == "READY=1"
+
+
+def assert_restricted(pid: int) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert status["Uid"].split() == [str(restricted.NOBODY)] * 4
+    assert status["Gid"].split() == [str(restricted.NOBODY)] * 4
+    assert status["Groups"].strip() == ""
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"].strip() == "1"
+    assert status["Seccomp"].strip() == "2"
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        assert "\nSeccomp:\t2\n" in (thread / "status").read_text(), "each thread"
