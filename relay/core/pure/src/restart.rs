@@ -49,7 +49,7 @@ struct LineState {
     moved: bool,
     /// It has shown the reset itself.
     reset_seen: bool,
-    /// Its last number, in the run that it is in.
+    /// Its highest number in the run that it is in: not its latest, which may have overtaken the reset and look old.
     last: Option<u64>,
 }
 
@@ -142,9 +142,9 @@ impl Runs {
             });
         if found.is_none() {
             state.moved = true;
-            state.last = Some(new_number);
+            state.last = state.last.max(Some(new_number));
         } else if !state.moved {
-            state.last = found;
+            state.last = state.last.max(found);
         }
         found
     }
