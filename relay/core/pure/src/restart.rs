@@ -8,6 +8,9 @@
 //! What follows a reset on a line and overtakes it there, before any line has shown the reset, looks like old numbers and
 //! counts as such: the other line has to bring it.
 //!
+//! A line that was away while the others moved on, and returns within [`MEMORY_NS`] when the new run is at numbers that the
+//! old one had after this line left it, looks like one that lags: it counts as late until it is past them.
+//!
 //! The second line's copy of the reset must not be a second reset: it carries the number of the epoch's own reset, on a
 //! line that has not shown it yet (or again at once, where the network duplicates).
 

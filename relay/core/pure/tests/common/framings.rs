@@ -32,6 +32,8 @@ pub enum Said {
 pub enum Anew {
     /// Every header names the epoch.
     Header,
+    /// Every header has a count of epochs, which comes round soon.
+    Counter,
     /// Message 0 is a reset; nothing else tells.
     InBand,
     /// Only a long silence before it.
@@ -138,7 +140,7 @@ pub static FRAMINGS: [Framing; 6] = [
     Framing {
         name: "optiq",
         streams: 2,
-        anew: Anew::Header,
+        anew: Anew::Counter,
         identical: true,
         write: |one, _| optiq(one),
         heartbeat: None,

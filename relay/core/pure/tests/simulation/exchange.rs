@@ -189,7 +189,7 @@ impl Scenario {
             .max()
             .unwrap_or(0);
         for line in 0..self.lines.len() {
-            let faulty = self.with_outages(line, last_ns, random);
+            let faulty = self.with_outages(framing, line, &sent_ns, random);
             for (stream, epochs) in (0..).zip(&sent_ns) {
                 for (epoch, sent_ns) in (0..).zip(epochs) {
                     let of = Message {
@@ -215,17 +215,34 @@ impl Scenario {
         }
     }
 
-    /// A line dies up to twice, and returns.
-    fn with_outages(&self, line: usize, last_ns: u64, random: &mut Random) -> Line {
+    /// A line dies up to twice, and returns; not across a restart that its headers do not name (see `restart`).
+    fn with_outages(
+        &self,
+        framing: &Framing,
+        line: usize,
+        sent_ns: &[Vec<Vec<u64>>],
+        random: &mut Random,
+    ) -> Line {
         let mut faulty = self.lines[line].clone();
+        let named = matches!(framing.anew, Anew::Header | Anew::Counter);
         for _ in 0..random.below(3) {
-            let from_ns = random.below(last_ns + 1);
-            faulty
-                .outages_ns
-                .push((from_ns, from_ns + random.below(2 * SECOND)));
+            let from_ns = random.below(last_of(sent_ns) + 1);
+            let to_ns = from_ns + random.below(2 * SECOND);
+            let restarts = sent_ns.iter().flat_map(|epochs| epochs.iter().skip(1));
+            let restart = restarts
+                .filter_map(|sent_ns| sent_ns.first())
+                .find(|at_ns| (from_ns..to_ns + 100 * MS).contains(*at_ns));
+            if named || restart.is_none() {
+                faulty.outages_ns.push((from_ns, to_ns));
+            }
         }
         faulty
     }
+}
+
+fn last_of(sent_ns: &[Vec<Vec<u64>>]) -> u64 {
+    let all = sent_ns.iter().flatten().flatten();
+    all.copied().max().unwrap_or(0)
 }
 
 /// How many messages each epoch has.
@@ -233,8 +250,9 @@ fn epochs(framing: &Framing, random: &mut Random) -> Vec<u64> {
     let (count, shortest, spread) = match framing.anew {
         Anew::Never => (1, 10_000, 20_000),
         Anew::InBand | Anew::Silence => (1 + random.below(2), LONG_RUN, LONG_RUN),
+        Anew::Counter => (1 + random.below(4), 500, 8_000),
         Anew::Header => match random.below(3) {
-            // So short that three are under way at a time, which Optiq's 3 bits would not tell apart for long.
+            // So short that three are under way at a time.
             0 => (2 + random.below(5), 1, 60),
             1 => (1 + random.below(4), 500, 8_000),
             _ => (1, 15_000, 15_000),
@@ -270,6 +288,8 @@ fn schedule(framing: &Framing, epochs: &[u64], random: &mut Random) -> Vec<Vec<u
         all.push(sent_ns);
         now_ns += match framing.anew {
             Anew::Never | Anew::Header => random.below(80 * MS),
+            // Only the last few counts are known to be closed: a line that lags must not show an older one.
+            Anew::Counter => 40 * MS + random.below(80 * MS),
             // The run after next would come while the one before it is remembered.
             Anew::InBand => SHORT_PAUSE_NS * random.below(2) + random.below(40 * MS),
             Anew::Silence => SILENCE_NS,
