@@ -111,6 +111,7 @@ sanitize() {
     # A fifth of the packets: a sanitized run is several times slower.
     export LANECAST_SIMULATION_PACKETS=${LANECAST_SIMULATION_PACKETS:-300000}
     RUSTFLAGS="-Zsanitizer=address" CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
         CARGO_TARGET_DIR=$root/target/sanitize cargo test --quiet --release --locked -p lanecast-relay-core \
         --target "$host" --lib --tests
 }
