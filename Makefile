@@ -9,8 +9,11 @@ DEMO_PLAN := examples/two-sites.yaml
 DEMO_FLAGS :=
 BENCH_ROUNDS := 5
 BENCH_FLAGS :=
+FUZZ := bash relay/core/fuzz/fuzz.sh
+FUZZ_S := 2
+SOAK_S := 600
 
-.PHONY: help setup demo test check rust-test python-test bench lock clean
+.PHONY: help setup demo test check rust-test fuzz sanitize soak python-test bench lock clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -22,7 +25,7 @@ setup: ## install what is missing and build
 demo: setup ## run the example of two sites as an emulated network and print its verdict
 	$(AS_ROOT) $(BIN)/lanecast lab run $(DEMO_PLAN) --report build/demo $(DEMO_FLAGS)
 
-test: setup check rust-test python-test ## linters, types, Rust tests, then all Python tests with the lab's
+test: setup check rust-test sanitize fuzz python-test ## linters, types, Rust tests, a little fuzzing, then all Python tests with the lab's
 
 check: setup ## linters, formatters and types
 	$(BIN)/ruff check .
@@ -31,9 +34,20 @@ check: setup ## linters, formatters and types
 	$(BIN)/python -m mypy.stubtest lanecast_relay._core
 	cargo fmt --all --check
 	cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
+	cargo fmt --check --manifest-path relay/core/fuzz/Cargo.toml
+	CARGO_TARGET_DIR=target/fuzz-check cargo clippy --quiet --locked --all-targets --manifest-path relay/core/fuzz/Cargo.toml -- -D warnings
 
 rust-test: setup ## tests of the native crates
 	cargo test --quiet --release --workspace --locked
+
+fuzz: setup ## every fuzz target for FUZZ_S seconds
+	$(FUZZ) every $(FUZZ_S)
+
+sanitize: setup ## the pure crate's tests under the address sanitizer
+	$(FUZZ) sanitize
+
+soak: setup ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each; ends with a table
+	$(FUZZ) soak $(SOAK_S)
 
 python-test: setup ## tests of the Python packages and the lab; ARGS go to pytest
 	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)

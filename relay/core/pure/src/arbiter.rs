@@ -556,7 +556,11 @@ impl StreamArbiter {
         for action in actions.iter().skip(before) {
             match action {
                 Action::Send(..) => self.left_ns = now_ns,
-                Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
+                // A packet whose number is nonsense loses nearly all that there are.
+                Action::Lost { first, last, .. } => {
+                    let lost = (last - first).saturating_add(1);
+                    self.lost_messages = self.lost_messages.saturating_add(lost);
+                }
                 Action::Missing { .. } => {}
             }
         }

@@ -9,7 +9,7 @@ use crate::account::{Class, LineCounters};
 use crate::arbiter::{Action, Content, Outgoing};
 use crate::protocol::{EpochKey, Protocol};
 use crate::ranges::{LostRanges, RangeSet};
-use crate::recovery::{Question, Recovery};
+use crate::recovery::{Question, Recovery, HOLES_A_QUESTION};
 
 /// Where an epoch's consequences go: what leaves, and what became of each datagram.
 pub(crate) struct Sink<'a> {
@@ -205,13 +205,24 @@ impl Epoch {
     /// When something has to be done although nothing arrives. Monotonic, nanoseconds.
     pub(crate) fn deadline_ns(&self) -> Option<u64> {
         self.window_ends_ns.or_else(|| {
-            let (arrived_ns, _) = self.arrivals.front()?;
-            let lines_end_ns = arrived_ns.saturating_add(self.hole_wait_ns);
-            Some(self.question().map_or(lines_end_ns, Question::due_ns))
+            let lines_end_ns = self.lines_end_ns()?;
+            let again_ns = self.question().map(Question::again_ns);
+            Some(match (self.recovery, again_ns) {
+                (Some(recovery), Some(again_ns)) => {
+                    again_ns.min(lines_end_ns.saturating_add(recovery.wait_ns))
+                }
+                _ => lines_end_ns,
+            })
         })
     }
 
-    /// The question that the hole at `next` is the subject of.
+    /// When the lines have had their time to fill the hole at `next`. Monotonic, nanoseconds.
+    fn lines_end_ns(&self) -> Option<u64> {
+        let (arrived_ns, _) = self.arrivals.front()?;
+        Some(arrived_ns.saturating_add(self.hole_wait_ns))
+    }
+
+    /// The question that asks for the hole at `next`.
     fn question(&self) -> Option<&Question> {
         self.question
             .as_ref()
@@ -243,7 +254,7 @@ impl Epoch {
             });
             self.next = end;
             self.release(sink);
-            self.note_answer(arrival);
+            self.note_answer(arrival, end);
         } else if self.covered.covers(first.max(next), end) {
             sink.arrived(arrival.line, Class::Duplicate);
         } else {
@@ -309,36 +320,48 @@ impl Epoch {
         }
     }
 
-    /// Ask for the lowest hole. Returns whether that is to be done: false when nobody is asked, or its time is over.
+    /// Ask for the holes. Returns whether that is to be done: false when nobody is asked, or the lowest one's time is over.
     fn ask(&mut self, now_ns: u64, sink: &mut Sink<'_>) -> bool {
-        let lowest = self.held.keys().next().map(|(first, _)| *first);
-        let hole = lowest.filter(|first| *first > self.next && self.window_ends_ns.is_none());
-        let (Some(recovery), Some(end)) = (self.recovery, hole) else {
+        let (Some(recovery), Some(lines_end_ns)) = (self.recovery, self.lines_end_ns()) else {
             return false;
         };
-        let next = self.next;
-        match &mut self.question {
-            Some(question) if question.is_about(next) => {
-                if question.is_over(now_ns) {
-                    return false;
-                }
-                question.repeat(now_ns);
-            }
-            _ => self.question = Some(Question::put(recovery, end, now_ns)),
+        let over = now_ns >= lines_end_ns.saturating_add(recovery.wait_ns);
+        if self.window_ends_ns.is_some() || over {
+            return false;
         }
-        sink.actions.push(Action::Missing {
-            stream: sink.stream,
-            epoch: self.key,
-            first: next,
-            last: end - 1,
-        });
-        true
+        let mut question = match self.question() {
+            Some(question) => {
+                let mut again = *question;
+                again.repeat(now_ns);
+                again
+            }
+            None => Question::put(recovery, now_ns),
+        };
+        // What came so long ago shows holes whose lines have had their time.
+        let ripe = self
+            .arrivals
+            .iter()
+            .take_while(|(came_ns, _)| came_ns.saturating_add(self.hole_wait_ns) <= now_ns);
+        let end = ripe.map(|(_, (first, _))| *first).max().unwrap_or(0);
+        let holes = self.covered.gaps(self.next, end).take(HOLES_A_QUESTION);
+        for (first, end) in holes {
+            question.reaches(end);
+            sink.actions.push(Action::Missing {
+                stream: sink.stream,
+                epoch: self.key,
+                first,
+                last: end - 1,
+            });
+        }
+        self.question = Some(question);
+        self.question().is_some()
     }
 
-    /// Numbers have left; when an answer brought them and more is missing, the rest is due at once.
-    fn note_answer(&mut self, arrival: Arrival<'_>) {
+    /// `end` is one past what has just come and left. When an answer brought it and its hole goes on, the rest is due at
+    /// once.
+    fn note_answer(&mut self, arrival: Arrival<'_>, end: u64) {
         let (next, recovery) = (self.next, self.recovery);
-        let answers = recovery.filter(|recovery| recovery.line == arrival.line);
+        let answers = recovery.filter(|recovery| recovery.line == arrival.line && next == end);
         if let (Some(recovery), Some(question)) = (answers, &mut self.question) {
             if question.is_about(next) {
                 question.answered(recovery, arrival.now_ns);

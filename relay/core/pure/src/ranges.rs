@@ -31,6 +31,21 @@ impl RangeSet {
         self.ranges.insert(first, end);
     }
 
+    /// The ranges of numbers from `first` to before `end` that are not in the set, ascending.
+    pub(crate) fn gaps(&self, first: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let before = self.ranges.range(..first).next_back();
+        let mut at = before.map_or(first, |(_, stop)| first.max(*stop));
+        let ranges = self.ranges.range(first..end.max(first));
+        let starts = ranges.map(|(start, stop)| (*start, *stop));
+        starts
+            .chain(std::iter::once((end, end)))
+            .filter_map(move |(start, stop)| {
+                let gap = (at, start);
+                at = at.max(stop);
+                (gap.0 < gap.1).then_some(gap)
+            })
+    }
+
     pub(crate) fn remove_below(&mut self, number: u64) {
         while let Some(range) = self.ranges.first_entry() {
             if *range.key() >= number {
@@ -96,6 +111,19 @@ mod tests {
         assert!(set.covers(1, 10));
         assert!(!set.covers(1, 11));
         assert!(set.covers(20, 21));
+    }
+
+    #[test]
+    fn gaps_are_what_lies_between() {
+        let mut set = RangeSet::default();
+        set.insert(3, 5);
+        set.insert(8, 9);
+        let gaps = |first, end| set.gaps(first, end).collect::<Vec<_>>();
+        assert_eq!(gaps(1, 10), [(1, 3), (5, 8), (9, 10)]);
+        assert_eq!(gaps(4, 7), [(5, 7)]);
+        assert_eq!(gaps(5, 9), [(5, 8)]);
+        assert!(gaps(3, 5).is_empty() && gaps(8, 8).is_empty());
+        assert_eq!(RangeSet::default().gaps(2, 4).collect::<Vec<_>>(), [(2, 4)]);
     }
 
     #[test]

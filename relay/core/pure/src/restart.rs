@@ -8,6 +8,9 @@
 //! What follows a reset on a line and overtakes it there, before any line has shown the reset, looks like old numbers and
 //! counts as such: the other line has to bring it.
 //!
+//! A line that was away while the others moved on, and returns within [`MEMORY_NS`] when the new run is at numbers that the
+//! old one had after this line left it, looks like one that lags: it counts as late until it is past them.
+//!
 //! The second line's copy of the reset must not be a second reset: it carries the number of the epoch's own reset, on a
 //! line that has not shown it yet (or again at once, where the network duplicates).
 
@@ -49,7 +52,7 @@ struct LineState {
     moved: bool,
     /// It has shown the reset itself.
     reset_seen: bool,
-    /// Its last number, in the run that it is in.
+    /// Its highest number in the run that it is in: not its latest, which may have overtaken the reset and look old.
     last: Option<u64>,
 }
 
@@ -142,9 +145,9 @@ impl Runs {
             });
         if found.is_none() {
             state.moved = true;
-            state.last = Some(new_number);
+            state.last = state.last.max(Some(new_number));
         } else if !state.moved {
-            state.last = found;
+            state.last = state.last.max(found);
         }
         found
     }

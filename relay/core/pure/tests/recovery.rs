@@ -96,6 +96,51 @@ fn the_next_hole_has_its_own_time_at_the_lines_and_its_own_questions() {
 }
 
 #[test]
+fn holes_are_asked_for_side_by_side_so_that_none_waits_for_another() {
+    let (mut driver, now) = with_a_hole();
+    driver.receive(A, &mold(SESSION, 8, 1), now + MS);
+    driver.receive(A, &mold(SESSION, 11, 1), now + 5 * MS);
+    let asked = now + WAIT;
+    driver.advance(asked + RETRY);
+    // The first question is about what the lines have had their time for; the second about everything.
+    let again = asked + RETRY;
+    assert_eq!(
+        driver.asked,
+        [(2, 4, asked), (2, 4, again), (6, 7, again), (9, 10, again)]
+    );
+    driver.receive(ANSWERS, &mold(SESSION, 6, 2), again + MS);
+    driver.receive(ANSWERS, &mold(SESSION, 9, 2), again + MS);
+    driver.advance(now + 1000 * MS);
+    assert_eq!(driver.lost, [(2, 4)]);
+    assert_eq!(driver.sent_numbers(), [1, 5, 6, 7, 8, 9, 10, 11]);
+    assert_eq!(driver.sent_ns[1..], [asked + ASKED_FOR; 5]);
+}
+
+#[test]
+fn nothing_waits_longer_than_for_one_hole_however_many_are_below_it() {
+    let mut driver = recovering(limits());
+    for number in [1, 3, 5, 7, 9, 11] {
+        driver.receive(A, &mold(SESSION, number, 1), number * MS);
+    }
+    driver.advance(10_000 * MS);
+    assert_eq!(driver.sent_numbers(), [1, 3, 5, 7, 9, 11]);
+    for (number, left) in [1, 3, 5, 7, 9, 11].iter().zip(&driver.sent_ns).skip(1) {
+        assert_eq!(*left, number * MS + WAIT + ASKED_FOR, "number {number}");
+    }
+}
+
+#[test]
+fn an_answer_that_fills_its_hole_asks_for_no_other_again() {
+    let (mut driver, now) = with_a_hole();
+    driver.receive(A, &mold(SESSION, 8, 1), now);
+    let asked = now + WAIT;
+    driver.advance(asked);
+    driver.receive(ANSWERS, &mold(SESSION, 2, 3), asked + MS);
+    driver.advance(asked + RETRY - 1);
+    assert_eq!(driver.asked, [(2, 4, asked), (6, 7, asked)]);
+}
+
+#[test]
 fn a_hold_that_is_full_gives_up_although_it_is_still_asked_for() {
     let small = Limits {
         held_packets: 3,

@@ -93,6 +93,22 @@ fn a_short_old_run_and_the_new_one_are_told_apart_by_the_lines_own_numbers() {
 }
 
 #[test]
+fn a_packet_that_overtakes_the_reset_does_not_make_its_line_look_old() {
+    let (mut driver, now) = running(10_000);
+    // A loses the reset, and is so fast that 30 comes before B shows the reset: it counts as an old copy.
+    driver.receive(A, &cme(30, b"new"), now);
+    driver.receive(B, &cme_reset(1, b"reset"), now + MS);
+    for number in 2..50 {
+        driver.receive(B, &cme(number, b"new"), now + MS);
+    }
+    driver.receive(A, &cme(50, b"new"), now + 2 * MS);
+    driver.receive(B, &cme(51, b"new"), now + 3 * MS);
+    driver.advance(now + 3 * WAIT);
+    assert_eq!(driver.sent_cme(), (1..52).collect::<Vec<u32>>());
+    assert!(driver.lost.is_empty(), "{:?}", driver.lost);
+}
+
+#[test]
 fn a_reset_may_keep_counting() {
     let (mut driver, now) = running(100);
     driver.receive(A, &cme_reset(101, b"reset"), now);

@@ -349,3 +349,17 @@ fn a_wait_of_nothing_still_sorts_out_duplicates() {
         (vec![1, 2, 4], vec![(3, 3)])
     );
 }
+
+#[test]
+fn a_number_that_is_nonsense_does_not_make_the_count_of_losses_start_over() {
+    let mut driver = Driver::new("moldudp64", 1);
+    driver.receive(0, &mold(SESSION, 1, 1), 0);
+    driver.advance(WAIT);
+    driver.receive(0, &mold(SESSION, u64::MAX - 1, 1), WAIT);
+    driver.receive(0, &mold(b"20261124BB", 1, 1), 2 * WAIT);
+    driver.advance(4 * WAIT);
+    driver.receive(0, &mold(b"20261124BB", u64::MAX - 1, 1), 5 * WAIT);
+    driver.drain(6 * WAIT);
+    assert_eq!(driver.lost, [(2, u64::MAX - 2), (2, u64::MAX - 2)]);
+    assert_eq!(driver.arbiter.state().lost_messages, u64::MAX);
+}

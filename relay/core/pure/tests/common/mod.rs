@@ -2,7 +2,12 @@
 #![allow(dead_code)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // helpers of tests: a wrong datagram is a wrong test
 
+mod random;
+
 use lanecast_relay_core::{find, Action, Limits, Outgoing, Protocol, StreamArbiter};
+
+#[allow(unused_imports)] // each test file uses a part
+pub use random::Random;
 
 pub const MS: u64 = 1_000_000;
 pub const WAIT: u64 = 20 * MS;
@@ -191,26 +196,5 @@ pub fn limits() -> Limits {
         hole_wait_ns: WAIT,
         held_bytes: 1 << 20,
         held_packets: 4096,
-    }
-}
-
-/// A small generator (splitmix64), so that a seed gives the same run everywhere.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn chance(&mut self, per_mille: u64) -> bool {
-        self.below(1000) < per_mille
     }
 }

@@ -1,0 +1,13 @@
+//! What the fuzz targets check; each target in `bin/` hands its bytes to one of these.
+//!
+//! A check panics when something that has to hold does not. It gets any bytes, and reads out of them what to do.
+#![forbid(unsafe_code)]
+
+#[path = "../../pure/tests/common/framings.rs"]
+pub mod framings;
+
+pub mod arbiter;
+pub mod input;
+pub mod memory;
+pub mod protocol;
+pub mod reframing;
