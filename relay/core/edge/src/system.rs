@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// `Ok(value)` unless it is negative, which is how system calls say `errno`.
-pub(crate) fn checked(value: libc::c_int) -> io::Result<libc::c_int> {
-    if value < 0 {
+pub(crate) fn checked<T: Default + PartialOrd>(value: T) -> io::Result<T> {
+    if value < T::default() {
         Err(io::Error::last_os_error())
     } else {
         Ok(value)
