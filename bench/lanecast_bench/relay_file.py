@@ -22,6 +22,8 @@ from lanecast_bench.addresses import (
 RECEIVE_BUFFER = "32MiB"
 """What the reference relays with ``-bigbuf`` ask for, so that all have the same queue before them."""
 
+BUSY_WAIT = "300us"
+
 FEED, CHANNEL = "bench", "main"
 
 
@@ -43,6 +45,7 @@ class RelayOptions:
     kernel_fan_out: bool = False
     mold_delivery: bool = False
     journal: bool = False
+    busy_wait: bool = False
 
 
 def relay_document(fanout: int, input_kind: Input, options: RelayOptions, folder: Path) -> dict[str, Any]:
@@ -66,6 +69,8 @@ def relay_document(fanout: int, input_kind: Input, options: RelayOptions, folder
             for index, address in enumerate(receivers(fanout))
         },
     }
+    if options.busy_wait:
+        document["busy-wait"] = BUSY_WAIT
     if options.kernel_fan_out:
         document["fan-out"] = "kernel"
     if options.journal:

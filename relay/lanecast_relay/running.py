@@ -38,6 +38,7 @@ NEEDS_A_RESTART: dict[str, Callable[[RelayFile], object]] = {
     "control-socket": lambda relay: relay.control_socket,
     "metrics": lambda relay: relay.metrics,
     "receive-buffer": lambda relay: relay.receive_buffer_bytes,
+    "busy-wait": lambda relay: relay.busy_wait_ns,
     "fan-out": lambda relay: relay.fan_out,
     "journal": lambda relay: relay.journal,
     "api.listen": lambda relay: None if relay.api is None else relay.api.listen,

@@ -13,6 +13,8 @@ pub struct EngineConfig {
     pub receive_buffer_bytes: usize,
     /// Which CPU the packet path runs on; none leaves it to the kernel.
     pub cpu: Option<usize>,
+    /// How long the packet thread asks for more before it sleeps; 0: not at all.
+    pub busy_wait_ns: u64,
     pub fan_out: FanOut,
     /// Where every line's datagrams are kept; none keeps none.
     #[serde(default)]

@@ -47,8 +47,7 @@ impl Engine {
         let watch = "cannot watch the sockets";
         let journal = config.journal.clone().map(open_journal).transpose()?;
         let talk = (Arc::clone(&wake), receiver);
-        let mut worker = Worker::new(&config.name, config.fan_out, journal, talk)
-            .map_err(EngineError::open(watch))?;
+        let mut worker = Worker::new(config, journal, talk).map_err(EngineError::open(watch))?;
         worker
             .change(difference.steps)
             .map_err(EngineError::open(watch))?;

@@ -10,7 +10,7 @@ use lanecast_relay_journal::{LineIdentity, Recorder};
 use crate::answering::Answering;
 use crate::batch::Batch;
 use crate::channel::Channel;
-use crate::config::FanOut;
+use crate::config::{EngineConfig, FanOut};
 use crate::delivery::{Delivery, Sending};
 use crate::input::Input;
 use crate::kernel::{Kernel, Ways};
@@ -111,23 +111,22 @@ impl KernelFanOut {
 
 impl Worker {
     pub(crate) fn new(
-        name: &str,
-        fan_out: FanOut,
+        config: &EngineConfig,
         journal: Option<(Recorder, Past)>,
         (wake, requests): (Arc<Wake>, Receiver<Request>),
     ) -> std::io::Result<Self> {
         let (journal, past) = journal.unzip();
-        let (poller, timer) = (Poller::new()?, Timer::new()?);
+        let (poller, timer) = (Poller::new(config.busy_wait_ns)?, Timer::new()?);
         poller.add(wake.as_raw_fd(), TOKEN_WAKE)?;
         poller.add(timer.as_raw_fd(), TOKEN_TIMER)?;
         Ok(Self {
-            name: name.to_owned(),
+            name: config.name.clone(),
             inputs: BTreeMap::new(),
             answering: BTreeMap::new(),
             channels: BTreeMap::new(),
             subscribers: Vec::new(),
             sending: Sending::default(),
-            kernel: KernelFanOut::open(fan_out),
+            kernel: KernelFanOut::open(config.fan_out),
             journal,
             past,
             batch: Batch::new(),
