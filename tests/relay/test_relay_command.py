@@ -35,7 +35,7 @@ subscribers:
 """
 
 SCRIPT = r"""
-import json, socket, struct, subprocess, sys
+import atexit, json, socket, struct, subprocess, sys
 relay, directory = sys.argv[1].split("\x1f"), sys.argv[2]
 
 def mold(first, bodies, session=b"SESSION001"):
@@ -45,6 +45,7 @@ def mold(first, bodies, session=b"SESSION001"):
 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 receiver.bind(("127.0.0.1", 30001))
 receiver.settimeout(10)
+atexit.register(lambda: process.kill())
 process = subprocess.Popen([*relay, "run", directory + "/relay.yaml", "--json"], stdout=subprocess.PIPE, text=True)
 assert json.loads(process.stdout.readline())["ready"] is True
 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -318,7 +318,7 @@ class RelayFile(Strict):
     """Where Prometheus finds the counters by HTTP; None: nowhere."""
     receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
     busy_wait_ns: Annotated[DurationNs, _within(0, 10**7, "from 0ms to 10ms")] = nanoseconds(0)
-    """How long the packet path asks for more before it sleeps: most of a processor, for the time that waking up takes."""
+    """How long the packet path asks for more before it sleeps: a processor, for the time that waking up takes."""
     fan_out: FanOut = FanOut.SOCKETS
     journal: Journal | None = None
     api: Api | None = None
