@@ -91,7 +91,7 @@ class OneTimeCodes:
         ]
         if not known or not good or subject is None or self._used is None:
             return None
-        # RFC 6238, section 5.2: "The verifier MUST NOT accept the second attempt of the OTP".
+        # RFC 6238, section 5.2: a code is good once.
         return good[-1] if good[-1] > self._used.last(subject) else None
 
     def needed(self, subject: str) -> bool:

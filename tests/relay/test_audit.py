@@ -1,0 +1,169 @@
+"""The audit log of a real relay, and what `audit report` makes of it: who received what, and whether the log is whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leasing import CLIENT, NEEDS_ROOT, OTHER_CLIENT, Leasing, Source, own_network, receiver, wait_until
+
+pytestmark = NEEDS_ROOT
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    with own_network():
+        yield
+
+
+@pytest.fixture
+def relay(network: None, tmp_path: Path) -> Iterator[Leasing]:
+    relay = Leasing(tmp_path)
+    relay.start()
+    yield relay
+    if relay.process is not None:
+        relay.kill()
+
+
+def report(relay: Leasing, *logs: Path, exit_code: int = 0) -> tuple[list[dict[str, Any]], list[str]]:
+    """The receivers of quotes in this month, and the problems."""
+    month = f"{datetime.now(UTC):%Y-%m}"
+    asked = relay.command("audit", "report", *map(str, logs), "--feed", "quotes", "--month", month, "--json")
+    assert asked.returncode == exit_code, asked.stderr
+    document = json.loads(asked.stdout)
+    assert asked.stderr.splitlines() == document["problems"]
+    return document["receivers"], document["problems"]
+
+
+def test_the_report_tells_who_received_what_over_several_logs(relay: Leasing, tmp_path: Path) -> None:
+    source, token = Source(), relay.token(feeds={"quotes": "*", "trades": "*"})
+    with receiver() as client, receiver("10.8.2.20") as fixed:
+        first = relay.lease(token).document
+        sent = source.send(50)
+        assert [client.recv(2048) for _ in range(50)] == sent
+        relay.audit_log.rename(tmp_path / "older.jsonl")
+        assert relay.process is not None
+        relay.process.send_signal(signal.SIGHUP)
+        wait_until(relay.audit_log.exists)
+        sent += source.send(30)
+        assert [client.recv(2048) for _ in range(30)] == sent[50:]
+        assert relay.call("DELETE", f"/v1/leases/{first['id']}", token).status == 204
+        assert relay.lease(token, f"{OTHER_CLIENT}:20001", feed="trades").status == 201
+        sent += source.send(20)
+        assert [fixed.recv(2048) for _ in range(100)] == sent
+    relay.stop()
+    rows, problems = report(relay, tmp_path / "older.jsonl", relay.audit_log)
+    assert problems == []
+    size = len(sent[0])
+    seen = {row["subscriber"]: row for row in rows}
+    assert set(seen) == {"fixed", f"lease:alice:{first['id']}"}, "the lease of trades is in a report about trades"
+    leased, fixed_row = seen[f"lease:alice:{first['id']}"], seen["fixed"]
+    assert (leased["subject"], leased["outputs"]) == ("alice", [f"main {CLIENT}:20001"])
+    assert (leased["datagrams"], leased["reason"]) == (80, "ended by its holder")
+    assert (fixed_row["datagrams"], fixed_row["reason"]) == (100, "relay stopped")
+    assert size * 80 <= leased["bytes"] == sum(map(len, sent[:80]))
+    assert fixed_row["from"] < leased["from"] < leased["until"] < fixed_row["until"]
+
+
+def test_forms_months_and_wrong_questions(relay: Leasing) -> None:
+    relay.stop()
+    log, month = str(relay.audit_log), f"{datetime.now(UTC):%Y-%m}"
+    written = relay.command("audit", "report", log, "--feed", "quotes", "--month", month, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(written.stdout))
+    assert (row["subscriber"], row["outputs"]) == ("fixed", "main 10.8.2.20:20001")
+    assert "fixed" in relay.command("audit", "report", log, "--feed", "quotes", "--month", month).stdout
+    other = relay.command("audit", "report", log, "--feed", "quotes", "--month", "2001-02", "--json")
+    assert (other.returncode, json.loads(other.stdout)["receivers"]) == (0, [])
+    wrong = relay.command("audit", "report", log, "--feed", "quotes", "--month", "February")
+    assert (wrong.returncode, "2026-11" in wrong.stderr) == (1, True)
+    absent = relay.command("audit", "report", log + ".not", "--feed", "quotes", "--month", month)
+    assert (absent.returncode, log in absent.stderr) == (2, True)
+
+
+def test_a_killed_relay_leaves_a_log_that_says_so_and_goes_on(relay: Leasing) -> None:
+    with receiver("10.8.2.20") as fixed:
+        sent = Source().send(10)
+        assert [fixed.recv(2048) for _ in range(10)] == sent
+    relay.kill()
+    with relay.audit_log.open("ab") as log:
+        log.write(b'{"event":"clo')  # as if it had been killed while it wrote
+    relay.start()
+    relay.stop()
+    rows, problems = report(relay, relay.audit_log, exit_code=1)
+    assert [row["reason"] for row in rows] == ["not known: the relay ended without saying so", "relay stopped"]
+    assert (rows[0]["until"], rows[0]["datagrams"]) == (None, None)
+    assert len(problems) == 2
+    assert "half a line" in problems[0]
+    assert "ended without saying so" in problems[1]
+
+
+@pytest.mark.parametrize("tampering", ["changed", "removed", "added", "order"])
+def test_a_log_that_was_tampered_with_is_told(relay: Leasing, tampering: str) -> None:
+    token = relay.token()
+    assert relay.lease(token).status == 201
+    relay.stop()
+    report(relay, relay.audit_log)
+    lines = relay.audit_log.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 4
+    if tampering == "changed":
+        lines[2] = lines[2].replace(CLIENT.encode(), b"10.8.2.99")
+    elif tampering == "removed":
+        del lines[2]
+    elif tampering == "added":
+        lines.insert(2, lines[2])
+    else:
+        lines[2:4] = lines[3:1:-1]
+    relay.audit_log.write_bytes(b"".join(lines))
+    _, problems = report(relay, relay.audit_log, exit_code=1)
+    assert any("does not follow the line before it" in problem for problem in problems)
+
+
+def test_one_log_has_one_relay(relay: Leasing, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(relay.file.read_text().replace("control.sock", "other.sock"))
+    refused = relay.command("run", str(other))
+    assert refused.returncode == 2
+    assert "another relay writes this audit log" in refused.stderr
+
+
+def test_a_full_disk_gives_no_leases_and_costs_no_forwarding(network: None, tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    mounting = f'mount -t tmpfs -o size=64k none {folder} && exec "$@"'
+    relay = Leasing(tmp_path, wrapper=["unshare", "--mount", "sh", "-c", mounting, "sh"])
+    relay.write((f"{tmp_path}/audit.jsonl", f"{folder}/audit.jsonl"))
+    relay.start()
+    assert relay.process is not None
+    inside = Path(f"/proc/{relay.process.pid}/root{folder}")
+    source, token = Source(), relay.token(leases=100)
+    with receiver("10.8.2.20") as fixed:
+        (inside / "filler").write_bytes(bytes(56 * 1024))  # of 64 KiB: the log's page and one more are left
+        with (inside / "filler").open("ab", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+            fill(filler)
+        # What the log's last page has room for is recorded, and so given.
+        given = 0
+        while (answer := relay.lease(token, f"{CLIENT}:{21000 + given}")).status == 201:
+            given += 1
+        assert (answer.status, given < 40) == (503, True)
+        assert len(relay.subscribers()) == 1 + given, "what is not recorded is not given"
+        sent = source.send(20)
+        assert [fixed.recv(2048) for _ in range(20)] == sent
+        (inside / "filler").unlink()
+        assert relay.lease(token, f"{CLIENT}:{21000 + given}").status == 201
+    written = (inside / "audit.jsonl").read_text()
+    relay.stop()
+    events = [json.loads(line)["event"] for line in written.splitlines()]
+    assert events == ["started", "opened", *("opened" for _ in range(given + 1))]
+
+
+def fill(file: io.FileIO) -> None:
+    """Write until the disk takes no more; raise ``OSError``."""
+    while True:
+        file.write(bytes(512))
