@@ -3,7 +3,7 @@
 #
 #   fuzz.sh targets                names of all targets
 #   fuzz.sh run TARGET SECONDS     one target
-#   fuzz.sh every SECONDS          every target, and a table at the end
+#   fuzz.sh every SECONDS          every target, and a table at the end; FUZZ_JOBS of them at a time
 #   fuzz.sh soak SECONDS           the same, then the simulator for as long
 #   fuzz.sh repeat TARGET FILE     one input again, as kept from a crash
 #   fuzz.sh sanitize               the pure crate's tests under the address sanitizer
@@ -15,6 +15,8 @@ root=$PWD
 work=$root/build/fuzz
 results=$work/results
 host=$(rustc -vV | sed -n 's/^host: //p')
+binaries=$root/target/fuzz/$host/release
+jobs=${FUZZ_JOBS:-$(nproc)}
 export RUSTC_BOOTSTRAP=1
 
 fail() {
@@ -35,14 +37,13 @@ build() {
         -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Ccodegen-units=1 --cfg fuzzing)
     RUSTFLAGS="${flags[*]}" CARGO_TARGET_DIR=$root/target/fuzz cargo build --quiet --release --locked \
         --manifest-path relay/core/fuzz/Cargo.toml --target "$host"
-    binaries=$root/target/fuzz/$host/release
     "$binaries/seeds" "$work/seeds"
 }
 
 # One a protocol, then the others. A new target is a file in src/bin, named here, with what it begins with in seeds.rs.
 targets() {
     sed -n 's/^    \([a-z0-9_]*\)::PROTOCOL,$/\1/p' relay/core/pure/src/protocols/mod.rs | tr _ - | sed 's/^/protocol-/'
-    printf '%s\n' reframing memory arbiter
+    printf '%s\n' reframing memory arbiter re-requests journal
 }
 
 # run_binary TARGET ARGUMENT...: the fuzzer of a target.
@@ -68,6 +69,7 @@ run() {
     edges=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -c 6-)
     printf '| %s | %s | %s | %s | %s | %s |\n' "$target" "$seconds" "${runs:-?}" "${edges:-?}" \
         "$(find "$corpus" -type f | wc -l)" "$verdict" >"$results/$target"
+    echo "fuzz: $target: ${runs:-?} runs, $verdict" >&2
     [ "$verdict" = clean ] && return
     tail -n 60 "$log" >&2
     local kept
@@ -89,11 +91,7 @@ table() {
 
 every() {
     rm -rf "$results" "$work/simulator.log"
-    local failed=0
-    for target in $(targets); do
-        run "$target" "$1" || failed=1
-    done
-    return $failed
+    targets | xargs -P "$jobs" -I TARGET bash "$root/relay/core/fuzz/fuzz.sh" built TARGET "$1"
 }
 
 simulator() {
@@ -120,6 +118,7 @@ command=${1:-}
 case $command:$# in
 targets:1) targets ;;
 run:3) build && run "$2" "$3" && cat "$results/$2" ;;
+built:3) run "$2" "$3" ;; # one of `every`, which has built it
 every:2 | soak:2)
     build
     status=0

@@ -1,15 +1,11 @@
-//! The relay's own re-request server: one socket for each channel that has one.
-//!
-//! It is no amplifier. Only addresses that the channel's subscribers have are answered, a request gets one datagram at most,
-//! and each address has a rate of its own; whatever else arrives is counted and gets nothing, not even a refusal.
+//! The relay's own re-request server: one socket for each channel that has one. The desk decides, the socket answers.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use lanecast_relay_core::{Answer, Rate, RateLimit, Request};
+use lanecast_relay_core::{Answer, Desk, Reply, Request};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::Batch;
@@ -22,9 +18,11 @@ use crate::snapshot::ReRequestSnapshot;
 pub(crate) struct Answering {
     pub socket: Arc<Socket>,
     pub channel: u64,
-    rate: Rate,
-    clients: BTreeMap<Ipv4Addr, RateLimit>,
-    counted: ReRequestSnapshot,
+    desk: Desk,
+    answers: u64,
+    answer_bytes: u64,
+    errors: u64,
+    forgotten: u64,
     /// What the journal's thread did for it.
     past: Arc<Counted>,
 }
@@ -45,23 +43,20 @@ impl Answering {
         let socket = open().map_err(EngineError::open(format!(
             "{who}: cannot listen for re-requests on {listen}"
         )))?;
-        let rate = Rate {
-            datagrams_per_second: Some(answers_per_second),
-            bits_per_second: None,
-        };
         Ok(Self {
             socket: Arc::new(socket),
             channel,
-            rate,
-            clients: BTreeMap::new(),
-            counted: ReRequestSnapshot::default(),
+            desk: Desk::new(answers_per_second),
+            answers: 0,
+            answer_bytes: 0,
+            errors: 0,
+            forgotten: 0,
             past: Arc::default(),
         })
     }
 
     pub(crate) fn set_rate(&mut self, answers_per_second: u64) {
-        self.rate.datagrams_per_second = Some(answers_per_second);
-        self.clients.clear();
+        self.desk.set_rate(answers_per_second);
     }
 
     /// Answer the requests of the batch that came last from `channel`'s memory, or have them looked up in the `past`.
@@ -73,82 +68,71 @@ impl Answering {
         now_ns: u64,
     ) {
         for received in batch.datagrams() {
-            self.counted.requests += 1;
-            let Some(request) = Request::read(received.datagram) else {
-                self.counted.malformed += 1;
-                continue;
-            };
             let client = *received.sender.ip();
-            if !is_known(channel, client) {
-                self.counted.strangers += 1;
-                continue;
-            }
-            let rate = self.rate;
-            let limit = self
-                .clients
-                .entry(client)
-                .or_insert_with(|| RateLimit::new(rate, now_ns));
-            if !limit.admit(received.datagram.len(), now_ns) {
-                self.counted.limited += 1;
-                continue;
-            }
-            self.answer(channel, past, &request, received.sender);
-        }
-        // Whoever is no subscriber any more needs no rate.
-        self.clients.retain(|client, _| is_known(channel, *client));
-    }
-
-    fn answer(
-        &mut self,
-        channel: &Channel,
-        past: Option<&Past>,
-        request: &Request,
-        to: SocketAddrV4,
-    ) {
-        let Some(memory) = &channel.memory else {
-            self.counted.unknown += 1;
-            return;
-        };
-        match memory.answer(request) {
-            Answer::Packet(packet) => self.send(&packet, to),
-            Answer::Unknown => self.counted.unknown += 1,
-            Answer::Forgotten {
-                stream,
-                epoch,
-                first,
-                end,
-            } => {
-                // Where the header does not name the epoch, the journal can only tell the latest one from the others.
-                let told = channel.protocol.names_epochs() || memory.is_latest(stream, epoch);
-                let question = Question {
-                    socket: Arc::clone(&self.socket),
-                    to,
-                    feed: channel.feed.clone(),
-                    channel: channel.name.clone(),
-                    protocol: channel.protocol,
-                    session: request.session,
-                    stream,
-                    epoch,
-                    first,
-                    end,
-                    room_bytes: memory.room_bytes(),
-                    counted: Arc::clone(&self.past),
-                };
-                let past = past.filter(|_| told);
-                if !past.is_some_and(|past| past.ask(question)) {
-                    self.counted.forgotten += 1;
+            let known = |client| is_known(channel, client);
+            let memory = channel.memory.as_ref();
+            let reply = self
+                .desk
+                .receive(received.datagram, client, known, memory, now_ns);
+            match reply {
+                Reply::Nothing => {}
+                Reply::LookUp(_, Answer::Packet(packet)) => self.send(&packet, received.sender),
+                Reply::LookUp(request, answer) => {
+                    let question = self.question(channel, request, &answer, received.sender);
+                    if !question.is_some_and(|it| past.is_some_and(|past| past.ask(it))) {
+                        self.forgotten += 1;
+                    }
                 }
             }
         }
+        self.desk.keep_known(|client| is_known(channel, client));
+    }
+
+    /// What the journal is asked for when the memory has let go of it; none where the journal could not tell.
+    fn question(
+        &self,
+        channel: &Channel,
+        request: Request,
+        answer: &Answer,
+        to: SocketAddrV4,
+    ) -> Option<Question> {
+        let Answer::Forgotten {
+            stream,
+            epoch,
+            first,
+            end,
+        } = *answer
+        else {
+            return None;
+        };
+        let memory = channel.memory.as_ref()?;
+        // Where the header does not name the epoch, the journal can only tell the latest one from the others.
+        if !channel.protocol.names_epochs() && !memory.is_latest(stream, epoch) {
+            return None;
+        }
+        Some(Question {
+            socket: Arc::clone(&self.socket),
+            to,
+            feed: channel.feed.clone(),
+            channel: channel.name.clone(),
+            protocol: channel.protocol,
+            session: request.session,
+            stream,
+            epoch,
+            first,
+            end,
+            room_bytes: memory.room_bytes(),
+            counted: Arc::clone(&self.past),
+        })
     }
 
     fn send(&mut self, packet: &[u8], to: SocketAddrV4) {
         match self.socket.send_to(packet, &SockAddr::from(to)) {
             Ok(_) => {
-                self.counted.answers += 1;
-                self.counted.answer_bytes += packet.len() as u64;
+                self.answers += 1;
+                self.answer_bytes += packet.len() as u64;
             }
-            Err(_) => self.counted.errors += 1,
+            Err(_) => self.errors += 1,
         }
     }
 
@@ -161,16 +145,21 @@ impl Answering {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (answers, not_found) = (read(&self.past.answers), read(&self.past.not_found));
         let (errors, asked) = (read(&self.past.errors), read(&self.past.asked));
+        let turned = self.desk.turned();
         ReRequestSnapshot {
             memory_packets: packets,
             memory_bytes: bytes,
-            answers: self.counted.answers + answers,
+            requests: turned.requests,
+            malformed: turned.malformed,
+            strangers: turned.strangers,
+            limited: turned.limited,
+            unknown: turned.unknown,
+            answers: self.answers + answers,
             answers_from_journal: answers,
-            answer_bytes: self.counted.answer_bytes + read(&self.past.answer_bytes),
-            forgotten: self.counted.forgotten + not_found,
-            errors: self.counted.errors + errors,
+            answer_bytes: self.answer_bytes + read(&self.past.answer_bytes),
+            forgotten: self.forgotten + not_found,
+            errors: self.errors + errors,
             waiting: asked.saturating_sub(answers + not_found + errors),
-            ..self.counted.clone()
         }
     }
 }

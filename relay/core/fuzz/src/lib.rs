@@ -8,6 +8,8 @@ pub mod framings;
 
 pub mod arbiter;
 pub mod input;
+pub mod journal;
 pub mod memory;
 pub mod protocol;
+pub mod re_requests;
 pub mod reframing;

@@ -59,8 +59,8 @@ impl Contents {
             Record::Unrecorded {
                 datagrams, bytes, ..
             } => {
-                self.unrecorded.0 += datagrams;
-                self.unrecorded.1 += bytes;
+                self.unrecorded.0 = self.unrecorded.0.saturating_add(datagrams);
+                self.unrecorded.1 = self.unrecorded.1.saturating_add(bytes);
             }
             Record::End(end) => self.end = Some(end),
             Record::Trailer { .. } => {}
@@ -118,7 +118,7 @@ impl Contents {
         let mut counts = vec![0; self.lines.len()];
         for (interface, datagrams) in self.chunks.iter().flat_map(|chunk| &chunk.lines) {
             if let Some(count) = counts.get_mut(*interface as usize) {
-                *count += datagrams;
+                *count = datagrams.saturating_add(*count);
             }
         }
         let totals = self.lines.iter().zip(counts);
@@ -130,7 +130,10 @@ impl Contents {
             ending,
             bytes,
             cut_bytes,
-            datagrams: self.chunks.iter().map(|chunk| chunk.datagrams).sum(),
+            datagrams: self
+                .chunks
+                .iter()
+                .fold(0, |sum, chunk| chunk.datagrams.saturating_add(sum)),
             first_ns,
             last_ns,
             unrecorded: self.unrecorded,

@@ -43,7 +43,7 @@ impl Entry {
         self.reset |= other.reset;
         self.low = self.low.min(other.low);
         self.high = self.high.max(other.high);
-        self.datagrams += other.datagrams;
+        self.datagrams = self.datagrams.saturating_add(other.datagrams);
     }
 }
 

@@ -29,6 +29,7 @@ pub use archive::{Archive, Found};
 pub use contents::Contents;
 pub use reader::{JournalReader, Wanted};
 pub use records::{Record, Records, Selection};
+pub use repair::repair_all;
 
 pub use recorder::{Journal, JournalCounters, LineHandle, Recorder};
 

@@ -3,10 +3,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::contents::Contents;
-use crate::directory::{remove, SegmentName};
+use crate::directory::{remove, segments, SegmentName};
 use crate::index::{append, Chunk, Decoder, End, Ending, Record, MAGIC, TRAILER_BYTES};
 use crate::segment::append_end;
 
@@ -60,14 +60,33 @@ impl SegmentFile {
         self.contents.lines.truncate(self.indexed_lines);
         // The index first: what it tells of was in the segment before.
         self.read_index()?;
+        self.file_bytes = self.data.metadata()?.len();
+        self.keep_what_the_segment_has();
         self.indexed_chunks = self.contents.chunks.len();
         self.indexed_lines = self.contents.lines.len();
-        self.file_bytes = self.data.metadata()?.len();
         match &self.contents.end {
             Some(end) => self.whole_bytes = end.bytes,
             None => self.whole_bytes = self.scan_from(self.contents.indexed_bytes())?,
         }
         Ok(())
+    }
+
+    /// Chunks follow each other from the segment's start to its end at most; an index that tells otherwise is damaged, and
+    /// from there on the segment speaks for itself.
+    fn keep_what_the_segment_has(&mut self) {
+        let mut left = self.file_bytes;
+        let sound = self.contents.chunks.iter().take_while(|chunk| {
+            let follows = chunk.offset == self.file_bytes - left && chunk.bytes <= left;
+            left = left.saturating_sub(chunk.bytes);
+            follows
+        });
+        let sound = sound.count();
+        let end = self.contents.end.as_ref();
+        if sound < self.contents.chunks.len() || end.is_some_and(|end| end.bytes > self.file_bytes)
+        {
+            self.contents.chunks.truncate(sound);
+            self.contents.end = None;
+        }
     }
 
     fn read_index(&mut self) -> io::Result<()> {
@@ -163,6 +182,25 @@ pub(crate) fn read_end(directory: &Path, name: SegmentName) -> io::Result<Option
     })
 }
 
+/// Close every segment that its writer did not, in a journal that nobody writes.
+///
+/// A disk that is full or read-only stays as it is: readers do without.
+pub fn repair_all(directory: &Path) -> io::Result<()> {
+    for name in segments(directory)? {
+        if read_end(directory, name)?.is_none()
+            && repair(directory, name, Ending::Recovered).is_err()
+        {
+            drop(fs::remove_file(fresh_index(directory, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Where an index is written before it takes the place of the old one.
+fn fresh_index(directory: &Path, name: SegmentName) -> PathBuf {
+    name.index(directory).with_extension("index-new")
+}
+
 /// Cut the torn end off a segment that was not closed, and close it; one without a datagram goes.
 pub(crate) fn repair(directory: &Path, name: SegmentName, ending: Ending) -> io::Result<()> {
     let mut file = SegmentFile::open(directory, name)?;
@@ -180,12 +218,11 @@ pub(crate) fn repair(directory: &Path, name: SegmentName, ending: Ending) -> io:
         data.sync_data()?;
     }
     let end = file.contents.end(ending, file.whole_bytes, cut_bytes);
-    let index = name.index(directory);
-    let fresh = index.with_extension("index-new");
+    let fresh = fresh_index(directory, name);
     let mut written = File::create(&fresh)?;
     written.write_all(&whole_index(&file.contents, end))?;
     written.sync_data()?;
-    fs::rename(fresh, index)
+    fs::rename(fresh, name.index(directory))
 }
 
 fn whole_index(contents: &Contents, end: End) -> Vec<u8> {

@@ -76,7 +76,7 @@ pub fn show(directory: &Path) -> io::Result<Report> {
         segments.push(segment(*name, &end, closed, is_written));
         for (interface, line) in end.lines.iter().enumerate() {
             let (datagrams, entries) = lines.entry(line.name.clone()).or_default();
-            *datagrams += line.datagrams;
+            *datagrams = datagrams.saturating_add(line.datagrams);
             let own = end.entries.iter().flatten();
             let own = own.filter(|entry| entry.interface as usize == interface);
             // Interfaces are numbered by segment; a line is known by its name here.

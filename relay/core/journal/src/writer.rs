@@ -22,7 +22,7 @@ use crate::calls::{errno_name, lock, realtime_ns};
 use crate::directory::{bytes_of, remove, segments, SegmentName};
 use crate::index::Ending;
 use crate::pcapng::{Blocks, Content};
-use crate::repair::{read_end, repair};
+use crate::repair::{read_end, repair, repair_all};
 use crate::segment::Segment;
 use crate::settings::JournalSettings;
 
@@ -302,18 +302,10 @@ impl Writer {
     fn take_stock(&mut self) -> io::Result<()> {
         let directory = &self.settings.directory;
         self.kept.clear();
+        repair_all(directory)?;
         for name in segments(directory)? {
             self.next_sequence = self.next_sequence.max(name.sequence + 1);
-            let mut end = read_end(directory, name)?;
-            if end.is_none() {
-                // A disk that is full or read-only stays as it is: readers do without.
-                if repair(directory, name, Ending::Recovered).is_err() {
-                    drop(fs::remove_file(
-                        name.index(directory).with_extension("index-new"),
-                    ));
-                }
-                end = read_end(directory, name)?;
-            }
+            let end = read_end(directory, name)?;
             if name.data(directory).exists() {
                 self.kept.push(Kept {
                     name,

@@ -221,3 +221,31 @@ proptest! {
         prop_assert_eq!(everything(directory.path()).len(), 20);
     }
 }
+
+/// One record of an index, framed as `docs/journal-format.md` has it.
+fn record(payload: &[u8]) -> Vec<u8> {
+    let mut framed = (payload.len() as u32).to_le_bytes().to_vec();
+    framed.extend(crc32fast::hash(payload).to_le_bytes());
+    framed.extend(payload);
+    framed
+}
+
+#[test]
+fn an_index_that_tells_of_more_than_the_segment_has_is_not_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, index, all) = journal(directory.path());
+    for (offset, bytes) in [(0, 1 << 60), (u64::MAX, 1), (0, u64::MAX), (7, 100)] {
+        let mut chunk = vec![3];
+        for number in [offset, bytes, 0, 1, 0, u64::MAX, 1, 0, 1, 0] {
+            chunk.extend(u64::to_le_bytes(number));
+        }
+        fs::write(&index, [&MAGIC[..], &record(&chunk)].concat()).unwrap();
+        assert!(everything(directory.path()) == all, "{offset} {bytes}");
+        assert!(show(directory.path()).is_ok());
+        assert_eq!(
+            find(directory.path(), 1999),
+            Some(all[1998].3.clone()),
+            "{offset} {bytes}"
+        );
+    }
+}

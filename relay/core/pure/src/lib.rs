@@ -7,6 +7,7 @@
 pub mod account;
 pub mod arbiter;
 pub mod channel;
+pub mod desk;
 mod epoch;
 pub mod memory;
 pub mod mold;
@@ -23,6 +24,7 @@ mod restart;
 pub use account::{Class, LineCounters};
 pub use arbiter::{Action, Content, Limits, Outgoing, StreamArbiter, StreamState};
 pub use channel::ChannelArbiter;
+pub use desk::{Desk, Reply, Turned};
 pub use memory::{Answer, Memory, Request};
 pub use mold::{Packed, Packer, Sessions};
 pub use protocol::{find, EpochKey, Kind, Malformed, Packet, Packets, Protocol, PROTOCOLS};

@@ -1,10 +1,13 @@
 //! Writes what the fuzz targets begin with, in a folder for each target: `seeds FOLDER`. Nothing in it was captured.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use lanecast_relay_core::PROTOCOLS;
+use lanecast_relay_core::{find, PROTOCOLS};
 use lanecast_relay_fuzz::framings::{wire, Message, FRAMINGS};
+use lanecast_relay_fuzz::journal::pack;
+use lanecast_relay_journal::{Journal, JournalSettings, LineIdentity};
 
 fn main() -> std::io::Result<()> {
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
@@ -15,10 +18,10 @@ fn main() -> std::io::Result<()> {
         let target = folder.join(format!("protocol-{}", protocol.name));
         write(&target, &datagrams(protocol.name))?;
     }
-    for target in ["arbiter", "reframing", "memory"] {
+    for target in ["arbiter", "reframing", "memory", "re-requests"] {
         write(&folder.join(target), &decisions())?;
     }
-    Ok(())
+    write(&folder.join("journal"), &[journal(3)?, journal(0)?])
 }
 
 fn write(folder: &Path, seeds: &[Vec<u8>]) -> std::io::Result<()> {
@@ -83,6 +86,49 @@ fn datagrams(name: &str) -> Vec<Vec<u8>> {
         }
     }
     found
+}
+
+/// A segment of two lines with `count` datagrams on each, and its index, as the recorder writes them.
+fn journal(count: u64) -> std::io::Result<Vec<u8>> {
+    let directory = tempfile::tempdir()?;
+    let mut recorder = Journal::open(JournalSettings {
+        directory: directory.path().to_owned(),
+        max_bytes: 1 << 40,
+        max_age_ns: u64::MAX / 2,
+        segment_bytes: 1 << 20,
+        sync_interval_ns: 5_000_000,
+        queue_bytes: 1 << 20,
+    })?;
+    let protocol = find("moldudp64").expect("it is one of the protocols");
+    let any = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 20001);
+    let lines = ["A", "B"].map(|line| {
+        recorder.line(&LineIdentity {
+            feed: "quotes".to_owned(),
+            channel: "main".to_owned(),
+            line: line.to_owned(),
+            protocol,
+            endpoint: any,
+        })
+    });
+    for number in 0..2 * count.max(1) {
+        let datagram = match count {
+            0 => b"no packet of the protocol".to_vec(),
+            _ => wire::mold(b"SESSION001", 1 + number / 2, &wire::bodies(1, 1)),
+        };
+        let line = lines[(number % 2) as usize];
+        recorder.record(line, 1_700_000_000_000_000_000 + number, any, &datagram);
+    }
+    recorder.close();
+    let mut files = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(directory.path())? {
+        let path = entry?.path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pcapng") => files.0 = fs::read(path)?,
+            Some("index") => files.1 = fs::read(path)?,
+            _ => {}
+        }
+    }
+    Ok(pack(&files.0, &files.1))
 }
 
 /// Bytes from which a target reads what to do: for every framing, two lines that bring numbers in turn.
