@@ -46,7 +46,7 @@ control-socket: {directory}/control.sock
 feeds:
   quotes:
     protocol: moldudp64
-    hole-wait: 10s
+    hole-wait: 1s
     lines:
       A: {{multicast: {{source: 192.0.2.1, interface: wan, groups: {{main: "239.10.1.1:20001", late: "239.10.1.2:20002"}}}}}}
       B: {{multicast: {{source: 192.0.2.1, interface: wan, groups: {{main: "239.10.2.1:20001", late: "239.10.2.2:20002"}}}}}}

@@ -13,7 +13,7 @@ journal: {{directory: {directory}/journal, sync: 20ms}}
 feeds:
   quotes:
     protocol: PROTOCOL
-    hole-wait: 10s
+    hole-wait: 1s
     re-requests: {{listen: {{main: "127.0.0.1:31001"}}, memory: 4KiB, answers: 100000 pps}}
     lines:
       A: {{multicast: {{source: 192.0.2.1, interface: wan, groups: {{main: "239.10.1.1:20001"}}}}}}
