@@ -10,6 +10,9 @@
 //! declared. That is done when all lower ones are done and it has arrived, or at that cut-off, in order of numbers; what
 //! is left at `C` is done then. So no message waits longer than `wait + asked` for those below it.
 //!
+//! Epochs follow each other as they are first heard of: names have no order, so one that every line brings late comes after
+//! the next one.
+//!
 //! Where an in-band reset tells epochs apart, nothing of an epoch counts before the reset has come on some line.
 //!
 //! A hold that is full gives up earlier; then only the order, the accounting and that nothing is given up that had
@@ -63,6 +66,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> (u64, u64) {
 
 /// What the arbiter did with each message, in its order, which has to be that of the numbers without a hole.
 fn observed(framing: &Framing, stream: u64, record: &Record) -> Vec<Fate> {
+    let began_ns = began(&words(framing, record, stream));
     let mut fates: Vec<Fate> = Vec::new();
     let mut next: Option<Message> = None;
     for (place, (at_ns, did)) in record.did.iter().enumerate() {
@@ -88,7 +92,7 @@ fn observed(framing: &Framing, stream: u64, record: &Record) -> Vec<Fate> {
             _ => continue,
         };
         if let Some(next) = next {
-            let later = first.epoch > next.epoch;
+            let later = began_ns.get(&first.epoch) > began_ns.get(&next.epoch);
             assert!(
                 later || first == next,
                 "{first:?} is done after all before {next:?}, at {at_ns}"
@@ -170,6 +174,12 @@ fn words(framing: &Framing, record: &Record, stream: u64) -> BTreeMap<u64, Vec<W
     epochs
 }
 
+/// When each epoch was first heard of.
+fn began(epochs: &BTreeMap<u64, Vec<Word>>) -> BTreeMap<u64, u64> {
+    let began = epochs.iter().map(|(epoch, words)| (*epoch, words[0].at_ns));
+    began.collect()
+}
+
 /// What should have become of each message of `stream`.
 fn wanted(scenario: &Scenario, framing: &Framing, record: &Record, stream: u64) -> Vec<Fate> {
     let epochs = words(framing, record, stream);
@@ -200,10 +210,8 @@ fn times(
 ) -> Vec<(u64, Times)> {
     let wait_ns = scenario.hole_wait_ns;
     let asked_ns = scenario.server.map_or(0, |server| server.wait_ns);
-    let begins: Vec<(u64, u64)> = epochs
-        .iter()
-        .map(|(epoch, words)| (*epoch, words[0].at_ns))
-        .collect();
+    let mut begins: Vec<(u64, u64)> = began(epochs).into_iter().collect();
+    begins.sort_by_key(|(_, began_ns)| *began_ns);
     let of = |(place, (epoch, begin_ns)): (usize, &(u64, u64))| {
         let next_ns = begins
             .get(place + 1)
@@ -293,6 +301,9 @@ fn check_tight(framing: &Framing, record: &Record, stream: u64, fates: &[Fate]) 
 
 /// Heartbeats say what is next; an end of session leaves once, after all of its session, whenever one came in time.
 fn check_bare(scenario: &Scenario, framing: &Framing, record: &Record) {
+    let began_ns: Vec<BTreeMap<u64, u64>> = (0..framing.streams)
+        .map(|stream| began(&words(framing, record, stream)))
+        .collect();
     let mut next: BTreeMap<u64, Message> = BTreeMap::new();
     let mut ended = BTreeSet::new();
     for (at_ns, did) in &record.did {
@@ -320,7 +331,9 @@ fn check_bare(scenario: &Scenario, framing: &Framing, record: &Record) {
                     _ => (said.epoch, said.index),
                 };
                 let right = place.is_none_or(|place| {
-                    epoch > place.epoch || (epoch, index) == (place.epoch, place.index)
+                    let began_ns = &began_ns[said.stream as usize];
+                    began_ns.get(&epoch) > began_ns.get(&place.epoch)
+                        || (epoch, index) == (place.epoch, place.index)
                 });
                 assert!(right, "{did:?} leaves at {at_ns}, when {place:?} is next");
                 if matches!(did, Did::End(_)) {
