@@ -435,7 +435,7 @@ impl StreamArbiter {
             } else {
                 self.limits.hole_wait_ns
             };
-            if (unsure || same) && self.runs.is_copy(line, age_ns, copies_within_ns) {
+            if (unsure || same) && self.runs.is_copy(line, age_ns, copies_within_ns, now_ns) {
                 return Place::Open(index, number);
             }
             return Place::New;

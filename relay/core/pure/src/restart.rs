@@ -24,6 +24,10 @@ pub(crate) const MEMORY_NS: u64 = 5_000_000_000;
 /// How far behind its fastest line another may be, in packets: 98 a millisecond were seen, for 48 ms, doubled.
 const LAG_PACKETS: u64 = 10_000;
 
+/// How long after a line has shown the new run a packet of the old one may still come on it: reordered, not lagging. A jump
+/// after that is a hole, however near to the old run's end it leads. Nanoseconds.
+const REORDERED_NS: u64 = 200_000_000;
+
 /// A jump inside the new run that a line makes less likely than a straggler of the old one. Packets.
 const FAR_PACKETS: u64 = 1_000;
 
@@ -48,8 +52,8 @@ struct OldRun {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct LineState {
-    /// It has shown a packet of the new run.
-    moved: bool,
+    /// When it first showed a packet of the new run. Monotonic, nanoseconds.
+    moved_ns: Option<u64>,
     /// It has shown the reset itself.
     reset_seen: bool,
     /// Its highest number in the run that it is in: not its latest, which may have overtaken the reset and look old.
@@ -83,7 +87,7 @@ impl Runs {
         });
         for state in &mut self.lines {
             // A line that slept through the whole run before has no number in it.
-            let last = state.last.filter(|_| state.moved);
+            let last = state.last.filter(|_| state.moved_ns.is_some());
             *state = LineState {
                 last,
                 ..LineState::default()
@@ -91,7 +95,7 @@ impl Runs {
         }
         if let Some(state) = self.lines.get_mut(line) {
             *state = LineState {
-                moved: true,
+                moved_ns: Some(now_ns),
                 reset_seen: is_reset,
                 last: None,
             };
@@ -99,14 +103,20 @@ impl Runs {
     }
 
     /// Whether a reset with the current epoch's own number is a copy of it rather than a second one.
-    pub(crate) fn is_copy(&mut self, line: usize, age_ns: u64, hole_wait_ns: u64) -> bool {
+    pub(crate) fn is_copy(
+        &mut self,
+        line: usize,
+        age_ns: u64,
+        hole_wait_ns: u64,
+        now_ns: u64,
+    ) -> bool {
         let Some(state) = self.lines.get_mut(line) else {
             return true;
         };
         let copy = age_ns <= hole_wait_ns || (!state.reset_seen && age_ns < MEMORY_NS);
         if copy {
             *state = LineState {
-                moved: true,
+                moved_ns: Some(now_ns),
                 reset_seen: true,
                 last: None,
             };
@@ -132,8 +142,10 @@ impl Runs {
                 let number = numbers.unwrap(wire, old.end);
                 let last = old.end.saturating_sub(1);
                 let to_new = distance(new_number, current.0, current.1);
-                let is_old = if state.moved {
-                    to_new > FAR_PACKETS && distance(number, last, last) < to_new
+                let is_old = if let Some(moved_ns) = state.moved_ns {
+                    now_ns.saturating_sub(moved_ns) < REORDERED_NS
+                        && to_new > FAR_PACKETS
+                        && distance(number, last, last) < to_new
                 } else {
                     let own = state
                         .last
@@ -144,9 +156,9 @@ impl Runs {
                 is_old.then_some(number)
             });
         if found.is_none() {
-            state.moved = true;
+            state.moved_ns = state.moved_ns.or(Some(now_ns));
             state.last = state.last.max(Some(new_number));
-        } else if !state.moved {
+        } else if state.moved_ns.is_none() {
             state.last = state.last.max(found);
         }
         found
