@@ -24,8 +24,8 @@ pub(crate) const MEMORY_NS: u64 = 5_000_000_000;
 /// How far behind its fastest line another may be, in packets: 98 a millisecond were seen, for 48 ms, doubled.
 const LAG_PACKETS: u64 = 10_000;
 
-/// How long after a line has shown the new run a packet of the old one may still come on it: reordered, not lagging. A jump
-/// after that is a hole, however near to the old run's end it leads. Nanoseconds.
+/// How long after a line has shown the new run a packet of the old one, or the reset once more, may still come on it:
+/// reordered or doubled, not lagging. A jump after that is a hole, however near to the old run's end it leads. Nanoseconds.
 const REORDERED_NS: u64 = 200_000_000;
 
 /// A jump inside the new run that a line makes less likely than a straggler of the old one. Packets.
@@ -113,7 +113,7 @@ impl Runs {
         let Some(state) = self.lines.get_mut(line) else {
             return true;
         };
-        let copy = age_ns <= hole_wait_ns || (!state.reset_seen && age_ns < MEMORY_NS);
+        let copy = age_ns <= hole_wait_ns.max(REORDERED_NS) || (!state.reset_seen && age_ns < MEMORY_NS);
         if copy {
             *state = LineState {
                 moved_ns: Some(now_ns),
