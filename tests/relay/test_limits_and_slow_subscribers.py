@@ -76,7 +76,7 @@ def test_what_a_limit_keeps_back_is_declared_to_the_number(tmp_path: Path, limit
 
 def test_limits_are_each_subscribers_own_and_mold_delivery_has_them_too(tmp_path: Path) -> None:
     limits = {"limits": {"quotes": {"rate": "200 pps"}}}
-    subscribers = {
+    subscribers: dict[str, tuple[str, dict[str, Any]]] = {
         "one": ("127.0.0.1:30001", limits),
         "other": ("127.0.0.1:30002", limits),
         "packed": ("127.0.0.1:30003", {**limits, "delivery": "mold"}),

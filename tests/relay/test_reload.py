@@ -126,7 +126,7 @@ def test_a_wrong_file_and_what_needs_a_restart_change_nothing(tmp_path: Path) ->
 
 
 def test_a_re_request_server_comes_and_goes_by_reload(tmp_path: Path) -> None:
-    served = feed("AB", **{"re-requests": {"listen": {"main": "127.0.0.1:31001"}}})
+    served = feed("AB") | {"re-requests": {"listen": {"main": "127.0.0.1:31001"}}}
     with receiving("127.0.0.1", 30001) as stays, relay_of(tmp_path) as relay:
         assert ("re-requests", "quotes/main", "added") in relay.reload(feeds={"quotes": served})
         with Traffic(LINES) as traffic:

@@ -26,7 +26,7 @@ const LAG_PACKETS: u64 = 10_000;
 
 /// How long after a line has shown the new run a packet of the old one, or the reset once more, may still come on it:
 /// reordered or doubled, not lagging. A jump after that is a hole, however near to the old run's end it leads. Nanoseconds.
-const REORDERED_NS: u64 = 200_000_000;
+const REORDERED_NS: u64 = 100_000_000;
 
 /// A jump inside the new run that a line makes less likely than a straggler of the old one. Packets.
 const FAR_PACKETS: u64 = 1_000;
@@ -113,7 +113,8 @@ impl Runs {
         let Some(state) = self.lines.get_mut(line) else {
             return true;
         };
-        let copy = age_ns <= hole_wait_ns.max(REORDERED_NS) || (!state.reset_seen && age_ns < MEMORY_NS);
+        let copy =
+            age_ns <= hole_wait_ns.max(REORDERED_NS) || (!state.reset_seen && age_ns < MEMORY_NS);
         if copy {
             *state = LineState {
                 moved_ns: Some(now_ns),

@@ -193,3 +193,31 @@ fn a_restart_without_a_reset_is_noticed_after_a_long_silence_only() {
     assert_eq!(driver.sent_cme(), [1, 2]);
     assert!(driver.lost.is_empty());
 }
+
+#[test]
+fn a_reset_that_the_network_doubles_is_one_however_short_holes_wait() {
+    let (mut driver, now) = running(50);
+    driver.receive(A, &cme_reset(1, b"reset"), now);
+    driver.receive(A, &cme(2, b"new"), now);
+    driver.advance(now + WAIT);
+    driver.receive(A, &cme_reset(1, b"reset"), now + WAIT + 5 * MS);
+    driver.receive(A, &cme(3, b"new"), now + WAIT + 6 * MS);
+    driver.advance(now + 3 * WAIT);
+    let expected = [cme_reset(1, b"reset"), cme(2, b"new"), cme(3, b"new")];
+    assert_eq!(driver.sent, expected);
+    assert_eq!(driver.arbiter.state().epochs, 2);
+}
+
+#[test]
+fn a_hole_that_leads_to_where_the_old_run_ended_is_a_hole() {
+    let (mut driver, now) = running(6000);
+    driver.receive(A, &cme_reset(1, b"reset"), now);
+    for line in [A, B] {
+        driver.receive(line, &cme(2, b"new"), now);
+    }
+    let later = now + 500 * MS;
+    driver.receive(B, &cme(5990, b"new"), later);
+    driver.advance(later + WAIT);
+    assert_eq!(driver.sent.last(), Some(&cme(5990, b"new")));
+    assert_eq!(driver.lost.len(), 1, "declared at once");
+}
