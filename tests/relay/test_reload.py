@@ -15,6 +15,7 @@ from relay_process import SESSION, RelayProcess, Traffic, number_of, numbers_unt
 
 pytestmark = NEEDS_ROOT
 
+RE_REQUESTS = {"listen": {"main": "127.0.0.1:31001"}}
 LINES = {"A": ("127.0.0.1", 20001), "B": ("127.0.0.1", 20002), "C": ("127.0.0.1", 20003)}
 
 
@@ -71,7 +72,7 @@ def test_who_stays_gets_everything_once_through_every_change(tmp_path: Path) -> 
                 "stays": subscriber(30001, limits={"quotes": {"rate": "1000000 pps"}}),
                 "comes": BOTH["comes"],
             },
-            feeds={"quotes": feed("ABC", **{"re-requests": {"listen": {"main": "127.0.0.1:31001"}}, "held": "1MiB"})},
+            feeds={"quotes": {**feed("ABC"), "re-requests": RE_REQUESTS, "held": "1MiB"}},
         )
         ended = relay.reload()
         assert ("subscriber", "comes/quotes/main", "removed") in ended
@@ -102,7 +103,7 @@ def test_a_wrong_file_and_what_needs_a_restart_change_nothing(tmp_path: Path) ->
         answer = relay.command("reload", at=tmp_path / "control.sock")
         assert (answer.returncode, answer.stderr.count(": expected")) == (1, 2), "every mistake"
         assert "the relay goes on as it was" in answer.stderr
-        needs = {
+        needs: dict[str, dict[str, Any]] = {
             "name": {"name": "other"},
             "receive-buffer": {"receive-buffer": "1MiB"},
             "fan-out": {"fan-out": "kernel"},
@@ -126,7 +127,7 @@ def test_a_wrong_file_and_what_needs_a_restart_change_nothing(tmp_path: Path) ->
 
 
 def test_a_re_request_server_comes_and_goes_by_reload(tmp_path: Path) -> None:
-    served = feed("AB") | {"re-requests": {"listen": {"main": "127.0.0.1:31001"}}}
+    served = {**feed("AB"), "re-requests": RE_REQUESTS}
     with receiving("127.0.0.1", 30001) as stays, relay_of(tmp_path) as relay:
         assert ("re-requests", "quotes/main", "added") in relay.reload(feeds={"quotes": served})
         with Traffic(LINES) as traffic:
