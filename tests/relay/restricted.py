@@ -19,10 +19,6 @@ from pathlib import Path
 import pyseccomp
 
 NOBODY = 65534
-SETPRIV = [
-    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-    "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs",
-]  # fmt: skip
 ROOT = Path(__file__).parent.parent.parent
 PROT_WRITE, PROT_EXEC = 2, 4
 """mmap(2)."""
@@ -37,9 +33,19 @@ FAMILIES = 46
 def wrapper(folder: Path) -> list[str]:
     """What goes in front of a command; ``folder`` holds the unit, belongs to nobody, and is all that can be written."""
     script = " && ".join(mounts(folder)) + ' && exec "$@"'
-    unit = str(folder / "lanecast-relay.service")
+    unit = folder / "lanecast-relay.service"
     isolated = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-    return [*isolated, *SETPRIV, sys.executable, str(Path(__file__)), unit]
+    return [*isolated, *setpriv(unit), sys.executable, str(Path(__file__)), str(unit)]
+
+
+def setpriv(unit: Path) -> list[str]:
+    """User=, AmbientCapabilities= and CapabilityBoundingSet=, and NoNewPrivileges=."""
+    given = values_of(unit, "AmbientCapabilities")
+    assert given == values_of(unit, "CapabilityBoundingSet")
+    sets = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in given)])
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    capabilities = [f"--{each}={sets}" for each in ("bounding-set", "inh-caps", "ambient-caps")]
+    return ["setpriv", *user, *capabilities, "--no-new-privs"]
 
 
 def mounts(folder: Path) -> list[str]:
@@ -72,6 +78,11 @@ def value_of(unit: Path, key: str) -> str:
     return value
 
 
+def values_of(unit: Path, key: str) -> list[str]:
+    """All values of a list, those of drop-ins behind the unit included."""
+    return [one for name, value in settings(unit) if name == key for one in value.split()]
+
+
 @cache
 def members(group: str) -> frozenset[str]:
     """The system calls of one of systemd's sets, the sets in it included."""
@@ -98,7 +109,7 @@ def allowed_calls(unit: Path) -> frozenset[str]:
 def families(unit: Path) -> pyseccomp.SyscallFilter:
     """RestrictAddressFamilies=."""
     filter_ = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    wanted = {int(getattr(socket, name)) for name in value_of(unit, "RestrictAddressFamilies").split()}
+    wanted = {int(getattr(socket, name)) for name in values_of(unit, "RestrictAddressFamilies")}
     refuse = pyseccomp.ERRNO(errno.EAFNOSUPPORT)
     for family in set(range(FAMILIES)) - wanted:
         filter_.add_rule(refuse, "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))

@@ -153,6 +153,39 @@ def test_the_relay_does_everything_under_its_units_restrictions(folder: Path) ->
     assert CLIENT in relay.audit_log.read_text()
 
 
+@NEEDS_ROOT
+def test_the_drop_in_is_what_fan_out_in_the_kernel_needs(folder: Path) -> None:
+    unit = folder / "lanecast-relay.service"
+    with unit.open("a") as text:
+        text.write((ROOT / "examples/relay/kernel-fan-out.conf").read_text())
+    with own_network():
+        relay = Leasing(folder, wrapper=restricted.wrapper(folder))
+        relay.write(("audit:", "fan-out: kernel\naudit:"))
+        own(folder)
+        relay.start()
+        assert relay.process is not None
+        status = Path(f"/proc/{relay.process.pid}/status").read_text()
+        # include/uapi/linux/capability.h: CAP_NET_ADMIN is 12, CAP_PERFMON is 38, CAP_BPF is 39.
+        assert f"CapEff:\t{1 << 12 | 1 << 38 | 1 << 39:016x}\n" in status
+        source = Source()
+        with receiver("10.8.2.20") as fixed:
+            wanted = source.send(100)
+            assert [fixed.recv(2048) for _ in range(100)] == wanted
+        told = relay.stop()["fan_out"]
+    assert (told["used"], told["reason"]) == ("kernel", None), told
+
+
+@NEEDS_ROOT
+def test_without_the_drop_in_sockets_do_it(folder: Path) -> None:
+    with own_network():
+        relay = Leasing(folder, wrapper=restricted.wrapper(folder))
+        relay.write(("audit:", "fan-out: kernel\naudit:"))
+        own(folder)
+        relay.start()
+        told = relay.stop()["fan_out"]
+    assert (told["used"], "CAP_BPF" in told["reason"]) == ("sockets", True)
+
+
 def heard(manager: socket.socket) -> str:
     """What the service manager is told next, other than that the relay lives."""
     while (said := manager.recv(200).decode()) == "WATCHDOG=1":

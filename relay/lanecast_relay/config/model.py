@@ -303,7 +303,7 @@ class FanOut(StrEnum):
     SOCKETS = "sockets"
     """One send for each."""
     KERNEL = "kernel"
-    """One send, cloned by a program in the kernel; needs CAP_BPF and CAP_NET_ADMIN, and falls back to sockets."""
+    """One send, cloned by a program in the kernel; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON."""
 
 
 class RelayFile(Strict):

@@ -78,8 +78,8 @@ impl KernelFanOut {
                 Ok(kernel) => opened.program = Some(kernel),
                 Err(error) => {
                     opened.reason = Some(format!(
-                        "the kernel takes no program at the loopback interface: {error}; it needs Linux 6.6, CAP_BPF and \
-                         CAP_NET_ADMIN"
+                        "the kernel takes no program at the loopback interface: {error}; it needs Linux 6.6, CAP_BPF, \
+                         CAP_NET_ADMIN and CAP_PERFMON"
                     ));
                 }
             }

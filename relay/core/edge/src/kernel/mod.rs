@@ -1,6 +1,6 @@
 //! Fan-out in the kernel: a datagram is sent once, and clones of it leave to every subscriber of a group.
 //!
-//! An option, because it needs CAP_BPF and CAP_NET_ADMIN and Linux 6.6. Which subscribers can be reached so is decided
+//! An option, because it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and Linux 6.6. Which subscribers can be reached so is decided
 //! outside the packet path (who knows the route and the neighbour says it as a [`Way`]); everybody else, and everybody
 //! while no way is known, is served by sockets.
 
