@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ from lanecast_relay.ways import watching
 
 CHECK_S = 1.0
 """How often losses and leases are looked at, in seconds; the shortest lease is as long."""
+
+CONTROL_NICENESS = 15
+"""sched(7): of the threads that are not the packet path. On a processor that they share, each look at the counters
+would else hold packets up for milliseconds."""
 
 ENDING = {signal.SIGTERM, signal.SIGINT}
 SIGNALS = {*ENDING, signal.SIGHUP}
@@ -76,6 +81,8 @@ def _forward(running: RunningRelay, log: Log) -> Counters:
     gc.collect()
     gc.freeze()
     with engine:
+        # The packet path's thread has started and keeps its own; this one, and all that it starts now, give way.
+        os.setpriority(os.PRIO_PROCESS, 0, CONTROL_NICENESS)
         running.started()
         with _doors(running):
             _announce(relay, engine)

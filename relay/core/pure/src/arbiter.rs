@@ -5,6 +5,7 @@
 //! ------------------  -------------------------------  -----------------------------------------------  ----------
 //! (none)              first packet of the epoch        hold it; the window ends in hole-wait            WINDOW
 //! WINDOW              packet                           hold, sorted; a copy is a duplicate              WINDOW
+//! (none)              the first number there can be    the window ends at once, unless an epoch closes  RUNNING
 //! WINDOW              window ends, or hold is full     close older epochs; start at the lowest number   RUNNING
 //! RUNNING             packet at `next`, or across it   it leaves (trimmed), then what follows in hold   RUNNING
 //! RUNNING             packet below `next`              duplicate; late if its numbers were given up     RUNNING
@@ -478,13 +479,19 @@ impl StreamArbiter {
             self.runs
                 .begin(arrival.line, old_end, packet.reset, arrival.now_ns);
         }
-        self.epochs.push_back(Epoch::open(
+        let mut epoch = Epoch::open(
             key,
             arrival.now_ns,
             self.limits.hole_wait_ns,
             self.recovery,
             start,
-        ));
+        );
+        // Nothing can come before it, and no older epoch needs the time.
+        let begins = packet.kind == Kind::Data && self.protocol.begins_at == Some(packet.first);
+        if begins && self.epochs.is_empty() && self.closed.is_empty() {
+            epoch.close_window_at(arrival.now_ns);
+        }
+        self.epochs.push_back(epoch);
         self.epochs.len() - 1
     }
 

@@ -178,6 +178,11 @@ impl Epoch {
         }
     }
 
+    /// The start window ends at `now_ns` already.
+    pub(crate) fn close_window_at(&mut self, now_ns: u64) {
+        self.window_ends_ns = Some(now_ns);
+    }
+
     /// An open start window keeps its end: whoever reloads must not let numbers go twice because it opened anew.
     pub(crate) fn set_terms(&mut self, hole_wait_ns: u64, recovery: Option<Recovery>) {
         self.hole_wait_ns = hole_wait_ns;

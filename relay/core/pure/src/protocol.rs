@@ -168,6 +168,8 @@ pub struct Protocol {
     pub heartbeat: Heartbeat,
     /// The count that says that the session is over; the number is then that of the next message.
     pub end_count: Option<u64>,
+    /// The number that every epoch begins at, where the specification promises one: nothing can come before it.
+    pub begins_at: Option<u64>,
     pub messages: Messages,
     pub epoch: Epoch,
     /// What numbers belong to inside the group: a unit, a channel.
@@ -200,6 +202,7 @@ impl Protocol {
         numbering: Numbering::Packets,
         heartbeat: Heartbeat::ConsumesNumber,
         end_count: None,
+        begins_at: None,
         messages: Messages::Opaque,
         epoch: Epoch::Unmarked,
         stream: None,

@@ -12,6 +12,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     numbering: Numbering::Messages(at(18, 2)),
     heartbeat: Heartbeat::CarriesNext,
     end_count: Some(0xFFFF),
+    begins_at: Some(1),
     messages: Messages::Prefixed {
         length: at(0, 2),
         uncounted: 2,

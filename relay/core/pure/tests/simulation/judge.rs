@@ -10,6 +10,8 @@
 //! declared. That is done when all lower ones are done and it has arrived, or at that cut-off, in order of numbers; what
 //! is left at `C` is done then. So no message waits longer than `wait + asked` for those below it.
 //!
+//! Where a protocol promises the number that a session begins at, and that comes first of all, there is no window: `E = B`.
+//!
 //! Epochs follow each other as they are first heard of: names have no order, so one that every line brings late comes after
 //! the next one.
 //!
@@ -23,6 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::exchange::{Arrival, Scenario, What};
 use crate::framings::{framing, Anew, Framing, Message};
 use crate::play::{Did, Record};
+
+/// Its specification promises the number that a session begins at.
+const BEGINS_AT_A_NUMBER: &str = "moldudp64";
 
 const NEVER: u64 = u64::MAX;
 
@@ -219,8 +224,10 @@ fn times(
         let after_ns = begins
             .get(place + 2)
             .map_or(NEVER, |(_, begin_ns)| *begin_ns);
+        let begins = epochs[epoch][0].end > 0 && epochs[epoch][0].first == 0;
+        let at_once = place == 0 && begins && scenario.framing == BEGINS_AT_A_NUMBER;
         let times = Times {
-            window_ns: begin_ns + wait_ns,
+            window_ns: begin_ns + if at_once { 0 } else { wait_ns },
             close_ns: next_ns.min(after_ns).min(record.drained_ns),
             patience_ns: wait_ns + asked_ns,
         };
@@ -234,7 +241,12 @@ fn epoch_fates(of: Message, words: &[Word], times: Times, fates: &mut Vec<Fate>)
         .iter()
         .filter(|word| word.at_ns < times.close_ns)
         .collect();
-    let in_window = in_time.iter().filter(|word| word.at_ns < times.window_ns);
+    // The first one is in it, also where it closes it.
+    let in_window = in_time
+        .iter()
+        .enumerate()
+        .filter(|(place, word)| *place == 0 || word.at_ns < times.window_ns)
+        .map(|(_, word)| word);
     let (Some(start), Some(top)) = (
         in_window.map(|word| word.first).min(),
         in_time.iter().map(|word| word.end).max(),
