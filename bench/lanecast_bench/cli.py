@@ -15,13 +15,21 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from lanecast_bench import machine, namespaces, results, suites
+from lanecast_bench import journal, machine, namespaces, results, suites
 from lanecast_bench.measure import SEARCHED, measure
 from lanecast_bench.mix import mix_of
 from lanecast_bench.processes import BenchError
 from lanecast_bench.relay_file import Input
 from lanecast_bench.relays import RELAYS, RelaySpec, from_template, multicast_legs
-from lanecast_bench.report import console_view, write_into
+from lanecast_bench.report import (
+    console_table,
+    console_view,
+    heading,
+    journal_grid,
+    journal_markdown,
+    markdown,
+    write_into,
+)
 from lanecast_bench.results import Cell, Measurement, Run, Scenario, Settings
 from lanecast_bench.tools import BUILD, RESULTS, ROOT, build_udpbench
 from lanecast_bench.trials import Trial
@@ -220,9 +228,23 @@ def _write_documents(measured: Run) -> None:
     # Drawing needs what the benchmark itself does not.
     from lanecast_bench.plot import write_plot
 
-    write_into(DOCUMENT, measured)
+    write_into(DOCUMENT, "measured", markdown(measured))
     write_plot(measured, PLOT)
     console.print(f"written: {DOCUMENT}, {PLOT}")
+
+
+@app.command("journal")
+def measure_journal(
+    document: Annotated[bool, typer.Option("--document", help="Write the table into docs/.")] = False,
+) -> None:
+    """Measure the journal's memory, how soon a replay of a day starts, and its pace: about two minutes and 3 GiB."""
+    measured = journal.measure(lambda text: console.print(f"{text} …"))
+    path = results.new_path(RESULTS / journal.NAME, measured.machine.revision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(measured.model_dump_json(indent=1) + "\n")
+    console.print(heading(measured), console_table(journal_grid(measured)), f"results: {path}", sep="\n")
+    if document:
+        write_into(DOCUMENT, journal.NAME, journal_markdown(measured))
 
 
 @app.command()

@@ -11,11 +11,11 @@ from rich.console import Group
 from rich.table import Table
 
 from lanecast_bench.criteria import FIGURES, Figure, Judgement, Spread, judge, spread
+from lanecast_bench.journal import JournalRun
 from lanecast_bench.processes import BenchError
 from lanecast_bench.relays import RelayClass
-from lanecast_bench.results import Cell, Run, Scenario, cells
+from lanecast_bench.results import Cell, Run, Scenario, Settings, cells
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OURS = "lanecast"
 NOT_MEASURED = "–"
 VERDICTS = {True: "pass", False: "FAIL", None: "not measured"}
@@ -91,12 +91,18 @@ def _criteria(judged: list[Judgement]) -> Grid:
     return Grid("criteria", ["asked", "measured", "verdict"], rows, [])
 
 
-def heading(run: Run) -> str:
-    """When, on what and how it was measured."""
-    machine, settings = run.machine, run.settings
+def heading(run: Run | JournalRun) -> str:
+    """When, and on what, it was measured."""
+    machine = run.machine
     return (
         f"{run.started_at:%Y-%m-%d %H:%M} UTC, revision {machine.revision}; {machine.processors} processors "
-        f"({machine.processor}), {machine.memory_bytes / 2**30:.1f} GiB, Linux {machine.kernel}; median "
+        f"({machine.processor}), {machine.memory_bytes / 2**30:.1f} GiB, Linux {machine.kernel}"
+    )
+
+
+def _method(settings: Settings) -> str:
+    return (
+        "; median "
         f"(least–greatest) of {settings.rounds} rounds, {settings.seconds:g} s a trial, "
         f"edge to within {settings.step:.0%}"
     )
@@ -104,17 +110,18 @@ def heading(run: Run) -> str:
 
 def console_view(run: Run) -> Group:
     """The run for a terminal."""
-    parts: list[Table | str] = [heading(run)]
-    for grid in grids(run):
-        table = Table(
-            title=grid.title, title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(grid.notes) or None
-        )
-        for index, column in enumerate(grid.columns):
-            table.add_column(column, justify="left" if index == 0 else "right")
-        for row in grid.rows:
-            table.add_row(*(_coloured(text) for text in row))
-        parts.append(table)
-    return Group(*parts)
+    return Group(heading(run) + _method(run.settings), *(console_table(grid) for grid in grids(run)))
+
+
+def console_table(grid: Grid) -> Table:
+    """A table for a terminal."""
+    caption = "\n".join(grid.notes) or None
+    table = Table(title=grid.title, title_justify="left", box=box.SIMPLE_HEAD, caption=caption)
+    for index, column in enumerate(grid.columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in grid.rows:
+        table.add_row(*(_coloured(text) for text in row))
+    return table
 
 
 def _coloured(text: str) -> str:
@@ -124,8 +131,17 @@ def _coloured(text: str) -> str:
 
 def markdown(run: Run) -> str:
     """The run as Markdown."""
-    parts = [heading(run) + "."]
-    for grid in grids(run):
+    return _joined(heading(run) + _method(run.settings), grids(run))
+
+
+def journal_markdown(run: JournalRun) -> str:
+    """The same of the journal's figures."""
+    return _joined(heading(run), [journal_grid(run)])
+
+
+def _joined(first: str, tables: list[Grid]) -> str:
+    parts = [first + "."]
+    for grid in tables:
         lines = [f"**{grid.title}**", "", _row(grid.columns), _row(["---", *["---:"] * (len(grid.columns) - 1)])]
         lines += [_row(row) for row in grid.rows]
         parts.append("\n".join(lines))
@@ -137,11 +153,16 @@ def _row(texts: list[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
-def write_into(document: Path, run: Run) -> None:
-    """Replace what stands between the document's markers; raise :class:`BenchError` when they are not there."""
-    text = document.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def journal_grid(run: JournalRun) -> Grid:
+    """What the journal is held to."""
+    return Grid("journal", ["asked", "measured", "verdict"], run.rows, [])
+
+
+def write_into(document: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of ``name``; raise :class:`BenchError` when they are not there."""
+    begin_mark, end_mark = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = document.read_text().partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise BenchError(f"{document}: the lines {BEGIN} and {END} are missing: put them where the tables belong")
-    document.write_text(f"{before}{BEGIN}\n\n{markdown(run)}\n{END}{after}")
+        raise BenchError(f"{document}: the lines {begin_mark} and {end_mark} are missing: put them where tables belong")
+    document.write_text(f"{before}{begin_mark}\n\n{text}\n{end_mark}{after}")

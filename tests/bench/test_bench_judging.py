@@ -15,7 +15,7 @@ from lanecast_bench.machine import Machine
 from lanecast_bench.processes import BenchError
 from lanecast_bench.relay_file import Input, RelayOptions, write_relay_file
 from lanecast_bench.relays import RELAYS, RelayClass, expand
-from lanecast_bench.report import BEGIN, END, write_into
+from lanecast_bench.report import markdown, write_into
 from lanecast_bench.results import Cell, Measurement, Run, Scenario, Settings
 from lanecast_bench.tools import MIXES
 from lanecast_bench.trials import Latency, Receiver, Sent, Trial, exactly_once
@@ -120,8 +120,8 @@ def test_results_are_read_back_and_resumed(tmp_path: Path) -> None:
 
 def test_tables_stand_between_the_markers_only(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
-    document.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
-    write_into(document, run_with({(Scenario.PLAIN, "lanecast", 8): [100, 110, 130]}))
+    document.write_text("before\n<!-- measured: begin -->\nstale\n<!-- measured: end -->\nafter\n")
+    write_into(document, "measured", markdown(run_with({(Scenario.PLAIN, "lanecast", 8): [100, 110, 130]})))
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
@@ -129,7 +129,7 @@ def test_tables_stand_between_the_markers_only(tmp_path: Path) -> None:
     assert "110 (100–130)" in text
     document.write_text("no markers")
     with pytest.raises(BenchError, match="are missing"):
-        write_into(document, run_with({}))
+        write_into(document, "measured", "")
 
 
 def test_a_command_s_words_are_filled_in() -> None:

@@ -1,0 +1,191 @@
+"""What the journal is held to: memory over many rotations, the start of a replay of a day, and a replay's pace."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict
+
+from lanecast_bench import machine
+from lanecast_bench.machine import Machine
+from lanecast_bench.processes import DIE_WITH_PARENT, BenchError, run
+from lanecast_bench.tools import LANECAST_RELAY, ROOT
+
+NAME = "journal"
+DATAGRAM_BYTES = 160
+DAY_NS = 24 * 3600 * 10**9
+DAY_DATAGRAMS = 5_000_000
+DAY_START_NS = 1_700_006_400_000_000_000  # a midnight
+PACE_PPS = 100_000
+PACE_DATAGRAMS = 1_000_000
+STARTS = 5
+STRETCH_DATAGRAMS = 50
+MOST_COMMAND_S = 30
+SEGMENT_BYTES = 4 << 20
+KEPT_BYTES = 64 << 20
+FEW_ROTATIONS, MANY_ROTATIONS = 10, 1000
+
+MOST_FIRST_MS, MOST_LATE_P99_MS, MOST_MEMORY_GROWTH = 100.0, 1.0, 1.05
+
+
+class JournalRun(BaseModel):
+    """Times in milliseconds, memory in KiB of the process that records (proc(5), ``VmRSS``)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    started_at: datetime
+    machine: Machine
+    day_datagrams: int
+    day_bytes: int
+    first_datagram_ms: list[float]
+    """From when the command has read its arguments to its first datagram, from random moments of the day."""
+    command_ms: list[float]
+    """The same from when the process was started: Python and its modules take most of it."""
+    pace_pps: int
+    late_p50_ms: list[float]
+    late_p99_ms: list[float]
+    """How much later than due datagrams left, in each round."""
+    resident_kib: dict[int, int]
+    """After so many rotations."""
+
+    @property
+    def memory_growth(self) -> float:
+        """How many times the memory after few rotations the memory after many is."""
+        return self.resident_kib[MANY_ROTATIONS] / self.resident_kib[FEW_ROTATIONS]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """What was asked, what was measured, and the verdict."""
+        first, late = max(self.first_datagram_ms), median(self.late_p99_ms)
+        day = f"replay from a moment of a day's journal ({self.day_bytes / 2**30:.1f} GiB): first datagram within"
+        pace = f"replay at {self.pace_pps:,} datagrams/s: p99 of lateness, median of {len(self.late_p99_ms)}, under"
+        grown = f"memory after {MANY_ROTATIONS} rotations at most {MOST_MEMORY_GROWTH:g} × that after {FEW_ROTATIONS}"
+        started = f"the same with the start of the Python command, median of {len(self.command_ms)}"
+        return [
+            [f"{day} {MOST_FIRST_MS:g} ms", f"{first:.1f} ms", _verdict(first <= MOST_FIRST_MS)],
+            [started, f"{median(self.command_ms):.0f} ms", ""],
+            [f"{pace} {MOST_LATE_P99_MS:g} ms", f"{late:.3f} ms", _verdict(late < MOST_LATE_P99_MS)],
+            [grown, f"{self.memory_growth:.3f}×", _verdict(self.memory_growth <= MOST_MEMORY_GROWTH)],
+        ]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row did."""
+        return all(row[-1] != "FAIL" for row in self.rows)
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "FAIL"
+
+
+def measure(tell: Callable[[str], None]) -> JournalRun:
+    """Measure everything once, below a temporary directory of about 3 GiB; ``tell`` hears what is under way."""
+    started_at, here, recorder = datetime.now(UTC), machine.describe(), _build_recorder()
+    with tempfile.TemporaryDirectory(prefix="lanecast-journal-", dir=ROOT / "build") as directory:
+        root = Path(directory)
+        tell(f"recording {MANY_ROTATIONS} segments")
+        resident = _resident(recorder, root / "rotating")
+        tell("recording a day")
+        day = root / "day"
+        spacing_ns = DAY_NS // DAY_DATAGRAMS
+        _record(recorder, day, "--datagrams", DAY_DATAGRAMS, "--spacing-ns", spacing_ns, "--start-ns", DAY_START_NS)
+        with _sink() as sink:
+            tell("replaying from moments of the day")
+            moments = random.Random(1)
+            starts = [_start_ms(day, sink, moments.randrange(DAY_DATAGRAMS - 100)) for _ in range(STARTS)]
+            tell(f"replaying at {PACE_PPS:,} datagrams/s")
+            paced = root / "paced"
+            _record(recorder, paced, "--datagrams", PACE_DATAGRAMS, "--spacing-ns", 10**9 // PACE_PPS)
+            replays = [_replay(paced, sink) for _ in range(STARTS)]
+        return JournalRun(
+            started_at=started_at,
+            machine=here,
+            day_datagrams=2 * DAY_DATAGRAMS,
+            day_bytes=sum(path.stat().st_size for path in day.iterdir()),
+            first_datagram_ms=[first for first, _ in starts],
+            command_ms=[command for _, command in starts],
+            pace_pps=PACE_PPS,
+            late_p50_ms=[each["late_p50_ns"] / 1e6 for each in replays],
+            late_p99_ms=[each["late_p99_ns"] / 1e6 for each in replays],
+            resident_kib=resident,
+        )
+
+
+def _build_recorder() -> Path:
+    run(
+        *("cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(ROOT / "Cargo.toml")),
+        *("-p", "lanecast-relay-journal", "--example", "record"),
+    )
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "examples" / "record"
+
+
+def _record(recorder: Path, journal: Path, *options: object) -> None:
+    run(str(recorder), str(journal), "--patient", f"--bytes={DATAGRAM_BYTES}", *(str(each) for each in options))
+
+
+def _resident(recorder: Path, journal: Path) -> dict[int, int]:
+    """The recorder's memory after few and after many rotations, recording as fast as it can."""
+    # Two lines; a segment is over once it is full, and the blocks around a datagram take more room still.
+    numbers = (MANY_ROTATIONS + 2) * SEGMENT_BYTES // (2 * DATAGRAM_BYTES)
+    sizes = ("--segment-bytes", str(SEGMENT_BYTES), "--max-bytes", str(KEPT_BYTES))
+    options = ("--patient", "--tell", f"--bytes={DATAGRAM_BYTES}", "--datagrams", str(numbers), *sizes)
+    found: dict[int, int] = {}
+    command = [*DIE_WITH_PARENT, str(recorder), str(journal), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # it is a pipe
+        for line in process.stdout:
+            told = json.loads(line)
+            for rotations in (FEW_ROTATIONS, MANY_ROTATIONS):
+                if told["counters"]["segments_opened"] > rotations and rotations not in found:
+                    found[rotations] = told["resident_kib"]
+    if process.returncode or len(found) < 2:
+        raise BenchError(f"{recorder} ended with {process.returncode} after {max(found, default=0)} rotations")
+    return found
+
+
+@contextmanager
+def _sink() -> Iterator[socket.socket]:
+    """A socket of the loopback that takes everything; what finds no room in it is dropped there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(MOST_COMMAND_S)
+        yield listening
+
+
+def _replay_command(journal: Path, sink: socket.socket, *options: str) -> list[str]:
+    address, port = sink.getsockname()
+    return [str(LANECAST_RELAY), "replay", str(journal), "--to-address", f"{address}:{port}", "--json", *options]
+
+
+def _replay(journal: Path, sink: socket.socket) -> dict[str, float]:
+    found: dict[str, float] = json.loads(run(*_replay_command(journal, sink)))
+    return found
+
+
+def _start_ms(journal: Path, sink: socket.socket, number: int) -> tuple[float, float]:
+    """How soon the first datagram left, as the command says, and how soon it was here after the command was started."""
+    begin_ns = DAY_START_NS + number * (DAY_NS // DAY_DATAGRAMS)
+    second = datetime.fromtimestamp(begin_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    stretch = ("--from", f"{second}.{begin_ns % 10**9:09}Z", "--to", str(number + STRETCH_DATAGRAMS), "--speed", "max")
+    began_s = time.monotonic()
+    command = [*DIE_WITH_PARENT, *_replay_command(journal, sink, *stretch)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        sink.recv(DATAGRAM_BYTES)
+        came_s = time.monotonic() - began_s
+        said, _ = process.communicate()
+    if process.returncode:
+        raise BenchError(f"{' '.join(command)}: status {process.returncode}")
+    for _ in range(STRETCH_DATAGRAMS - 1):
+        sink.recv(DATAGRAM_BYTES)
+    return json.loads(said)["first_datagram_ns"] / 1e6, came_s * 1000
