@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -24,7 +23,6 @@ from lanecast_relay.config.document import DocumentError, UnreadableDocument, lo
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.control import ControlSocketInUse, ask_to_reload, read_counters
 from lanecast_relay.engine import Counters
-from lanecast_relay.forwarding import Refused, forward
 from lanecast_relay.journal_commands import mount
 from lanecast_relay.lease_commands import lease_commands
 from lanecast_relay.tables import counters_view
@@ -79,8 +77,10 @@ def run(
     cpu: Annotated[int | None, typer.Option(help="The CPU that the packet path runs on.", min=0)] = None,
 ) -> None:
     """Forward until SIGTERM or SIGINT, then drain and print the counters."""
+    # What only a running relay needs takes longer to load than all that the other commands need.
+    from lanecast_relay.forwarding import Refused, forward
+
     relay = _load(file)
-    _log_to_stderr()
     try:
         counters = forward(file, relay, cpu)
     except Refused as refused:
@@ -173,17 +173,6 @@ def _named_socket(file: Path) -> Path:
     if relay.control_socket is None:
         _fail(EXIT_WRONG_FILE, f"{file}: it names no control-socket, so a running relay cannot be asked; add one")
     return Path(relay.control_socket)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,23 @@ class Refused(Exception):
         self.reasons = reasons
 
 
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def forward(file: Path, relay: RelayFile, cpu: int | None) -> Counters:
     """Run until a signal asks for the end. Returns the last counters.
 
     Raises :class:`Refused`, ``OSError``, ``AuditLogInUse`` and ``ControlSocketInUse`` when it cannot start.
     """
+    _log_to_stderr()
     log = structlog.get_logger(relay=relay.name)
     # Blocked before any thread starts, so that only sigtimedwait sees them and none is lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
