@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 
 from lanecast.cloud_state import CloudState
 from lanecast.plan.model import Platform, Promise, SecretReference
@@ -339,6 +340,8 @@ class Fabric:
     applications: tuple[Application, ...]
     invented: dict[str, str] = field(default_factory=dict)
     """Every value that the plan left open, by purpose: what the lock file keeps."""
+    templates: Path | None = None
+    """The folder with templates of the plan's own."""
 
     def nodes(self) -> Iterator[Router | Host]:
         """Routers, then hosts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -28,13 +29,13 @@ def compile_plan(loaded: LoadedPlan, locked: Mapping[str, str] | None = None) ->
 
     Raises ``DocumentError`` when the lock file lacks a value that the plan needs: choosing it now would not keep it.
     """
-    if locked is not None:
-        return compile_network(loaded.plan, loaded.name, locked)
-    kept = read_lock(loaded.document.path)
-    fabric = compile_network(loaded.plan, loaded.name, kept)
+    path = loaded.document.path
+    kept = read_lock(path) if locked is None else None
+    fabric = compile_network(loaded.plan, loaded.name, kept if locked is None else locked)
     if kept is not None:
-        require_all_kept(loaded.document.path, kept, fabric.invented)
-    return fabric
+        require_all_kept(path, kept, fabric.invented)
+    own = loaded.plan.templates
+    return fabric if own is None else replace(fabric, templates=path.parent / own)
 
 
 def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = None) -> Fabric:

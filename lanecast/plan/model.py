@@ -280,3 +280,5 @@ class Plan(Strict):
     pools: Pools = Field(default_factory=Pools)
     management: list[IPv4Network] = Field(default_factory=list)
     """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    templates: str | None = None
+    """A folder beside the plan whose templates stand in front of lanecast's own (docs/templates.md)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,7 @@ from lanecast.fabric import Router
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
 from lanecast_templates.frr_configuration import missing_lines
-
-FRR_DAEMONS = Path("/usr/lib/frr")
-DAEMON_ORDER = ("zebra", "staticd", "bgpd", "pimd")
-
-
-def daemons_of(daemons_file: str) -> list[str]:
-    """The daemons that a rendered ``/etc/frr/daemons`` switches on; zebra and staticd always run (FRR's own rule)."""
-    enabled = {line.partition("=")[0] for line in daemons_file.splitlines() if line.strip().endswith("=yes")}
-    return [daemon for daemon in DAEMON_ORDER if daemon in enabled | {"zebra", "staticd"}]
+from lanecast_templates.frr_daemons import daemons_of, prepare, start_command, vtysh_command
 
 
 class FrrRouter:
@@ -34,17 +25,9 @@ class FrrRouter:
 
     def start(self) -> None:
         """Start the daemons empty and load the configuration; raise :class:`LabError` on anything that it says."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        shutil.chown(self._directory, "frr", "frr")
-        empty = self._directory / "empty.conf"
-        empty.touch()
-        shutil.chown(empty, "frr", "frr")
+        empty = prepare(self._directory)
         for daemon in self._daemons:
-            self.node.run(
-                str(FRR_DAEMONS / daemon), "-d", "-u", "frr", "-g", "frr", "-f", str(empty),
-                "-i", str(self._directory / f"{daemon}.pid"), "-z", str(self._directory / "zserv.api"),
-                "--vty_socket", str(self._directory), "--log", f"file:{self._directory / daemon}.log",
-            )  # fmt: skip
+            self.node.run(*start_command(daemon, self._directory, empty))
         said = self.vtysh("-f", str(self._configuration)).strip()
         if said:
             raise LabError(f"{self.router.name}: FRR refused its configuration: {said[:1500]}")
@@ -54,7 +37,7 @@ class FrrRouter:
 
     def vtysh(self, *arguments: str) -> str:
         """Run vtysh and return what it printed."""
-        return self.node.run("vtysh", "--vty_socket", str(self._directory), *arguments)
+        return self.node.run(*vtysh_command(self._directory, *arguments))
 
     def show(self, command: str) -> Any:
         """The JSON answer of ``show … json``; an empty mapping when FRR has nothing to say."""

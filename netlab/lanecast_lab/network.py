@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Fabric, HostRole, RouterRole
+from lanecast.fabric import Fabric, HostRole
 from lanecast_lab import services, states
 from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology, build
 from lanecast_lab.wires import MeasuredDelay, measure_delay
-from lanecast_templates.renderer import RenderError, SecretResolver, render_fabric
+from lanecast_templates.renderer import RenderError, SecretResolver, node_folder, render_fabric
 
 WORKERS = 4
 """Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""
@@ -45,10 +45,8 @@ class Network:
 
 
 def rendered_directory(rendered: Path, fabric: Fabric, name: str) -> Path:
-    """Where the rendered files of a node are: counterparts of the exchange and the cloud in a folder of their own."""
-    ours = {router.name for router in fabric.routers if router.role is RouterRole.SITE}
-    ours |= {host.name for host in fabric.hosts if host.role is not HostRole.SOURCE}
-    return rendered / name if name in ours else rendered / "counterparts" / name
+    """Where the rendered files of a node are."""
+    return rendered / node_folder(next(node for node in fabric.nodes() if node.name == name))
 
 
 def bring_up(

@@ -6,47 +6,106 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit
-from lanecast_templates.renderer import RenderError, SecretResolver, render_fabric
-from lanecast_templates.writer import InTheWayError, write
+from lanecast.fabric import Fabric
+from lanecast_relay.config.document import load_document
+from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
+from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
+from lanecast_templates.writer import InTheWayError, Written, write
 
-COULD_NOT_WRITE = 2
+REFUSED = 1
+NOT_POSSIBLE = 2
 
 
 def render(
     plan: PlanArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.", metavar="DIR")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder to write into.", metavar="DIR", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace files in the way that this command did not write.")] = False,
+    ask: Annotated[
+        bool,
+        typer.Option("--check", help="Ask FRR, nft, ip, sysctl, systemd and the relay whether they take each file."),
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Write the configuration of every router, host and relay of PLAN into DIR, a folder a node.
 
     Files are named as they are on the box (NODE/etc/frr/frr.conf). The exchange's and the cloud's own routers, which
-    only the lab runs, are below counterparts/. Files in DIR that this command did not write are not touched.
+    only the lab runs, are below counterparts/, and sheets for the exchanges' engineers below hand-over/. Files in DIR
+    that this command did not write are not touched.
 
-    Exit status: 0 done, 1 the plan has mistakes, 2 the files cannot be written.
+    --check applies each node's files in network namespaces of its own (root), FRR's own daemons included, and compares
+    what runs then with what was asked, line by line. Nothing is written unless all of them are taken.
+
+    Exit status: 0 done, 1 the plan has mistakes or a file is refused, 2 the files cannot be written or checked.
     """
+    if output is None and not ask:
+        _fail(NOT_POSSIBLE, "error: say where to write (-o DIR), or --check, or both")
     fabric = compile_or_exit(plan)
     try:
         files = render_fabric(fabric, SecretResolver(directory=plan.parent))
-        done = write(files, output, force)
     except RenderError as error:
-        for problem in error.problems:
-            typer.echo(f"{plan}: {problem}", err=True)
-        raise typer.Exit(1) from None
-    except InTheWayError as error:
-        typer.echo(f"error: {error}; move them away or use --force", err=True)
-        raise typer.Exit(COULD_NOT_WRITE) from None
-    except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(COULD_NOT_WRITE) from None
+        document = load_document(plan)
+        _fail(REFUSED, *(str(document.problem(each.place, each.message)) for each in error.problems))
+    findings = _checked(fabric, files) if ask else []
+    refused = any(finding.problems for finding in findings)
+    done = None if output is None or refused else _written(files, output, force)
     if json_output:
-        sys.stdout.write(json.dumps(asdict(done), indent=2) + "\n")
-        return
+        checked: dict[str, Any] = {"checked": [asdict(finding) for finding in findings]} if ask else {}
+        sys.stdout.write(json.dumps((asdict(done) if done else {}) | checked, indent=2) + "\n")
+    else:
+        if ask:
+            _tell_findings(findings)
+        if output is not None and done is not None:
+            _tell_written(output, done)
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def _fail(status: int, *lines: str) -> NoReturn:
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(status)
+
+
+def _checked(fabric: Fabric, files: tuple[RenderedFile, ...]) -> list[Finding]:
+    """What the oracles say; progress goes to standard error."""
+    names = [node.name for node in fabric.nodes()]
+    try:
+        require_oracles()
+        with typer.progressbar(length=len(names), label="checking", file=sys.stderr) as bar:
+            return list(check(fabric, files, lambda name: bar.update(1)))
+    except OracleMissing as error:
+        _fail(NOT_POSSIBLE, f"error: {error}")
+
+
+def _written(files: tuple[RenderedFile, ...], output: Path, force: bool) -> Written:
+    try:
+        return write(files, output, force)
+    except InTheWayError as error:
+        _fail(NOT_POSSIBLE, f"error: {error}; move them away or use --force")
+    except OSError as error:
+        _fail(NOT_POSSIBLE, f"error: {error.filename}: {error.strerror}")
+
+
+def _tell_findings(findings: list[Finding]) -> None:
+    oracles: dict[str, int] = {}
+    for finding in findings:
+        oracles[finding.oracle] = oracles.get(finding.oracle, 0) + 1
+        for problem in finding.problems:
+            typer.echo(f"{finding.file}: {finding.oracle}: {problem}", err=True)
+    for oracle, count in oracles.items():
+        refused = sum(1 for finding in findings if finding.oracle == oracle and finding.problems)
+        typer.echo(f"{oracle}: {count - refused} of {count} files taken")
+
+
+def _tell_written(output: Path, done: Written) -> None:
     for name in done.written:
         typer.echo(f"written  {output / name}")
     for name in done.removed:

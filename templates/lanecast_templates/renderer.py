@@ -1,24 +1,28 @@
 """Every file of every node, from a Fabric. What is decided stands in the Fabric; a template only spells it.
 
 A site's boxes and the cloud's instances are rendered under their names. The exchange's and the cloud's own routers, and
-the exchange's senders, are rendered under ``counterparts/``: the lab runs them, production never gets them.
+the exchange's senders, are rendered under ``counterparts/``: the lab runs them, production never gets them. What the
+exchange's engineer has to know stands under ``hand-over/``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
 
 from lanecast.fabric import BgpNeighbor, Fabric, Host, HostRole, LinkKind, Router, RouterRole
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
 from lanecast.plan.model import Platform
 from lanecast_relay.config.model import RelayFile
-from lanecast_templates.errors import RenderError
+from lanecast_templates.environment import Templates
+from lanecast_templates.errors import RenderError, RenderProblem
 from lanecast_templates.frr_view import DEFAULT_VERSION, frr_router
+from lanecast_templates.hand_over_view import HandOver, hand_overs
 from lanecast_templates.linux_view import LinuxNode, linux_node
 from lanecast_templates.secrets import SecretError, SecretResolver
 
@@ -28,7 +32,6 @@ FILE_MODE = 0o644
 SECRET_MODE = 0o600
 """Hardening: a file that must hold a secret is readable by its owner alone."""
 
-COUNTERPARTS = PurePosixPath("counterparts")
 RELAY_PROGRAM = "/usr/local/bin/lanecast-relay"
 
 
@@ -41,34 +44,28 @@ class RenderedFile:
     mode: int = FILE_MODE
 
 
-def _refuse_control_characters(value: object) -> object:
-    """A value is one word or phrase of one line: a line break in it would be a command of its own."""
-    text = str(value)
-    if not text.isprintable():
-        raise RenderError(f"a configuration line cannot hold {text!r}")
-    return value
+def node_folder(node: Router | Host) -> PurePosixPath:
+    """Where the files of a node stand below the output folder."""
+    name = PurePosixPath(node.name)
+    ours = node.role in (RouterRole.SITE, HostRole.RELAY, HostRole.SUBSCRIBER)
+    return name if ours else COUNTERPARTS / name
 
 
-def _quoted(value: object) -> str:
-    """A string in double quotes; nft knows no way to write a quote inside one."""
-    if '"' in str(value):
-        raise RenderError(f"a quoted string cannot hold {value!r}")
-    return f'"{value}"'
-
-
-def environment() -> Environment:
-    """The templates, with nothing undefined allowed and nothing that breaks out of its line."""
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        finalize=_refuse_control_characters,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["quoted"] = _quoted
-    return made
+def _plan_place(fabric: Fabric, node: Router | Host) -> tuple[str, ...]:
+    """What makes the plan have that node."""
+    match node.role:
+        case RouterRole.SITE:
+            return ("sites", node.place, "routers", node.name)
+        case HostRole.RELAY:
+            return ("sites", node.place, "relays", node.name)
+        case HostRole.SUBSCRIBER:
+            return ("subscribers", node.name.rpartition("-")[0])
+        case RouterRole.EXCHANGE | HostRole.SOURCE:
+            return ("exchanges", node.place)
+        case RouterRole.GATEWAY:
+            [uplink] = [link for link in fabric.links if node.name in (link.ends[0][0], link.ends[1][0])]
+            site = next(end for end, _ in uplink.ends if end != node.name)
+            return ("sites", fabric.router(site).place, "uplinks", uplink.name)
 
 
 def render_fabric(
@@ -76,18 +73,21 @@ def render_fabric(
 ) -> tuple[RenderedFile, ...]:
     """Render every file of ``fabric``, sorted by path.
 
-    Raises :class:`RenderError` with all problems: secrets that are missing, and what a platform cannot say.
+    Raises :class:`RenderError` with all problems: secrets that are missing, what a platform cannot say, and what is
+    wrong with templates of the plan's own.
     """
-    rendering = _Rendering(fabric, secrets, frr_version, environment())
+    rendering = _Rendering(fabric, secrets, frr_version, Templates(fabric.templates))
     files: list[RenderedFile] = []
-    problems: list[str] = []
+    problems: list[RenderProblem] = []
     for node in fabric.nodes():
         try:
             files += rendering.router(node) if isinstance(node, Router) else rendering.host(node)
         except RenderError as error:
-            problems += error.problems
+            problems += error.at(_plan_place(fabric, node)).problems
     if problems:
         raise RenderError(*dict.fromkeys(problems))
+    for sheet in hand_overs(fabric):
+        files += rendering.hand_over(sheet)
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -98,16 +98,14 @@ class _Rendering:
     fabric: Fabric
     secrets: SecretResolver
     frr_version: str
-    templates: Environment
+    templates: Templates
 
     @property
     def header(self) -> str:
         return f"Rendered by lanecast from the plan {self.fabric.name}: change the plan, not this file."
 
     def router(self, router: Router) -> Iterator[RenderedFile]:
-        folder = PurePosixPath(router.name)
-        if router.role is not RouterRole.SITE:
-            folder = COUNTERPARTS / folder
+        folder = node_folder(router)
         yield from self._platforms()[router.platform](router, folder)
         yield from self._linux(linux_node(router), folder)
 
@@ -115,7 +113,7 @@ class _Rendering:
         return {Platform.FRR: self._frr}
 
     def _frr(self, router: Router, folder: PurePosixPath) -> Iterator[RenderedFile]:
-        problems: list[str] = []
+        problems: list[RenderProblem] = []
         frr = frr_router(router, self.frr_version, lambda neighbor: self._password(router, neighbor, problems))
         if problems:
             raise RenderError(*problems)
@@ -125,29 +123,25 @@ class _Rendering:
         yield self._file(etc / "daemons", "frr/daemons.j2", frr=frr)
         yield self._file(etc / "vtysh.conf", "frr/vtysh.conf.j2", frr=frr)
 
-    def _password(self, router: Router, neighbor: BgpNeighbor, problems: list[str]) -> str | None:
+    def _password(self, router: Router, neighbor: BgpNeighbor, problems: list[RenderProblem]) -> str | None:
         if neighbor.password is None:
             return None
         try:
-            return self.secrets.resolve(neighbor.password, self._plan_place(router, neighbor))
+            return self.secrets.resolve(neighbor.password)
         except SecretError as error:
-            problems.append(str(error))
+            problems.append(RenderProblem(str(error), self._password_place(router, neighbor)))
             return None
 
-    def _plan_place(self, router: Router, neighbor: BgpNeighbor) -> str:
+    def _password_place(self, router: Router, neighbor: BgpNeighbor) -> tuple[str, ...]:
         """Where the plan asks for a neighbour's password: at the circuit or uplink, on the site's side."""
-        link_name = next(i.attached_to for i in router.interfaces if i.name == neighbor.interface)
-        link = next((link for link in self.fabric.links if link.name == link_name), None)
-        if link is None:
-            return f"{router.name}: neighbor {neighbor.address}"
+        link_name = next(port.attached_to for port in router.interfaces if port.name == neighbor.interface)
+        link = next(link for link in self.fabric.links if link.name == link_name)
         site = router if router.role is RouterRole.SITE else self.fabric.router(neighbor.node)
         section = "circuits" if link.kind is LinkKind.CIRCUIT else "uplinks"
-        return f"sites.{site.place}.{section}.{link_name}.password"
+        return ("sites", site.place, section, link_name, "password")
 
     def host(self, host: Host) -> Iterator[RenderedFile]:
-        folder = PurePosixPath(host.name)
-        if host.role is HostRole.SOURCE:
-            folder = COUNTERPARTS / folder
+        folder = node_folder(host)
         node = linux_node(host)
         etc = folder / "etc"
         yield from self._linux(node, folder)
@@ -159,6 +153,14 @@ class _Rendering:
             yield self._file(etc / "systemd/system" / unit, f"linux/{unit}.j2", node=node)
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
+
+    def hand_over(self, sheet: HandOver) -> Iterator[RenderedFile]:
+        """The sheet for an exchange's engineer: to read, and to print."""
+        markdown = self._file(PurePosixPath(HAND_OVER) / f"{sheet.name}.md", "hand_over/sheet.md.j2", sheet=sheet)
+        yield markdown
+        body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.text)
+        text = self.templates.page("hand_over/page.html.j2", body, title=f"{sheet.exchange} to {sheet.site}")
+        yield RenderedFile(PurePosixPath(HAND_OVER) / f"{sheet.name}.html", text)
 
     def _linux(self, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
         etc = folder / "etc"
@@ -186,5 +188,5 @@ class _Rendering:
         )
 
     def _file(self, path: PurePosixPath, template: str, mode: int = FILE_MODE, **values: Any) -> RenderedFile:
-        text = self.templates.get_template(template).render(header=self.header, **values)
+        text = self.templates.render(template, header=self.header, **values)
         return RenderedFile(path, text, mode)

@@ -16,7 +16,7 @@ MAXIMUM_BYTES = 80
 
 
 class SecretError(Exception):
-    """A secret is missing, or is not what a configuration line can carry. Names the reference and the plan's place."""
+    """A secret is missing, or is not what a configuration line can carry. Names the reference, never the value."""
 
 
 def _described(reference: SecretReference) -> str:
@@ -32,9 +32,9 @@ class SecretResolver:
         self._environment = os.environ if environment is None else environment
         self._directory = directory or Path()
 
-    def resolve(self, reference: SecretReference, place: str) -> str:
-        """Return the secret; ``place`` is where the plan asks for it. Raises :class:`SecretError`."""
-        what = f"{place}: {_described(reference)}"
+    def resolve(self, reference: SecretReference) -> str:
+        """Return the secret. Raises :class:`SecretError`."""
+        what = _described(reference)
         value = self._read(reference, what).strip("\r\n")
         if not value:
             raise SecretError(f"{what} is empty: put the secret there")

@@ -50,6 +50,7 @@ MISTAKES = {
     "misspelt-key": ("carries: [quotes.B]", "carry: [quotes.B]"),
     "misspelt-protocol": ("protocol: moldudp64", "protocol: moldudp"),
     "name-of-an-inner-interface": ("circuit-a", "source0"),
+    "name-of-a-folder": ("relay-1", "hand-over"),
     "name-of-a-segment": ("circuit-a", "router-1-lan"),
     "name-of-a-switch": ("relay-1", "router-1-switch"),
     "one-port-for-two": ("multicast: eth3, lan: eth4", "multicast: eth3, lan: eth3"),

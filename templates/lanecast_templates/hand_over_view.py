@@ -1,0 +1,200 @@
+"""What an exchange's engineer needs to know of the circuits to one site: the counterpart's side, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from lanecast.fabric import (
+    BgpNeighbor,
+    Fabric,
+    Interface,
+    Link,
+    LinkKind,
+    Prefixes,
+    Router,
+    RouterRole,
+)
+from lanecast_relay.config.model import Endpoint
+from lanecast_relay.config.quantity import BANDWIDTH, DURATION
+
+HOLD_HELLOS = 3.5
+"""RFC 7761, section 4.3.2: a neighbour is gone after so many hello periods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a circuit. ``announce`` and ``accept`` are the prefixes that it sends and takes by BGP."""
+
+    address: IPv4Interface
+    asn: int
+    announce: tuple[str, ...]
+    accept: tuple[str, ...]
+    maximum_prefixes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A circuit as both ends configure it."""
+
+    name: str
+    vlan: str
+    bandwidth: str
+    delay: str
+    router: str
+    theirs: Side
+    ours: Side
+    has_password: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A group that is joined, and over which circuits."""
+
+    feed: str
+    line: str
+    channel: str
+    source: IPv4Address
+    group: Endpoint
+    circuits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A re-request server that relays ask."""
+
+    feed: str
+    channel: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Everything of one exchange at one site."""
+
+    plan: str
+    exchange: str
+    site: str
+    circuits: tuple[Circuit, ...]
+    channels: tuple[Channel, ...]
+    servers: tuple[Server, ...]
+    askers: tuple[IPv4Network, ...]
+    """Where requests to the servers come from."""
+    ssm_ranges: tuple[IPv4Network, ...]
+    """Those that the channels' groups are in."""
+    hello_s: int
+    keepalive_s: int
+    hold_s: int
+
+    @property
+    def name(self) -> str:
+        """What the sheet's files are called."""
+        return f"{self.exchange}-{self.site}"
+
+    @property
+    def pim_hold_s(self) -> float:
+        """After how long without a hello a neighbour is gone."""
+        return self.hello_s * HOLD_HELLOS
+
+
+def hand_overs(fabric: Fabric) -> Iterator[HandOver]:
+    """A sheet for each exchange and each site that it has circuits to."""
+    circuits = [link for link in fabric.links if link.kind is LinkKind.CIRCUIT]
+    for exchange in (router for router in fabric.routers if router.role is RouterRole.EXCHANGE):
+        mine = [link for link in circuits if link.ends[0][0] == exchange.name]
+        sites = {fabric.router(link.ends[1][0]).place for link in mine}
+        for site in sorted(sites):
+            yield _hand_over(fabric, exchange, site, [link for link in mine if _site_of(fabric, link) == site])
+
+
+def _site_of(fabric: Fabric, link: Link) -> str:
+    return fabric.router(link.ends[1][0]).place
+
+
+def _hand_over(fabric: Fabric, exchange: Router, site: str, links: list[Link]) -> HandOver:
+    names = {link.name for link in links}
+    channels = tuple(_channels(fabric, exchange.place, names))
+    multicast, bgp = exchange.multicast, exchange.bgp
+    assert multicast is not None and bgp is not None  # noqa: PT018 - the compiler gives every exchange's router both
+    servers = tuple(_servers(fabric, {channel.feed for channel in channels}))
+    asking = (_neighbor(fabric.router(link.ends[1][0]), link).announce.permitted for link in links)
+    return HandOver(
+        plan=fabric.name,
+        exchange=exchange.place,
+        site=site,
+        circuits=tuple(_circuit(fabric, exchange, link) for link in links),
+        channels=channels,
+        servers=servers,
+        askers=tuple(sorted({prefix for prefixes in asking for prefix in prefixes})) if servers else (),
+        ssm_ranges=tuple(
+            each for each in multicast.ssm_ranges if any(channel.group.address in each for channel in channels)
+        ),
+        hello_s=multicast.hello_s,
+        keepalive_s=bgp.keepalive_s,
+        hold_s=bgp.hold_s,
+    )
+
+
+def _circuit(fabric: Fabric, exchange: Router, link: Link) -> Circuit:
+    router = fabric.router(link.ends[1][0])
+    # What one end says of its neighbour is what the other end is.
+    exchange_sees, router_sees = _neighbor(exchange, link), _neighbor(router, link)
+    return Circuit(
+        name=link.name,
+        vlan="untagged" if link.vlan is None else str(link.vlan),
+        bandwidth="" if link.bandwidth_bps is None else BANDWIDTH.write(link.bandwidth_bps),
+        delay=DURATION.write(link.delay_ns),
+        router=router.name,
+        theirs=_side(exchange, link, exchange_sees, router_sees.asn),
+        ours=_side(router, link, router_sees, exchange_sees.asn),
+        has_password=router_sees.password is not None,
+        lines=link.carries,
+    )
+
+
+def _side(router: Router, link: Link, sees: BgpNeighbor, asn: int) -> Side:
+    return Side(
+        address=_port(router, link).address,
+        asn=asn,
+        announce=_shown(sees.announce),
+        accept=_shown(sees.accept),
+        maximum_prefixes=sees.maximum_prefixes,
+    )
+
+
+def _shown(prefixes: Prefixes) -> tuple[str, ...]:
+    longest = prefixes.longer
+    return tuple(
+        f"{prefix} up to /{longest}" if longest is not None and longest > prefix.prefixlen else str(prefix)
+        for prefix in prefixes.permitted
+    )
+
+
+def _port(router: Router, link: Link) -> Interface:
+    return next(port for port in router.interfaces if port.attached_to == link.name)
+
+
+def _neighbor(router: Router, link: Link) -> BgpNeighbor:
+    port = _port(router, link).name
+    assert router.bgp is not None  # every circuit has it
+    return next(neighbor for neighbor in router.bgp.neighbors if neighbor.interface == port)
+
+
+def _channels(fabric: Fabric, exchange: str, circuits: set[str]) -> Iterator[Channel]:
+    for feed in fabric.feeds:
+        if feed.exchange != exchange:
+            continue
+        for line in feed.lines:
+            carrying = tuple(circuit for circuit in line.circuits if circuit in circuits)
+            for channel, group in line.groups.items() if carrying else ():
+                yield Channel(feed.name, line.name, channel, line.source, group, carrying)
+
+
+def _servers(fabric: Fabric, feeds: set[str]) -> Iterator[Server]:
+    for feed in fabric.feeds:
+        if feed.name in feeds and feed.recovery is not None:
+            for channel, endpoints in feed.recovery.servers.items():
+                for endpoint in endpoints:
+                    yield Server(feed.name, channel, endpoint)

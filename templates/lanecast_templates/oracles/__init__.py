@@ -1,0 +1,1 @@
+"""Oracles: what would really run a rendered file says whether it takes it."""

@@ -1,0 +1,150 @@
+"""``lanecast render --check``: the oracles take what is rendered, and each refuses a mistake in its own file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lanecast.cli import build_app
+from lanecast.compiler import compile_plan
+from lanecast.fabric import Fabric
+from lanecast.plan.loader import load_plan
+from lanecast_templates import command
+from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
+from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
+
+TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
+NEEDS_ORACLES = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
+    pytest.mark.skipif(not Path("/usr/lib/frr/pimd").exists(), reason="FRR is not on this machine"),
+]
+NOT_CHECKED = ("daemons", "vtysh.conf")
+"""Files that are read by the ones that are: FRR starts what ``daemons`` names."""
+
+
+@cache
+def fabric() -> Fabric:
+    return compile_plan(load_plan(TWO_SITES), {})
+
+
+@cache
+def rendered() -> tuple[RenderedFile, ...]:
+    return render_fabric(fabric(), SecretResolver({}))
+
+
+def only(name: str) -> Fabric:
+    """The network's one node of that name."""
+    routers = tuple(router for router in fabric().routers if router.name == name)
+    return replace(fabric(), routers=routers, hosts=tuple(host for host in fabric().hosts if host.name == name))
+
+
+def findings(name: str, edit: tuple[str, str, str] | None = None) -> list[Finding]:
+    """What is said of one node's files, with a text in one of them replaced."""
+    files = rendered()
+    if edit is not None:
+        path, before, after = edit
+        [wrong] = [file for file in files if str(file.path) == f"{name}/etc/{path}"]
+        assert before in wrong.text
+        files = tuple(replace(f, text=f.text.replace(before, after, 1)) if f is wrong else f for f in files)
+    return list(check(only(name), files, lambda node: None))
+
+
+class TestOracles:
+    pytestmark = NEEDS_ORACLES
+
+    def test_everything_that_is_rendered_is_checked_and_taken(self) -> None:
+        result = CliRunner().invoke(build_app(["render"]), ["render", str(TWO_SITES), "--check", "--json"])
+        assert result.exit_code == 0, result.stderr
+        checked = json.loads(result.stdout)["checked"]
+        assert [finding for finding in checked if finding["problems"]] == []
+        files = {str(f.path) for f in rendered() if f.path.parts[0] != "hand-over" and f.path.name not in NOT_CHECKED}
+        assert Counter(finding["file"] for finding in checked) == Counter(files)
+
+    @pytest.mark.parametrize(
+        ("node", "edit", "oracle", "said"),
+        [
+            ("hk1-r1", ("frr/frr.conf", "ip pim hello 1", "ip pim helo 1"), "FRR, show running-config", "helo"),
+            # vtysh takes both and says nothing: only what runs shows that the first one is gone.
+            (
+                "hk1-r1",
+                ("frr/frr.conf", " ip pim hello 1\n", " ip pim hello 1\n ip pim hello 2\n"),
+                "FRR, show running-config",
+                "does not run: interface hk1-a.101: ip pim hello 1",
+            ),
+            ("hk1-r1", ("nftables.conf", "iifname", "iifnam"), "nft -f", "syntax error"),
+            ("hk1-r1", ("lanecast/links.ip", "vlan id 101", "vlan id 5000"), "ip -batch", "5000"),
+            ("hk1-r1", ("sysctl.d/60-lanecast.conf", "rp_filter", "rp_filtre"), "sysctl -q -p", "rp_filtre"),
+            ("hk1-relay-1", ("lanecast/network.ip", "address replace", "address replaec"), "ip -batch", "replaec"),
+            (
+                "hk1-relay-1",
+                ("systemd/system/lanecast-relay.service", "Restart=always", "Restrat=always"),
+                "systemd-analyze verify",
+                "Restrat",
+            ),
+            ("hk1-relay-1", ("lanecast/relay.yaml", "hole-wait:", "hole-wiat:"), "lanecast relay check", "hole-wiat"),
+            (
+                "hk1-relay-1",
+                ("sysctl.d/61-lanecast-machine.conf", "net", "nett"),
+                "sysctl",
+                "the kernel has no nett",
+            ),
+        ],
+        ids=lambda value: value[0] if isinstance(value, tuple) else None,
+    )
+    def test_each_oracle_refuses_a_mistake_of_its_own(
+        self, node: str, edit: tuple[str, str, str], oracle: str, said: str
+    ) -> None:
+        wrong = [finding for finding in findings(node, edit) if finding.file == f"{node}/etc/{edit[0]}"]
+        assert [finding.oracle for finding in wrong] == [oracle]
+        assert said in "\n".join(wrong[0].problems)
+
+    def test_what_is_refused_is_told_and_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(command, "compile_or_exit", lambda plan: only("hk1-r1"))
+        broken = tuple(replace(f, text=f.text.replace("router bgp", "ruoter bgp")) for f in rendered())
+        monkeypatch.setattr(command, "render_fabric", lambda fabric, secrets: broken)
+        arguments = ["render", str(TWO_SITES), "--check", "-o", str(tmp_path / "out")]
+        result = CliRunner().invoke(build_app(["render"]), arguments)
+        assert result.exit_code == 1
+        assert "hk1-r1/etc/frr/frr.conf: FRR, show running-config: " in result.stderr
+        assert "FRR, show running-config: 0 of 1 files taken" in result.stdout
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("lack", "message"),
+    [
+        (lambda patch: patch.setattr(shutil, "which", lambda name: None), r"nft \(package nftables\)"),
+        (lambda patch: patch.setattr(os, "geteuid", lambda: 1000), "needs root: use sudo"),
+    ],
+)
+def test_a_machine_that_cannot_check_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, lack: Callable[[pytest.MonkeyPatch], None], message: str
+) -> None:
+    if message.startswith("needs"):
+        monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    lack(monkeypatch)
+    with pytest.raises(OracleMissing, match=message):
+        require_oracles()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+@pytest.mark.skipif(not Path("/usr/lib/frr/pimd").exists(), reason="FRR is not on this machine")
+def test_files_for_another_frr_are_not_judged_by_this_one() -> None:
+    with pytest.raises(OracleMissing, match=r"the files are for FRR 99\.9 and this machine has FRR \d"):
+        require_oracles("99.9")
+
+
+def test_where_to_write_or_to_check_has_to_be_said() -> None:
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(TWO_SITES)])
+    assert result.exit_code == 2
+    assert "say where to write (-o DIR), or --check" in result.stderr
