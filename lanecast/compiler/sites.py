@@ -10,6 +10,7 @@ from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import asking_networks
 from lanecast.compiler.exchanges import link_name as circuit_link
+from lanecast.compiler.journals import journal
 from lanecast.compiler.kernel_settings import relay_settings, router_settings
 from lanecast.compiler.timing import MAXIMUM_RESPONSE_DECISECONDS, seconds
 from lanecast.fabric import (
@@ -430,10 +431,13 @@ def _relay_file(context: Context, layout: SiteLayout, name: str, deliveries: lis
     subscribers: dict[str, dict[str, dict[str, relay_model.Endpoint]]] = {}
     for delivery in own:
         subscribers.setdefault(delivery.instance, {})[delivery.feed] = delivery.endpoints
+    keep_ns = layout.site.relays[name].journal_ns
+    kept = None if keep_ns is None else journal(keep_ns, (context.plan.feeds[feed] for feed in feeds))
     return relay_model.RelayFile(
         version=1,
         name=name,
         control_socket=CONTROL_SOCKET,
+        journal=kept,
         feeds=feeds,
         subscribers={
             instance: relay_model.Subscriber(feeds=feeds_of) for instance, feeds_of in sorted(subscribers.items())

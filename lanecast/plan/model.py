@@ -17,6 +17,7 @@ from lanecast_relay.config.model import (
     Channel,
     EndpointText,
     InterfaceName,
+    JournalKeepNs,
     LineName,
     Name,
     Protocol,
@@ -162,7 +163,8 @@ class Relay(Strict):
     """A relay host at a site. ``uplink`` is the way its copies leave by; by default the primary one."""
 
     feeds: list[Name] = Field(min_length=1)
-    journal_ns: DurationNs | None = None
+    journal_ns: JournalKeepNs | None = None
+    """How long the datagrams of all lines are kept, for replay and re-requests; None: they are not."""
     uplink: Name | None = None
     ports: dict[str, InterfaceName] = Field(default_factory=dict)
     """Hardware names by purpose: ``multicast.ROUTER`` and ``lan.ROUTER``."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lanecast_lab.errors import LabError
+from lanecast_lab.request import RELAY_FOLDERS
 
 COMMAND_TIMEOUT_S = 60
 
@@ -82,10 +83,11 @@ def hold_namespace(name: str, directory: Path) -> Node:
 
 
 def prepare(node: Node) -> None:
-    """Give a node its own runtime folder and switch off what a bare network would chatter about."""
-    runtime = node.directory / "run"
-    runtime.mkdir(parents=True, exist_ok=True)
-    node.run("mount", "--bind", str(runtime), "/run/lanecast-relay")
+    """Give a node its own folders for a relay and switch off what a bare network would chatter about."""
+    for folder in RELAY_FOLDERS:
+        own = node.directory / folder.relative_to("/").parts[0]
+        own.mkdir(parents=True, exist_ok=True)
+        node.run("mount", "--bind", str(own), str(folder))
     node.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
     node.run("ip", "link", "set", "lo", "up")
 

@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-PRIVATE_FOLDERS = ("/run", "/var/tmp")
+PRIVATE_FOLDERS = ("/run", "/var/tmp", "/var/lib")
 """Folders of which a lab has its own, in memory: what it and its daemons leave there goes with it."""
 
 LAB_DIRECTORY = Path("/run/lanecast-lab")
 REPORT_DIRECTORY = LAB_DIRECTORY / "report"
-RUNTIME_FOLDERS = (Path("/run/lanecast-relay"), Path("/run/frr"), Path("/run/netns"))
-"""Folders that the nodes' programs expect; each node puts its own over the first."""
+RELAY_FOLDERS = (Path("/run/lanecast-relay"), Path("/var/lib/lanecast-relay"))
+"""A relay's runtime and state folders (systemd.exec(5)); each node puts its own over them."""
+RUNTIME_FOLDERS = (*RELAY_FOLDERS, Path("/run/frr"), Path("/run/netns"))
+"""Folders that the nodes' programs expect."""
 LEDGER = LAB_DIRECTORY / "ledger.json"
 
 

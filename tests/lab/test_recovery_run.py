@@ -60,6 +60,15 @@ def lost_on_both(record: Path) -> dict[str, int]:
     return {feed: feeds.count(feed) for feed in ("itch", "options")}
 
 
+def assert_the_journal_has_both_lines(report: Path) -> None:
+    """The plan asks one relay for a journal, which is to have every datagram of its lines that came."""
+    counters = json.loads((report / "relays.json").read_text())
+    kept = counters["gz1-relay-1"]["journal"]
+    assert (kept["state"], kept["dropped"], kept["failed"]) == ("writing", 0, 0)
+    assert kept["written"] == sum(line["received"] for line in counters["gz1-relay-1"]["lines"]) > 0
+    assert counters["gz1-relay-2"]["journal"] is None
+
+
 def test_what_both_lines_lose_comes_from_the_servers(tmp_path: Path) -> None:
     verdict = lab_run(tmp_path, EXAMPLE)
     lost = lost_on_both(tmp_path / "source-record.jsonl")
@@ -76,6 +85,7 @@ def test_what_both_lines_lose_comes_from_the_servers(tmp_path: Path) -> None:
         own = [one for one in verdict["subscribers"] if one["feed"] == feed]
         assert len({one["recovered"] for one in own if one["stream"] == own[0]["stream"]}) == 1
         assert sum(one["recovered"] for one in own) == check_of(verdict, f"{feed} recovered")["measured"]
+    assert_the_journal_has_both_lines(tmp_path)
     answered = {one["server"].partition(":")[0] for one in verdict["recovery"] if one["answered"]}
     assert answered == {"203.0.113.3", "203.0.113.11"}, "each circuit led to one of them"
     assert verdict["unexpected"] == []

@@ -18,6 +18,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader
 
+from lanecast.compiler.journals import OVERHEAD_BYTES
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.engine import engine_configuration
@@ -443,3 +444,12 @@ def test_every_mistake_of_a_journal_is_told_with_its_place(tmp_path: Path) -> No
     with pytest.raises(DocumentError) as raised:
         read_file(tmp_path, "{directory: /var/lib/journal, size: 100MiB}")
     assert "expected room for 4 segments" in str(raised.value.problems[0])
+
+
+def test_a_datagram_takes_no_more_room_than_plans_reckon_with(recorder: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for size in (60, 600):
+        counters = record(recorder, tmp_path / str(size), datagrams=20_000, bytes=size, spacing_ns=1000)
+        assert counters["written"] == 40_000
+        sizes[size] = counters["kept_bytes"] / counters["written"] - size
+    assert all(0 < overhead <= OVERHEAD_BYTES for overhead in sizes.values()), sizes

@@ -119,7 +119,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_the_document_names_every_block() -> None:
     """docs/templates.md against the templates themselves."""
-    told = {}
+    told: dict[str, set[str]] = {}
     for line in (ROOT / "docs/templates.md").read_text().splitlines():
         cells = [re.findall(r"`([^`]+)`", cell) for cell in line.strip("|").split("|")]
         if len(cells) == 4 and cells[0]:

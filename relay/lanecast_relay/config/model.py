@@ -25,7 +25,14 @@ from lanecast_relay.config.fields import LineName as LineName
 from lanecast_relay.config.fields import Name as Name
 from lanecast_relay.config.fields import Strict as Strict
 from lanecast_relay.config.leases import Api, Audit
-from lanecast_relay.config.quantity import BitsPerSecond, DurationNs, PacketsPerSecond, SizeBytes, nanoseconds
+from lanecast_relay.config.quantity import (
+    BitsPerSecond,
+    DurationNs,
+    PacketsPerSecond,
+    SizeBytes,
+    nanoseconds,
+    size_in_bytes,
+)
 
 DEFAULT_HOLE_WAIT_NS = 20_000_000
 """How long a hole waits for the other line unless the feed says otherwise (design, "The relay")."""
@@ -156,7 +163,7 @@ class ReRequests(Strict):
     """Where subscribers ask the relay for what they missed (MoldUDP64 1.0, Request Packet)."""
 
     listen: dict[Channel, EndpointText] = Field(min_length=1)
-    memory_bytes: SizeBytes = nanoseconds(DEFAULT_MEMORY_BYTES)
+    memory_bytes: SizeBytes = size_in_bytes(DEFAULT_MEMORY_BYTES)
     """For each channel."""
     answers_pps: PacketsPerSecond = nanoseconds(DEFAULT_ANSWERS_PPS)
     """For each address that a subscriber has."""
@@ -169,9 +176,9 @@ class Feed(Strict):
     hole_wait_ns: DurationNs = nanoseconds(DEFAULT_HOLE_WAIT_NS)
     recovery: Recovery | None = None
     re_requests: ReRequests | None = None
-    payload_bytes: SizeBytes = nanoseconds(DEFAULT_PAYLOAD_BYTES)
+    payload_bytes: SizeBytes = size_in_bytes(DEFAULT_PAYLOAD_BYTES)
     """The most UDP payload of what the relay packs itself: `mold` delivery, and answers."""
-    held_bytes: SizeBytes = nanoseconds(DEFAULT_HELD_BYTES)
+    held_bytes: SizeBytes = size_in_bytes(DEFAULT_HELD_BYTES)
     lines: dict[LineName, Line] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -260,23 +267,24 @@ def _within(lowest: int, highest: int, text: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+JournalKeepNs = Annotated[DurationNs, _within(10**9, 366 * 86400 * 10**9, "from 1s to 8784h")]
+
+
 class Journal(Strict):
     """Where the datagrams of all lines are kept as they came, for how long, and how much of the disk they may take."""
 
     directory: Annotated[str, StringConstraints(pattern=r"^/.*[^/].*$")]
     """Made when it is missing; no other relay's."""
-    keep_ns: Annotated[DurationNs, _within(10**9, 366 * 86400 * 10**9, "from 1s to 8784h")] = nanoseconds(
-        DEFAULT_JOURNAL_KEEP_NS
-    )
+    keep_ns: JournalKeepNs = nanoseconds(DEFAULT_JOURNAL_KEEP_NS)
     """What is older goes."""
-    size_bytes: SizeBytes = nanoseconds(DEFAULT_JOURNAL_BYTES)
+    size_bytes: SizeBytes = size_in_bytes(DEFAULT_JOURNAL_BYTES)
     """What all of it may take, indexes included."""
-    segment_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = nanoseconds(
+    segment_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = size_in_bytes(
         DEFAULT_JOURNAL_SEGMENT_BYTES
     )
     sync_ns: Annotated[DurationNs, _within(10**6, 60 * 10**9, "from 1ms to 60s")] = nanoseconds(DEFAULT_JOURNAL_SYNC_NS)
     """How often it is brought to the disk; a crash costs at most so much."""
-    queue_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = nanoseconds(
+    queue_bytes: Annotated[SizeBytes, _within(2**20, 4 * 2**30, "from 1MiB to 4GiB")] = size_in_bytes(
         DEFAULT_JOURNAL_QUEUE_BYTES
     )
     """How much may wait in memory for a slow disk; beyond that datagrams are not recorded, and counted."""
@@ -316,7 +324,7 @@ class RelayFile(Strict):
     control_socket: str | None = None
     metrics: EndpointText | None = None
     """Where Prometheus finds the counters by HTTP; None: nowhere."""
-    receive_buffer_bytes: SizeBytes = nanoseconds(DEFAULT_RECEIVE_BUFFER_BYTES)
+    receive_buffer_bytes: SizeBytes = size_in_bytes(DEFAULT_RECEIVE_BUFFER_BYTES)
     busy_wait_ns: Annotated[DurationNs, _within(0, 10**7, "from 0ms to 10ms")] = nanoseconds(0)
     """How long the packet path asks for more before it sleeps: a processor, for the time that waking up takes."""
     fan_out: FanOut = FanOut.SOCKETS

@@ -105,6 +105,11 @@ def nanoseconds(value: int) -> int:
     return _Base(value)
 
 
+def size_in_bytes(value: int) -> int:
+    """The same for a size."""
+    return _Base(value)
+
+
 DurationNs = Annotated[int, _reader(DURATION), PlainSerializer(DURATION.write, return_type=str), _schema(DURATION)]
 BitsPerSecond = Annotated[
     int, _reader(BANDWIDTH), PlainSerializer(BANDWIDTH.write, return_type=str), _schema(BANDWIDTH)
