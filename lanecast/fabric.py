@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
@@ -325,7 +326,7 @@ class Application:
     endpoints: dict[str, Endpoint]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fabric:
     """The compiled network."""
 
@@ -350,7 +351,11 @@ class Fabric:
 
     def router(self, name: str) -> Router:
         """The router of that name; raises ``KeyError`` when there is none."""
-        return {router.name: router for router in self.routers}[name]
+        return self._routers[name]
+
+    @cached_property
+    def _routers(self) -> dict[str, Router]:
+        return {router.name: router for router in self.routers}
 
     def feed(self, name: str) -> Feed:
         """The feed of that name; raises ``KeyError`` when there is none."""

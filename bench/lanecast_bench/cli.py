@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from lanecast_bench import journal, machine, namespaces, results, suites
+from lanecast_bench import journal, machine, namespaces, results, scale, suites
 from lanecast_bench.measure import SEARCHED, measure
 from lanecast_bench.mix import mix_of
 from lanecast_bench.processes import BenchError
@@ -25,11 +25,12 @@ from lanecast_bench.report import (
     console_table,
     console_view,
     heading,
-    journal_grid,
-    journal_markdown,
     markdown,
+    requirements_grid,
+    requirements_markdown,
     write_into,
 )
+from lanecast_bench.requirements import Requirements
 from lanecast_bench.results import Cell, Measurement, Run, Scenario, Settings
 from lanecast_bench.tools import BUILD, RESULTS, ROOT, build_udpbench
 from lanecast_bench.trials import Trial
@@ -233,18 +234,31 @@ def _write_documents(measured: Run) -> None:
     console.print(f"written: {DOCUMENT}, {PLOT}")
 
 
+DocumentOption = Annotated[bool, typer.Option("--document", help="Write the table into docs/.")]
+
+
 @app.command("journal")
-def measure_journal(
-    document: Annotated[bool, typer.Option("--document", help="Write the table into docs/.")] = False,
-) -> None:
+def measure_journal(document: DocumentOption = False) -> None:
     """Measure the journal's memory, how soon a replay of a day starts, and its pace: about two minutes and 3 GiB."""
-    measured = journal.measure(lambda text: console.print(f"{text} …"))
-    path = results.new_path(RESULTS / journal.NAME, measured.machine.revision)
+    _keep(journal.measure(lambda text: console.print(f"{text} …")), document)
+
+
+@app.command("scale")
+def measure_scale(
+    routers: Annotated[int, typer.Option(min=4, help="Four a site, with four circuits each.")] = 1000,
+    document: DocumentOption = False,
+) -> None:
+    """Measure how long a large plan takes to compile and to render, and how much memory."""
+    _keep(scale.measure(routers), document)
+
+
+def _keep(measured: Requirements, document: bool) -> None:
+    path = results.new_path(RESULTS / measured.name, measured.machine.revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(measured.model_dump_json(indent=1) + "\n")
-    console.print(heading(measured), console_table(journal_grid(measured)), f"results: {path}", sep="\n")
+    console.print(heading(measured), console_table(requirements_grid(measured)), f"results: {path}", sep="\n")
     if document:
-        write_into(DOCUMENT, journal.NAME, journal_markdown(measured))
+        write_into(DOCUMENT, measured.name, requirements_markdown(measured))
 
 
 @app.command()

@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-
-from pydantic import BaseModel, ConfigDict
+from typing import ClassVar
 
 from lanecast_bench import machine
-from lanecast_bench.machine import Machine
 from lanecast_bench.processes import DIE_WITH_PARENT, BenchError, run
+from lanecast_bench.requirements import Requirements, verdict
 from lanecast_bench.tools import LANECAST_RELAY, ROOT
 
-NAME = "journal"
 DATAGRAM_BYTES = 160
 DAY_NS = 24 * 3600 * 10**9
 DAY_DATAGRAMS = 5_000_000
@@ -39,13 +37,11 @@ FEW_ROTATIONS, MANY_ROTATIONS = 10, 1000
 MOST_FIRST_MS, MOST_LATE_P99_MS, MOST_MEMORY_GROWTH = 100.0, 1.0, 1.05
 
 
-class JournalRun(BaseModel):
+class JournalRun(Requirements):
     """Times in milliseconds, memory in KiB of the process that records (proc(5), ``VmRSS``)."""
 
-    model_config = ConfigDict(frozen=True)
+    name: ClassVar[str] = "journal"
 
-    started_at: datetime
-    machine: Machine
     day_datagrams: int
     day_bytes: int
     first_datagram_ms: list[float]
@@ -73,25 +69,17 @@ class JournalRun(BaseModel):
         grown = f"memory after {MANY_ROTATIONS} rotations at most {MOST_MEMORY_GROWTH:g} × that after {FEW_ROTATIONS}"
         started = f"the same with the start of the Python command, median of {len(self.command_ms)}"
         return [
-            [f"{day} {MOST_FIRST_MS:g} ms", f"{first:.1f} ms", _verdict(first <= MOST_FIRST_MS)],
+            [f"{day} {MOST_FIRST_MS:g} ms", f"{first:.1f} ms", verdict(first <= MOST_FIRST_MS)],
             [started, f"{median(self.command_ms):.0f} ms", ""],
-            [f"{pace} {MOST_LATE_P99_MS:g} ms", f"{late:.3f} ms", _verdict(late < MOST_LATE_P99_MS)],
-            [grown, f"{self.memory_growth:.3f}×", _verdict(self.memory_growth <= MOST_MEMORY_GROWTH)],
+            [f"{pace} {MOST_LATE_P99_MS:g} ms", f"{late:.3f} ms", verdict(late < MOST_LATE_P99_MS)],
+            [grown, f"{self.memory_growth:.3f}×", verdict(self.memory_growth <= MOST_MEMORY_GROWTH)],
         ]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every row did."""
-        return all(row[-1] != "FAIL" for row in self.rows)
-
-
-def _verdict(passed: bool) -> str:
-    return "pass" if passed else "FAIL"
 
 
 def measure(tell: Callable[[str], None]) -> JournalRun:
     """Measure everything once, below a temporary directory of about 3 GiB; ``tell`` hears what is under way."""
     started_at, here, recorder = datetime.now(UTC), machine.describe(), _build_recorder()
+    (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lanecast-journal-", dir=ROOT / "build") as directory:
         root = Path(directory)
         tell(f"recording {MANY_ROTATIONS} segments")

@@ -11,9 +11,9 @@ from rich.console import Group
 from rich.table import Table
 
 from lanecast_bench.criteria import FIGURES, Figure, Judgement, Spread, judge, spread
-from lanecast_bench.journal import JournalRun
 from lanecast_bench.processes import BenchError
 from lanecast_bench.relays import RelayClass
+from lanecast_bench.requirements import Requirements
 from lanecast_bench.results import Cell, Run, Scenario, Settings, cells
 
 OURS = "lanecast"
@@ -91,7 +91,7 @@ def _criteria(judged: list[Judgement]) -> Grid:
     return Grid("criteria", ["asked", "measured", "verdict"], rows, [])
 
 
-def heading(run: Run | JournalRun) -> str:
+def heading(run: Run | Requirements) -> str:
     """When, and on what, it was measured."""
     machine = run.machine
     return (
@@ -134,9 +134,9 @@ def markdown(run: Run) -> str:
     return _joined(heading(run) + _method(run.settings), grids(run))
 
 
-def journal_markdown(run: JournalRun) -> str:
-    """The same of the journal's figures."""
-    return _joined(heading(run), [journal_grid(run)])
+def requirements_markdown(run: Requirements) -> str:
+    """The same of figures that are held to fixed bounds."""
+    return _joined(heading(run), [requirements_grid(run)])
 
 
 def _joined(first: str, tables: list[Grid]) -> str:
@@ -153,9 +153,9 @@ def _row(texts: list[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
-def journal_grid(run: JournalRun) -> Grid:
-    """What the journal is held to."""
-    return Grid("journal", ["asked", "measured", "verdict"], run.rows, [])
+def requirements_grid(run: Requirements) -> Grid:
+    """What was asked, what was measured, and the verdict."""
+    return Grid(run.name, ["asked", "measured", "verdict"], run.rows, [])
 
 
 def write_into(document: Path, name: str, text: str) -> None:

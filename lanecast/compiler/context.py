@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from lanecast.compiler.invention import Inventions
+from lanecast.compiler.invention import Inventions, Subnets
 from lanecast.plan.layout import FIRST_INSTANCE_OFFSET, SiteLayout
 from lanecast.plan.model import Plan
 
@@ -40,12 +40,12 @@ class Context:
 
     def segment(self, site: str, router: str, purpose: str) -> IPv4Network:
         """The address range of a router's ``multicast`` or ``lan`` segment."""
-        blocks = self.plan.pools.sites.subnets(new_prefix=SEGMENT_PREFIX_LENGTH)
+        blocks = Subnets(self.plan.pools.sites, SEGMENT_PREFIX_LENGTH)
         return self.inventions.choose("segment", f"sites.{site}.{router}.{purpose}", blocks, IPv4Network)
 
     def segment_address(self, segment: IPv4Network, site: str, purpose: str, node: str) -> IPv4Interface:
         """A relay's address in a segment; the router has the first one."""
-        candidates = list(segment.hosts())[1:]
+        candidates = tuple(segment.hosts())[1:]
         what = f"sites.{site}.{purpose}.{node}"
         address = self.inventions.choose("address", what, candidates, IPv4Address)
         return IPv4Interface(f"{address}/{segment.prefixlen}")
@@ -60,7 +60,7 @@ class Context:
 
     def instance_address(self, instance: str, subnet: IPv4Network) -> IPv4Interface:
         """An instance's fixed address in its subnet, whose first address is the VPC router's."""
-        hosts = list(subnet.hosts())
+        hosts = tuple(subnet.hosts())
         candidates = hosts[FIRST_INSTANCE_OFFSET - 1 :] or hosts[1:]
         address = self.inventions.choose("address", f"subscribers.{instance}", candidates, IPv4Address)
         return IPv4Interface(f"{address}/{subnet.prefixlen}")

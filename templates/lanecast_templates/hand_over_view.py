@@ -10,6 +10,7 @@ from lanecast.fabric import (
     BgpNeighbor,
     Fabric,
     Interface,
+    InterfaceRole,
     Link,
     LinkKind,
     Prefixes,
@@ -99,35 +100,56 @@ class HandOver:
         return self.hello_s * HOLD_HELLOS
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A router's end of a circuit, and how it sees the other one."""
+
+    router: Router
+    port: Interface
+    sees: BgpNeighbor
+
+
 def hand_overs(fabric: Fabric) -> Iterator[HandOver]:
     """A sheet for each exchange and each site that it has circuits to."""
-    circuits = [link for link in fabric.links if link.kind is LinkKind.CIRCUIT]
-    for exchange in (router for router in fabric.routers if router.role is RouterRole.EXCHANGE):
-        mine = [link for link in circuits if link.ends[0][0] == exchange.name]
-        sites = {fabric.router(link.ends[1][0]).place for link in mine}
-        for site in sorted(sites):
-            yield _hand_over(fabric, exchange, site, [link for link in mine if _site_of(fabric, link) == site])
+    ends = _ends(fabric)
+    by_pair: dict[tuple[str, str], list[Link]] = {}
+    for link in fabric.links:
+        if link.kind is LinkKind.CIRCUIT:
+            exchange, site = (ends[end].router for end in link.ends)
+            by_pair.setdefault((exchange.name, site.place), []).append(link)
+    for (exchange_name, site_name), links in sorted(by_pair.items()):
+        yield _hand_over(fabric, fabric.router(exchange_name), site_name, links, ends)
 
 
-def _site_of(fabric: Fabric, link: Link) -> str:
-    return fabric.router(link.ends[1][0]).place
+def _ends(fabric: Fabric) -> dict[tuple[str, str], _End]:
+    """Every end of a circuit, by router and interface."""
+    found = {}
+    for router in fabric.routers:
+        if router.role is RouterRole.GATEWAY or router.bgp is None:
+            continue
+        neighbors = {neighbor.interface: neighbor for neighbor in router.bgp.neighbors}
+        for port in router.interfaces:
+            if port.role is InterfaceRole.CIRCUIT:
+                found[router.name, port.name] = _End(router, port, neighbors[port.name])
+    return found
 
 
-def _hand_over(fabric: Fabric, exchange: Router, site: str, links: list[Link]) -> HandOver:
-    names = {link.name for link in links}
-    channels = tuple(_channels(fabric, exchange.place, names))
+def _hand_over(
+    fabric: Fabric, exchange: Router, site: str, links: list[Link], ends: dict[tuple[str, str], _End]
+) -> HandOver:
+    channels = tuple(_channels(fabric, exchange.place, {link.name for link in links}))
     multicast, bgp = exchange.multicast, exchange.bgp
     assert multicast is not None and bgp is not None  # noqa: PT018 - the compiler gives every exchange's router both
     servers = tuple(_servers(fabric, {channel.feed for channel in channels}))
-    asking = (_neighbor(fabric.router(link.ends[1][0]), link).announce.permitted for link in links)
+    asking = {prefix for link in links for prefix in ends[link.ends[1]].sees.announce.permitted}
     return HandOver(
         plan=fabric.name,
         exchange=exchange.place,
         site=site,
-        circuits=tuple(_circuit(fabric, exchange, link) for link in links),
+        circuits=tuple(_circuit(link, ends[link.ends[0]], ends[link.ends[1]]) for link in links),
         channels=channels,
         servers=servers,
-        askers=tuple(sorted({prefix for prefixes in asking for prefix in prefixes})) if servers else (),
+        askers=tuple(sorted(asking)) if servers else (),
         ssm_ranges=tuple(
             each for each in multicast.ssm_ranges if any(channel.group.address in each for channel in channels)
         ),
@@ -137,30 +159,28 @@ def _hand_over(fabric: Fabric, exchange: Router, site: str, links: list[Link]) -
     )
 
 
-def _circuit(fabric: Fabric, exchange: Router, link: Link) -> Circuit:
-    router = fabric.router(link.ends[1][0])
-    # What one end says of its neighbour is what the other end is.
-    exchange_sees, router_sees = _neighbor(exchange, link), _neighbor(router, link)
+def _circuit(link: Link, theirs: _End, ours: _End) -> Circuit:
     return Circuit(
         name=link.name,
         vlan="untagged" if link.vlan is None else str(link.vlan),
         bandwidth="" if link.bandwidth_bps is None else BANDWIDTH.write(link.bandwidth_bps),
         delay=DURATION.write(link.delay_ns),
-        router=router.name,
-        theirs=_side(exchange, link, exchange_sees, router_sees.asn),
-        ours=_side(router, link, router_sees, exchange_sees.asn),
-        has_password=router_sees.password is not None,
+        router=ours.router.name,
+        # What one end says of its neighbour is what the other end is.
+        theirs=_side(theirs, ours.sees.asn),
+        ours=_side(ours, theirs.sees.asn),
+        has_password=ours.sees.password is not None,
         lines=link.carries,
     )
 
 
-def _side(router: Router, link: Link, sees: BgpNeighbor, asn: int) -> Side:
+def _side(end: _End, asn: int) -> Side:
     return Side(
-        address=_port(router, link).address,
+        address=end.port.address,
         asn=asn,
-        announce=_shown(sees.announce),
-        accept=_shown(sees.accept),
-        maximum_prefixes=sees.maximum_prefixes,
+        announce=_shown(end.sees.announce),
+        accept=_shown(end.sees.accept),
+        maximum_prefixes=end.sees.maximum_prefixes,
     )
 
 
@@ -170,16 +190,6 @@ def _shown(prefixes: Prefixes) -> tuple[str, ...]:
         f"{prefix} up to /{longest}" if longest is not None and longest > prefix.prefixlen else str(prefix)
         for prefix in prefixes.permitted
     )
-
-
-def _port(router: Router, link: Link) -> Interface:
-    return next(port for port in router.interfaces if port.attached_to == link.name)
-
-
-def _neighbor(router: Router, link: Link) -> BgpNeighbor:
-    port = _port(router, link).name
-    assert router.bgp is not None  # every circuit has it
-    return next(neighbor for neighbor in router.bgp.neighbors if neighbor.interface == port)
 
 
 def _channels(fabric: Fabric, exchange: str, circuits: set[str]) -> Iterator[Channel]:
