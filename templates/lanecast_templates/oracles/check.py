@@ -97,7 +97,10 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
     question = json.dumps({"ports": sorted(untagged | parents), "files": applied})
     command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
-    done = subprocess.run(command, input=question, capture_output=True, text=True, timeout=MOST_S, check=False)
+    try:
+        done = subprocess.run(command, input=question, capture_output=True, text=True, timeout=MOST_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise OracleMissing(f"{node.name}: checking took longer than {MOST_S} s: is the machine busy?") from None
     if done.returncode:
         raise OracleMissing(f"{node.name}: the box for checking cannot be built: {done.stderr.strip()[-1000:]}")
     answer = json.loads(done.stdout)
