@@ -103,9 +103,9 @@ class FrrRouter:
     neighbors: tuple[FrrNeighbor, ...]
 
     @property
-    def holds_secret(self) -> bool:
-        """Whether any neighbour has a password."""
-        return any(neighbor.password is not None for neighbor in self.neighbors)
+    def secrets(self) -> tuple[str, ...]:
+        """The neighbours' passwords."""
+        return tuple(neighbor.password for neighbor in self.neighbors if neighbor.password is not None)
 
     @property
     def daemons(self) -> dict[str, bool]:

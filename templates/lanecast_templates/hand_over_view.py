@@ -90,11 +90,6 @@ class HandOver:
     hold_s: int
 
     @property
-    def name(self) -> str:
-        """What the sheet's files are called."""
-        return f"{self.exchange}-{self.site}"
-
-    @property
     def pim_hold_s(self) -> float:
         """After how long without a hello a neighbour is gone."""
         return self.hello_s * HOLD_HELLOS

@@ -8,7 +8,7 @@ exchange's engineer has to know stands under ``hand-over/``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -117,11 +117,11 @@ class _Rendering:
         frr = frr_router(router, self.frr_version, lambda neighbor: self._password(router, neighbor, problems))
         if problems:
             raise RenderError(*problems)
-        etc = folder / "etc/frr"
-        mode = SECRET_MODE if frr.holds_secret else FILE_MODE
-        yield self._file(etc / "frr.conf", "frr/frr.conf.j2", mode, frr=frr)
-        yield self._file(etc / "daemons", "frr/daemons.j2", frr=frr)
-        yield self._file(etc / "vtysh.conf", "frr/vtysh.conf.j2", frr=frr)
+        for name in ("frr.conf", "daemons", "vtysh.conf"):
+            file = self._file(folder / "etc/frr" / name, f"frr/{name}.j2", frr=frr)
+            # Also a template of the plan's own may have put one somewhere.
+            holds_secret = any(secret in file.text for secret in frr.secrets)
+            yield replace(file, mode=SECRET_MODE) if holds_secret else file
 
     def _password(self, router: Router, neighbor: BgpNeighbor, problems: list[RenderProblem]) -> str | None:
         if neighbor.password is None:
@@ -156,11 +156,12 @@ class _Rendering:
 
     def hand_over(self, sheet: HandOver) -> Iterator[RenderedFile]:
         """The sheet for an exchange's engineer: to read, and to print."""
-        markdown = self._file(PurePosixPath(HAND_OVER) / f"{sheet.name}.md", "hand_over/sheet.md.j2", sheet=sheet)
+        path = PurePosixPath(HAND_OVER, sheet.exchange, sheet.site)
+        markdown = self._file(path.with_suffix(".md"), "hand_over/sheet.md.j2", sheet=sheet)
         yield markdown
         body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.text)
         text = self.templates.page("hand_over/page.html.j2", body, title=f"{sheet.exchange} to {sheet.site}")
-        yield RenderedFile(PurePosixPath(HAND_OVER) / f"{sheet.name}.html", text)
+        yield RenderedFile(path.with_suffix(".html"), text)
 
     def _linux(self, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
         etc = folder / "etc"
@@ -187,6 +188,5 @@ class _Rendering:
             relay_program=RELAY_PROGRAM,
         )
 
-    def _file(self, path: PurePosixPath, template: str, mode: int = FILE_MODE, **values: Any) -> RenderedFile:
-        text = self.templates.render(template, header=self.header, **values)
-        return RenderedFile(path, text, mode)
+    def _file(self, path: PurePosixPath, template: str, **values: Any) -> RenderedFile:
+        return RenderedFile(path, self.templates.render(template, header=self.header, **values))

@@ -23,7 +23,7 @@ SHEETS = [("cme", "hk1"), ("nasdaq", "gz1")]
 
 def sheets(path: Path, secrets: dict[str, str] | None = None) -> dict[str, str]:
     files = render_fabric(compile_plan(load_plan(path), {}), SecretResolver(secrets or {}))
-    return {file.path.name: file.text for file in files if file.path.parts[0] == "hand-over"}
+    return {"/".join(file.path.parts[1:]): file.text for file in files if file.path.parts[0] == "hand-over"}
 
 
 def cells(line: str) -> list[str]:
@@ -75,7 +75,7 @@ def rendered() -> dict[str, str]:
 
 
 def test_there_is_a_sheet_for_each_exchange_at_each_site(rendered: dict[str, str]) -> None:
-    assert sorted(rendered) == ["cme-hk1.html", "cme-hk1.md", "nasdaq-gz1.html", "nasdaq-gz1.md"]
+    assert sorted(rendered) == ["cme/hk1.html", "cme/hk1.md", "nasdaq/gz1.html", "nasdaq/gz1.md"]
 
 
 @pytest.mark.parametrize(("exchange", "site"), SHEETS)
@@ -83,7 +83,7 @@ def test_circuits_and_autonomous_systems_are_the_plans(
     plan: dict[str, Any], rendered: dict[str, str], exchange: str, site: str
 ) -> None:
     asked = plan["sites"][site]
-    by_section = tables(rendered[f"{exchange}-{site}.md"])
+    by_section = tables(rendered[f"{exchange}/{site}.md"])
     for name, circuit in asked["circuits"].items():
         theirs, ours = IPv4Network(circuit["link"]).hosts()
         [router] = [name_ for name_, router in asked["routers"].items() if name in router["circuits"]]
@@ -116,7 +116,7 @@ def test_every_group_of_the_exchange_is_named_once_and_no_other(
             for channel, endpoint in line["groups"].items():
                 group, _, port = endpoint.partition(":")
                 expected.append([name, line_name, str(channel), line["source"], group, port, over])
-    text = rendered[f"{exchange}-{site}.md"]
+    text = rendered[f"{exchange}/{site}.md"]
     assert sorted(tables(text)["Multicast"]) == sorted(expected)
     [ranges] = [line for line in text.splitlines() if line.startswith("Treat these ranges")]
     listed = [IPv4Network(word.strip(" .")) for word in ranges.partition(":")[2].split(",")]
@@ -126,9 +126,9 @@ def test_every_group_of_the_exchange_is_named_once_and_no_other(
 
 
 def test_servers_stand_where_there_are_some(plan: dict[str, Any], rendered: dict[str, str]) -> None:
-    assert "Re-requests" not in tables(rendered["cme-hk1.md"])
+    assert "Re-requests" not in tables(rendered["cme/hk1.md"])
     servers = plan["feeds"]["nasdaq-itch"]["recovery"]["servers"]["itch"]
-    assert tables(rendered["nasdaq-gz1.md"])["Re-requests"] == [
+    assert tables(rendered["nasdaq/gz1.md"])["Re-requests"] == [
         ["nasdaq-itch", "itch", *server.split(":")] for server in servers
     ]
 
@@ -136,7 +136,7 @@ def test_servers_stand_where_there_are_some(plan: dict[str, Any], rendered: dict
 def test_nobody_reads_of_another_exchange_or_of_the_cloud(plan: dict[str, Any], rendered: dict[str, str]) -> None:
     for other, (exchange, site) in zip(("nasdaq", "cme"), SHEETS, strict=True):
         for kind in ("md", "html"):
-            text = rendered[f"{exchange}-{site}.{kind}"]
+            text = rendered[f"{exchange}/{site}.{kind}"]
             words = [other, str(plan["exchanges"][other]["asn"]), "10.8.", "10.9.", "10.10.", "search", "quotes-hk"]
             assert [word for word in words if word in text] == []
 
@@ -147,12 +147,12 @@ def test_a_password_is_told_of_and_not_told(tmp_path: Path) -> None:
     path.write_text(text)
     found = sheets(path, {"HK1_A": "correct-horse-battery"})
     assert not any("correct-horse" in sheet for sheet in found.values())
-    told = {row[0]: row[3] for row in tables(found["cme-hk1.md"])["BGP"]}
+    told = {row[0]: row[3] for row in tables(found["cme/hk1.md"])["BGP"]}
     assert told == {"hk1-a": "yes, agreed apart from this sheet", "hk1-b": "none"}
 
 
 @pytest.mark.parametrize(("exchange", "site"), SHEETS)
 def test_the_page_has_the_same_cells(rendered: dict[str, str], exchange: str, site: str) -> None:
-    text, page = rendered[f"{exchange}-{site}.md"], rendered[f"{exchange}-{site}.html"]
+    text, page = rendered[f"{exchange}/{site}.md"], rendered[f"{exchange}/{site}.html"]
     expected = [cells(line) for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
     assert TableReader(page).rows == expected

@@ -110,6 +110,17 @@ def test_what_is_wrong_with_them_is_told_with_their_line_and_the_plans(
         assert all(told.startswith(f"{plan}:{line}: templates: ") for told in result.stderr.splitlines())
 
 
+def test_a_secret_that_a_template_puts_elsewhere_keeps_its_file_private(tmp_path: Path) -> None:
+    own = {"frr/daemons.j2": "# {{ frr.neighbors[0].password }}\n"}
+    plan = plan_with(tmp_path, own)
+    text = plan.read_text().replace("carries: [cme-310.A]}", "carries: [cme-310.A], password: {environment: HK1_A}}")
+    plan.write_text(text)
+    files = render_fabric(compile_plan(load_plan(plan), {}), SecretResolver({"HK1_A": "s3cret-word"}))
+    holding = {str(file.path): file.mode for file in files if "s3cret-word" in file.text}
+    assert "hk1-r1/etc/frr/daemons" in holding
+    assert set(holding.values()) == {0o600}
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, {})
     result = CliRunner().invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path / "out")])
