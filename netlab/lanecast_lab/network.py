@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lanecast.fabric import Fabric, HostRole
+from lanecast.plan.layout import COUNTERPARTS
 from lanecast_lab import services, states
 from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
@@ -45,8 +46,9 @@ class Network:
 
 
 def rendered_directory(rendered: Path, fabric: Fabric, name: str) -> Path:
-    """Where the rendered files of a node are."""
-    return rendered / node_folder(next(node for node in fabric.nodes() if node.name == name))
+    """Where the rendered files of a node are. The cloud's own nodes, which the Fabric does not have, have none."""
+    node = next((node for node in fabric.nodes() if node.name == name), None)
+    return rendered / (COUNTERPARTS if node is None else node_folder(node).parent) / name
 
 
 def bring_up(

@@ -101,8 +101,11 @@ def _tell_findings(findings: list[Finding]) -> None:
         for problem in finding.problems:
             typer.echo(f"{finding.file}: {finding.oracle}: {problem}", err=True)
     for oracle, count in oracles.items():
-        refused = sum(1 for finding in findings if finding.oracle == oracle and finding.problems)
-        typer.echo(f"{oracle}: {count - refused} of {count} files taken")
+        of_it = [finding for finding in findings if finding.oracle == oracle]
+        reasons = [finding.unchecked for finding in of_it if finding.unchecked is not None]
+        refused = sum(1 for finding in of_it if finding.problems)
+        note = f"; {len(reasons)} not checked: {reasons[0]}" if reasons else ""
+        typer.echo(f"{oracle}: {count - refused - len(reasons)} of {count} files taken{note}")
 
 
 def _tell_written(output: Path, done: Written) -> None:

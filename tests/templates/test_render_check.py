@@ -81,8 +81,7 @@ class TestOracles:
                 "FRR, show running-config",
                 "does not run: interface hk1-a.101: ip pim hello 1",
             ),
-            ("hk1-r1", ("nftables.conf", "iifname", "iifnam"), "nft -f", "syntax error"),
-            ("hk1-r1", ("lanecast/links.ip", "vlan id 101", "vlan id 5000"), "ip -batch", "5000"),
+            ("hk1-r1", ("nftables.conf", "iifname", "iifnam"), "nft -f", "nftables.conf:13:3-8: Error"),
             ("hk1-r1", ("sysctl.d/60-lanecast.conf", "rp_filter", "rp_filtre"), "sysctl -q -p", "rp_filtre"),
             ("hk1-relay-1", ("lanecast/network.ip", "address replace", "address replaec"), "ip -batch", "replaec"),
             (
@@ -94,7 +93,7 @@ class TestOracles:
             ("hk1-relay-1", ("lanecast/relay.yaml", "hole-wait:", "hole-wiat:"), "lanecast relay check", "hole-wiat"),
             (
                 "hk1-relay-1",
-                ("sysctl.d/61-lanecast-machine.conf", "net", "nett"),
+                ("sysctl.d/61-lanecast-machine.conf", "net/core", "nett/core"),
                 "sysctl",
                 "the kernel has no nett",
             ),
@@ -107,6 +106,13 @@ class TestOracles:
         wrong = [finding for finding in findings(node, edit) if finding.file == f"{node}/etc/{edit[0]}"]
         assert [finding.oracle for finding in wrong] == [oracle]
         assert said in "\n".join(wrong[0].problems)
+
+    def test_vlans_are_checked_where_the_kernel_has_them_and_else_said_not_to_be(self) -> None:
+        [told] = [
+            f for f in findings("hk1-r1", ("lanecast/links.ip", "id 101", "id 5000")) if f.file.endswith("links.ip")
+        ]
+        assert (told.problems != ()) is (told.unchecked is None)
+        assert told.unchecked in (None, "this kernel has no VLAN devices (8021q)")
 
     def test_what_is_refused_is_told_and_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "compile_or_exit", lambda plan: only("hk1-r1"))

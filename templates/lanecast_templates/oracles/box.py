@@ -28,21 +28,21 @@ MACHINE_WIDE = "61-lanecast-machine.conf"
 
 
 def run(*command: str) -> str:
-    """What a command says; nothing where it is content."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """What a command says of a file beside it; nothing where it is content."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER)
     said = (done.stderr or (done.stdout if done.returncode else "")).strip()
     return said or ("" if done.returncode == 0 else f"status {done.returncode}")
 
 
 def must(*command: str) -> None:
-    """Run what only prepares the ground."""
-    said = run(*command)
-    if said:
-        raise SystemExit(f"{' '.join(command)}: {said}")
+    """Run what only prepares the ground. FRR's daemons have something to say also when all is well."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr or done.stdout}")
 
 
-def prepare(ports: list[str]) -> None:
-    """Private folders, and a pair of veths a port."""
+def prepare() -> None:
+    """Private folders, as a boot would find them."""
     for path in ("/var/tmp", "/run"):
         must("mount", "-t", "tmpfs", "tmpfs", path)
     # The machine's own /sys shows the interfaces of another namespace.
@@ -50,17 +50,29 @@ def prepare(ports: list[str]) -> None:
     for folder in (Path("/var/tmp/frr"), Path("/run/frr"), FOLDER):
         folder.mkdir()
     must("ip", "link", "set", "lo", "up")
+
+
+def has_vlans() -> bool:
+    """Whether the kernel has VLAN devices; containers' kernels may lack the module (8021q)."""
+    probe = ("ip", "link", "add", "link", "lo", "name", "probe", "type", "vlan", "id", "1")
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        return False
+    must("ip", "link", "delete", "probe")
+    return True
+
+
+def plug(ports: list[str]) -> None:
+    """A pair of veths for each port."""
     for index, port in enumerate(ports):
         must("ip", "link", "add", port, "type", "veth", "peer", "name", f"far{index}")
         must("ip", "link", "set", port, "up")
         must("ip", "link", "set", f"far{index}", "up")
 
 
-def written(name: str, text: str) -> Path:
-    """The file, where only this program sees it."""
-    path = FOLDER / name
-    path.write_text(text)
-    return path
+def written(name: str, text: str) -> str:
+    """Write a file where only this program sees it; return its name."""
+    (FOLDER / name).write_text(text)
+    return name
 
 
 def unknown_settings(text: str) -> str:
@@ -78,10 +90,8 @@ def frr(configuration: str, daemons: str) -> tuple[str, str]:
         must("chown", "frr:frr", folder)
     for daemon in frr_daemons.daemons_of(daemons):
         must(*frr_daemons.start_command(daemon, directory, empty))
-    path = written("frr.conf", configuration)
-    loaded = subprocess.run(
-        frr_daemons.vtysh_command(directory, "-f", str(path)), capture_output=True, text=True, check=False
-    )
+    command = frr_daemons.vtysh_command(directory, "-f", written("frr.conf", configuration))
+    loaded = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER)
     shown = subprocess.run(
         frr_daemons.vtysh_command(directory, "-c", "show running-config"), capture_output=True, text=True, check=True
     )
@@ -92,9 +102,15 @@ def main() -> None:
     """Read the question, answer it."""
     asked: dict[str, Any] = json.load(sys.stdin)
     files: dict[str, str] = asked["files"]
-    prepare(asked["ports"])
-    said = {name: run(*command, str(written(name, files[name]))) for name, command in COMMANDS.items() if name in files}
-    answer: dict[str, Any] = {"said": said}
+    prepare()
+    unchecked = (
+        {} if "links.ip" not in files or has_vlans() else {"links.ip": "this kernel has no VLAN devices (8021q)"}
+    )
+    # Without VLAN devices their names stand for them, so that all else can be checked.
+    plug(asked["interfaces" if unchecked else "ports"])
+    taken = {name: command for name, command in COMMANDS.items() if name in files and name not in unchecked}
+    said = {name: run(*command, written(name, files[name])) for name, command in taken.items()}
+    answer: dict[str, Any] = {"said": said, "unchecked": unchecked}
     if MACHINE_WIDE in files:
         said[MACHINE_WIDE] = unknown_settings(files[MACHINE_WIDE])
     if "frr.conf" in files:

@@ -45,12 +45,14 @@ class OracleMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one oracle says of one file; no ``problems`` means that it takes it."""
+    """What one oracle says of one file; no ``problems`` means that it takes it, unless it could not be asked."""
 
     node: str
     file: str
     oracle: str
     problems: tuple[str, ...]
+    unchecked: str | None = None
+    """Why it could not be asked on this machine."""
 
 
 def require_oracles(frr_version: str = DEFAULT_VERSION) -> None:
@@ -95,7 +97,8 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     """What a box in namespaces of its own makes of its files."""
     untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
     parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
-    question = json.dumps({"ports": sorted(untagged | parents), "files": applied})
+    names = [interface.name for interface in node.interfaces]
+    question = json.dumps({"ports": sorted(untagged | parents), "interfaces": names, "files": applied})
     command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
     try:
         done = subprocess.run(command, input=question, capture_output=True, text=True, timeout=MOST_S, check=False)
@@ -104,6 +107,8 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     if done.returncode:
         raise OracleMissing(f"{node.name}: the box for checking cannot be built: {done.stderr.strip()[-1000:]}")
     answer = json.loads(done.stdout)
+    for name, reason in answer["unchecked"].items():
+        yield Finding(node.name, str(by_name[name].path), " ".join(COMMANDS[name]), (), reason)
     for name, said in answer["said"].items():
         problems = said.splitlines()
         oracle = " ".join(COMMANDS.get(name, ("sysctl",)))

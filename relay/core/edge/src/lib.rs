@@ -18,6 +18,7 @@ mod kernel;
 mod opened;
 mod output;
 mod past;
+mod poller;
 pub mod snapshot;
 mod step;
 mod system;

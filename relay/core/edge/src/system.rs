@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
 
 /// `Ok(value)` unless it is negative, which is how system calls say `errno`.
 pub(crate) fn checked<T: Default + PartialOrd>(value: T) -> io::Result<T> {
@@ -13,7 +12,7 @@ pub(crate) fn checked<T: Default + PartialOrd>(value: T) -> io::Result<T> {
     }
 }
 
-fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
+pub(crate) fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     let fd = checked(fd)?;
     // SAFETY: the kernel has just returned this descriptor, so it is open and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -133,87 +132,6 @@ impl Timer {
 impl AsRawFd for Timer {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
-    }
-}
-
-/// Level-triggered readiness.
-#[derive(Debug)]
-pub(crate) struct Poller {
-    fd: OwnedFd,
-    busy_wait: Duration,
-    events: Vec<libc::epoll_event>,
-}
-
-impl Poller {
-    const EVENTS: usize = 256;
-
-    /// With nothing ready, `busy_wait_ns` are spent asking again before the thread sleeps: waking it up takes longer.
-    pub(crate) fn new(busy_wait_ns: u64) -> io::Result<Self> {
-        // SAFETY: no pointers are passed.
-        let fd = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        let events = vec![libc::epoll_event { events: 0, u64: 0 }; Self::EVENTS];
-        Ok(Self {
-            fd,
-            busy_wait: Duration::from_nanos(busy_wait_ns),
-            events,
-        })
-    }
-
-    pub(crate) fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
-            u64: token,
-        };
-        // SAFETY: `event` lives through the call, which copies it.
-        let added =
-            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-        checked(added).map(drop)
-    }
-
-    pub(crate) fn remove(&self, fd: RawFd) {
-        // SAFETY: the kernel ignores the event. A descriptor that it does not know is removed already.
-        unsafe {
-            libc::epoll_ctl(
-                self.fd.as_raw_fd(),
-                libc::EPOLL_CTL_DEL,
-                fd,
-                std::ptr::null_mut(),
-            )
-        };
-    }
-
-    /// Wait until something is ready, and put the tokens into `ready`.
-    pub(crate) fn wait(&mut self, ready: &mut Vec<u64>) -> io::Result<()> {
-        ready.clear();
-        if !self.busy_wait.is_zero() {
-            let began = Instant::now();
-            while ready.is_empty() && began.elapsed() < self.busy_wait {
-                self.poll(ready, 0)?;
-            }
-        }
-        if ready.is_empty() {
-            self.poll(ready, -1)?;
-        }
-        Ok(())
-    }
-
-    /// Put what is ready into `ready`, after `timeout_ms` at the latest; -1 waits for as long as it takes.
-    fn poll(&mut self, ready: &mut Vec<u64>, timeout_ms: libc::c_int) -> io::Result<()> {
-        let room = Self::EVENTS as libc::c_int;
-        let (fd, events) = (self.fd.as_raw_fd(), self.events.as_mut_ptr());
-        // SAFETY: `events` has room for `room` entries.
-        let count = unsafe { libc::epoll_wait(fd, events, room, timeout_ms) };
-        match checked(count) {
-            Ok(count) => ready.extend(
-                self.events
-                    .iter()
-                    .take(count as usize)
-                    .map(|event| event.u64),
-            ),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }
 

@@ -15,9 +15,10 @@ use crate::delivery::{Delivery, Sending};
 use crate::input::Input;
 use crate::kernel::{Kernel, Ways};
 use crate::past::Past;
+use crate::poller::Poller;
 use crate::snapshot::{FanOutSnapshot, Snapshot, StreamSnapshot, SubscriberSnapshot};
 use crate::step::Step;
-use crate::system::{monotonic_ns, Poller, Timer, Wake};
+use crate::system::{monotonic_ns, Timer, Wake};
 
 /// Batches that one socket may hand in before the deadlines of all streams are looked at again.
 const ROUNDS: usize = 8;
@@ -116,7 +117,7 @@ impl Worker {
         (wake, requests): (Arc<Wake>, Receiver<Request>),
     ) -> std::io::Result<Self> {
         let (journal, past) = journal.unzip();
-        let (poller, timer) = (Poller::new(config.busy_wait_ns)?, Timer::new()?);
+        let (mut poller, timer) = (Poller::new(config.busy_wait_ns), Timer::new()?);
         poller.add(wake.as_raw_fd(), TOKEN_WAKE)?;
         poller.add(timer.as_raw_fd(), TOKEN_TIMER)?;
         Ok(Self {
