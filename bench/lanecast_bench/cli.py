@@ -37,6 +37,9 @@ from lanecast_bench.trials import Trial
 
 PLOT = ROOT / "docs" / "performance.svg"
 DOCUMENT = ROOT / "docs" / "performance.md"
+MEASURED = "measured"
+"""The markers of the document between which the tables of a whole run stand."""
+
 WIDE = 200
 app = typer.Typer(name="lanecast_bench", help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
@@ -207,6 +210,7 @@ def _show_trial(trial: Trial) -> None:
 def report(
     file: Annotated[Path | None, typer.Argument(help="A results file; without it the newest.")] = None,
     document: Annotated[bool, typer.Option("--document", help="Write tables and plot into docs/.")] = False,
+    into: Annotated[str, typer.Option(help="Between which markers of the document.")] = MEASURED,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail unless every criterion was measured and passed.")
     ] = False,
@@ -220,18 +224,19 @@ def report(
     measured = results.load(path)
     console.print(console_view(measured))
     if document:
-        _write_documents(measured)
+        _write_documents(measured, into)
     if strict and not all(each.passed for each in judge(measured)):
         raise typer.Exit(1)
 
 
-def _write_documents(measured: Run) -> None:
+def _write_documents(measured: Run, into: str = MEASURED) -> None:
     # Drawing needs what the benchmark itself does not.
     from lanecast_bench.plot import write_plot
 
-    write_into(DOCUMENT, "measured", markdown(measured))
-    write_plot(measured, PLOT)
-    console.print(f"written: {DOCUMENT}, {PLOT}")
+    write_into(DOCUMENT, into, markdown(measured))
+    if into == MEASURED:
+        write_plot(measured, PLOT)
+    console.print(f"written: {DOCUMENT}" + (f", {PLOT}" if into == MEASURED else ""))
 
 
 DocumentOption = Annotated[bool, typer.Option("--document", help="Write the table into docs/.")]

@@ -14,7 +14,7 @@ use crate::kernel::Ways;
 use crate::opened::{Change, Opened};
 use crate::past::Past;
 use crate::snapshot::{Snapshot, SubscriberSnapshot};
-use crate::system::{pin_to, raise_file_limit, Wake};
+use crate::system::{pin_to, raise_file_limit, sleep_exactly, Wake};
 use crate::worker::{Request, Worker};
 
 /// A batch takes microseconds; a thread that does not answer for this long is stuck.
@@ -56,7 +56,7 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("relay-packets".to_owned())
             .spawn(move || {
-                let result = cpu.map_or(Ok(()), pin_to);
+                let result = sleep_exactly().and_then(|()| cpu.map_or(Ok(()), pin_to));
                 let failed = result.is_err();
                 drop(pinned.send(result));
                 if failed {

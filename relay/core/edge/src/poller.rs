@@ -13,12 +13,23 @@ use crate::system::{checked, owned};
 /// Up to so many are few: two lines of several channels, a timer and a wake-up.
 const FEW: usize = 16;
 
+/// Where the next packet comes so soon after the thread has nothing left, it is not waited for: see [`Poller::wait`].
+const DENSE: Duration = Duration::from_micros(20);
+
+/// How long packets then gather.
+const GATHERING: Duration = Duration::from_micros(40);
+
+/// So many datagrams make the most of a system call.
+const WELL_FILLED: usize = 32;
+
 /// How many of many are told at a time.
 const EVENTS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Poller {
     busy_wait: Duration,
+    /// Whether packets come faster than the thread is put to sleep and woken up.
+    dense: bool,
     /// In the same order: what poll(2) takes, and whose it is.
     polled: Vec<libc::pollfd>,
     tokens: Vec<u64>,
@@ -32,6 +43,7 @@ impl Poller {
     pub(crate) fn new(busy_wait_ns: u64) -> Self {
         Self {
             busy_wait: Duration::from_nanos(busy_wait_ns),
+            dense: false,
             polled: Vec::new(),
             tokens: Vec::new(),
             many: None,
@@ -83,16 +95,26 @@ impl Poller {
     }
 
     /// Wait until something is ready, and put the tokens into `ready`.
-    pub(crate) fn wait(&mut self, ready: &mut Vec<u64>) -> io::Result<()> {
+    ///
+    /// Where packets are dense the thread sleeps for a short time of its own, as network cards do with interrupts: nobody
+    /// has to wake it up, which would cost whoever sends more than the packet itself, and what gathered leaves together.
+    /// Who asks for `busy_wait` has no use for that, nor has who `taken` as many last time as leave together well.
+    pub(crate) fn wait(&mut self, ready: &mut Vec<u64>, taken: usize) -> io::Result<()> {
         ready.clear();
         if !self.busy_wait.is_zero() {
             let began = Instant::now();
             while ready.is_empty() && began.elapsed() < self.busy_wait {
                 self.ask(ready, 0)?;
             }
+        } else if self.dense && taken < WELL_FILLED {
+            std::thread::sleep(GATHERING);
+            self.ask(ready, 0)?;
+            self.dense = !ready.is_empty();
         }
         if ready.is_empty() {
+            let began = Instant::now();
             self.ask(ready, -1)?;
+            self.dense = began.elapsed() < DENSE;
         }
         Ok(())
     }
@@ -157,7 +179,7 @@ mod tests {
 
     fn ready(poller: &mut Poller) -> Vec<u64> {
         let mut ready = Vec::new();
-        poller.wait(&mut ready).unwrap();
+        poller.wait(&mut ready, 0).unwrap();
         ready.sort_unstable();
         ready
     }

@@ -140,17 +140,17 @@ impl Worker {
 
     /// Forward until told to stop, then drain. Returns the last counters.
     pub(crate) fn run(mut self) -> std::io::Result<Snapshot> {
-        let mut ready = Vec::new();
+        let (mut ready, mut taken) = (Vec::new(), 0);
         loop {
             let deadlines = self.channels.values().filter_map(Channel::next_deadline_ns);
             let deadline = deadlines.min();
             self.timer.arm(deadline)?;
-            self.poller.wait(&mut ready)?;
+            self.poller.wait(&mut ready, taken)?;
             if ready.contains(&TOKEN_TIMER) {
                 self.timer.clear();
             }
             // Sockets first: what fills a hole may have come while the thread was not running.
-            self.read_ready(&ready);
+            taken = self.read_ready(&ready);
             self.on_deadlines();
             if ready.contains(&TOKEN_WAKE) && self.answer()? {
                 self.drain();
@@ -181,16 +181,23 @@ impl Worker {
         Ok(false)
     }
 
-    /// Take turns among the sockets that have something, so that no line waits for another's backlog.
-    fn read_ready(&mut self, ready: &[u64]) {
+    /// Take turns among the sockets that have something, so that no line waits for another's backlog. Returns how many
+    /// datagrams came.
+    fn read_ready(&mut self, ready: &[u64]) -> usize {
         let sockets = ready.iter().filter(|token| **token < TOKEN_TIMER);
         let mut pending: Vec<u64> = sockets.copied().collect();
+        let mut taken = 0;
         for _ in 0..ROUNDS {
-            pending.retain(|token| self.read(*token) == Batch::DATAGRAMS);
+            pending.retain(|token| {
+                let count = self.read(*token);
+                taken += count;
+                count == Batch::DATAGRAMS
+            });
             if pending.is_empty() {
-                return;
+                break;
             }
         }
+        taken
     }
 
     /// One batch of one socket, all the way through. Returns how many datagrams it had.
