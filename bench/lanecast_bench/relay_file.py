@@ -46,6 +46,7 @@ class RelayOptions:
     mold_delivery: bool = False
     journal: bool = False
     busy_wait: bool = False
+    io_uring: bool = True
 
 
 def relay_document(fanout: int, input_kind: Input, options: RelayOptions, folder: Path) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def relay_document(fanout: int, input_kind: Input, options: RelayOptions, folder
     }
     if options.busy_wait:
         document["busy-wait"] = BUSY_WAIT
+    if not options.io_uring:
+        document["fan-out"] = "sockets"
     if options.kernel_fan_out:
         document["fan-out"] = "kernel"
     if options.journal:

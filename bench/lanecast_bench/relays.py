@@ -185,6 +185,7 @@ NUMBERED = frozenset({Input.MOLD, Input.LINES})
 _KNOWN = (
     _ours("lanecast", ANY, RelayOptions()),
     _ours("lanecast-busy", ANY, RelayOptions(busy_wait=True)),
+    _ours("lanecast-sockets", ANY, RelayOptions(io_uring=False)),
     _ours("lanecast-journal", ANY, RelayOptions(journal=True)),
     _ours("lanecast-mold", NUMBERED, RelayOptions(mold_delivery=True)),
     _ours("lanecast-kernel", ANY, RelayOptions(kernel_fan_out=True)),

@@ -38,7 +38,7 @@ SUITES = {
     ),
     "journal": Suite(Scenario.PLAIN, ("lanecast", "lanecast-journal"), FANOUTS, CME),
     "arbitrate": Suite(Scenario.ARBITRATE, ("lanecast", "arb-gso", "lanecast-kernel"), FANOUTS, CME),
-    "latency": Suite(Scenario.LATENCY, ("lanecast-busy", "ref-gso-bigbuf", "lanecast", "lanecast-kernel"), (64,), CME),
+    "latency": Suite(Scenario.LATENCY, ("lanecast", "ref-gso-bigbuf", "lanecast-sockets", "lanecast-busy", "lanecast-kernel"), (64,), CME),
     "overload": Suite(Scenario.OVERLOAD, ("lanecast", "lanecast-mold"), (64,), MIAX),
 }
 QUICK_FANOUTS = (64,)

@@ -132,7 +132,7 @@ def test_nothing_is_left_in_the_kernel_by_a_relay_that_was_killed(far: Far, tmp_
             assert numbers_until(receiver, sent) == list(range(1, sent + 1))
 
 
-def test_without_the_capabilities_sockets_do_it_and_the_reason_is_told(far: Far, tmp_path: Path) -> None:
+def test_without_the_capabilities_io_uring_does_it_and_the_reason_is_told(far: Far, tmp_path: Path) -> None:
     bare = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
     with relay_of(tmp_path, wrapper=bare) as relay, Traffic(LINES) as traffic:
         wait_until(lambda: traffic.sent > 500)
@@ -140,5 +140,5 @@ def test_without_the_capabilities_sockets_do_it_and_the_reason_is_told(far: Far,
         for receiver in far.receivers:
             assert numbers_until(receiver, sent) == list(range(1, sent + 1))
         told = relay.counters()["fan_out"]
-    assert (told["wanted"], told["used"], told["grouped"]) == ("kernel", "sockets", 0)
+    assert (told["wanted"], told["used"], told["grouped"]) == ("kernel", "io-uring", 0)
     assert "CAP_BPF" in told["reason"]

@@ -148,6 +148,7 @@ def test_the_relay_does_everything_under_its_units_restrictions(folder: Path) ->
             assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 204
         final = relay.stop()
     assert [stream["lost_messages"] for stream in final["streams"] if stream["channel"] == "main"] == [0, 0, 0]
+    assert (final["fan_out"]["used"], final["fan_out"]["reason"]) == ("io-uring", None), "the unit allows it"
     assert {one["event"] for one in relay.audit()} >= {"started", "opened", "closed", "stopped"}
     assert relay.audit_log.stat().st_mode & 0o777 == 0o600, "the unit's UMask"
     assert CLIENT in relay.audit_log.read_text()
@@ -176,14 +177,32 @@ def test_the_drop_in_is_what_fan_out_in_the_kernel_needs(folder: Path) -> None:
 
 
 @NEEDS_ROOT
-def test_without_the_drop_in_sockets_do_it(folder: Path) -> None:
+def test_without_the_drop_in_io_uring_does_it(folder: Path) -> None:
     with own_network():
         relay = Leasing(folder, wrapper=restricted.wrapper(folder))
         relay.write(("audit:", "fan-out: kernel\naudit:"))
         own(folder)
         relay.start()
         told = relay.stop()["fan_out"]
-    assert (told["used"], "CAP_BPF" in told["reason"]) == ("sockets", True)
+    assert (told["used"], "CAP_BPF" in told["reason"]) == ("io-uring", True)
+
+
+@NEEDS_ROOT
+def test_where_io_uring_is_forbidden_system_calls_do_it(folder: Path) -> None:
+    with (folder / "lanecast-relay.service").open("a") as text:
+        text.write("SystemCallFilter=~io_uring_setup\n")
+    with own_network():
+        relay = Leasing(folder, wrapper=restricted.wrapper(folder))
+        relay.write(("  fixed:", '  more: {feeds: {quotes: {main: "10.8.2.11:20001"}}}\n  fixed:'))
+        own(folder)
+        relay.start()
+        source = Source()
+        with receiver("10.8.2.20") as fixed, receiver("10.8.2.11") as more:
+            wanted = source.send(100)
+            for one in (fixed, more):
+                assert [one.recv(2048) for _ in range(100)] == wanted
+        told = relay.stop()["fan_out"]
+    assert (told["used"], "io_uring" in told["reason"]) == ("sockets", True)
 
 
 def heard(manager: socket.socket) -> str:

@@ -309,7 +309,9 @@ class FanOut(StrEnum):
     """How a datagram gets to many subscribers."""
 
     SOCKETS = "sockets"
-    """One send for each."""
+    """A system call for each."""
+    IO_URING = "io-uring"
+    """The sends to many in one system call; where the system forbids that, as ``sockets``."""
     KERNEL = "kernel"
     """One send, cloned by a program in the kernel; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON."""
 
@@ -327,7 +329,7 @@ class RelayFile(Strict):
     receive_buffer_bytes: SizeBytes = size_in_bytes(DEFAULT_RECEIVE_BUFFER_BYTES)
     busy_wait_ns: Annotated[DurationNs, _within(0, 10**7, "from 0ms to 10ms")] = nanoseconds(0)
     """How long the packet path asks for more before it sleeps: a processor, for the time that waking up takes."""
-    fan_out: FanOut = FanOut.SOCKETS
+    fan_out: FanOut = FanOut.IO_URING
     journal: Journal | None = None
     api: Api | None = None
     audit: Audit | None = None

@@ -7,6 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 
+use crate::ring::{Failed, Ring};
 use crate::system::checked;
 
 /// udp(7): one segmented send is one IP datagram to begin with, so header and segments fit 65535 bytes.
@@ -82,6 +83,21 @@ impl<'a> Burst<'a> {
             }
         }
         run
+    }
+
+    /// Send run `run` once on each of `sockets` by `ring`; see [`Ring::send`].
+    pub(crate) fn send_by_ring(
+        &self,
+        ring: &mut Ring,
+        run: usize,
+        sockets: &[(usize, RawFd)],
+        failed: &mut Vec<Failed>,
+    ) -> io::Result<()> {
+        let Some(header) = self.room.headers.get(run) else {
+            return Ok(());
+        };
+        // SAFETY: as in `send`; the ring keeps nothing of it when it returns.
+        unsafe { ring.send(&header.msg_hdr, sockets, failed) }
     }
 
     /// One `sendmmsg` on a connected socket, from run `from` on. Returns how many runs the kernel took.

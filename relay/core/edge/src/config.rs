@@ -25,11 +25,13 @@ pub struct EngineConfig {
 
 /// How a datagram gets to many subscribers.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum FanOut {
-    /// One send for each subscriber.
-    #[default]
+    /// A system call for each subscriber.
     Sockets,
+    /// The sends to many subscribers in one system call, where that can be had.
+    #[default]
+    IoUring,
     /// One send, cloned by a program in the kernel, where that can be had.
     Kernel,
 }

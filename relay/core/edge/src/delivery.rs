@@ -8,11 +8,18 @@ use lanecast_relay_core::{Content, Packed, Protocol, RateLimit};
 
 use crate::burst::{Burst, Room};
 use crate::channel::{declared_ns, epoch_text};
-use crate::config::Delivery as Form;
+use crate::config::{Delivery as Form, FanOut};
 use crate::kernel::{Group, Kernel, Member, Ways, MEMBERS};
 use crate::output::Output;
+use crate::ring::RingOrWhyNot;
 use crate::snapshot::{Refusal, SubscriberSnapshot};
 use crate::step::Rates;
+
+/// Bursts of more runs go to one socket after the other: entering the kernel is then little of what they cost.
+const RING_RUNS: usize = 4;
+
+/// For fewer sockets a ring saves nothing.
+const RING_SOCKETS: usize = 2;
 
 /// Refused ranges that an output remembers for whoever asks.
 const REFUSALS_KEPT: usize = 1000;
@@ -22,11 +29,28 @@ const REFUSALS_KEPT: usize = 1000;
 pub(crate) struct Sending {
     segmented: Room,
     plain: Room,
+    ring: RingOrWhyNot,
     /// By feed and subscriber.
     limits: BTreeMap<String, BTreeMap<String, RateLimit>>,
 }
 
 impl Sending {
+    pub(crate) fn new(wanted: FanOut) -> Self {
+        Self {
+            ring: RingOrWhyNot::open(wanted),
+            ..Self::default()
+        }
+    }
+
+    /// How datagrams leave that no group takes, and why it is not what was wanted.
+    pub(crate) fn used(&self) -> (FanOut, Option<&str>) {
+        let used = match self.ring.ring {
+            Some(_) => FanOut::IoUring,
+            None => FanOut::Sockets,
+        };
+        (used, self.ring.reason.as_deref())
+    }
+
     /// Who keeps a rate keeps what is used of it.
     pub(crate) fn set_limits(&mut self, rates: Rates, now_ns: u64) {
         let mut before = std::mem::take(&mut self.limits);
@@ -42,6 +66,13 @@ impl Sending {
             }
         }
     }
+}
+
+/// A subscriber that waits for a burst from run `from` on, which has met `failure` if it was tried.
+struct Waiting {
+    at: usize,
+    from: usize,
+    failure: Option<io::Error>,
 }
 
 /// One subscriber of a channel.
@@ -141,23 +172,26 @@ impl Deliveries {
         if datagrams.is_empty() {
             return;
         }
-        let mut limits = sending.limits.get_mut(&self.feed);
         let mut segmented = Burst::new(&mut sending.segmented, datagrams, true);
         let grouped = self.send_to_groups(form, &mut segmented);
+        let waiting = self.waiting(form, &grouped, segmented.runs());
+        let limited = sending.limits.get(&self.feed);
+        let waiting = self.send_by_ring(waiting, &segmented, &mut sending.ring, limited, now_ns);
+        let mut limits = sending.limits.get_mut(&self.feed);
         let mut unsegmented = Vec::new();
-        for (at, delivery) in self.all.iter_mut().enumerate() {
-            let sent = delivery.group.and_then(|group| grouped.get(group));
-            let sent = sent.copied().unwrap_or(0);
-            if delivery.form != form || sent == segmented.runs() {
+        for Waiting { at, from, failure } in waiting {
+            let Some(delivery) = self.all.get_mut(at) else {
                 continue;
-            }
+            };
             let limited = limits
                 .as_ref()
                 .is_some_and(|limits| limits.contains_key(&delivery.subscriber));
             let rest = if limited || !delivery.output.segmentation {
-                Some(segmented.start(sent))
+                Some(segmented.start(from))
             } else {
-                delivery.output.send(&mut segmented, sent, now_ns)
+                delivery
+                    .output
+                    .send_after(&mut segmented, from, failure, now_ns)
             };
             if let Some(from) = rest {
                 unsegmented.push((at, from));
@@ -196,6 +230,86 @@ impl Deliveries {
 }
 
 impl Deliveries {
+    /// Who gets `form` and does not have all `runs` by the groups.
+    fn waiting(&self, form: Form, grouped: &[usize], runs: usize) -> Vec<Waiting> {
+        let all = self.all.iter().enumerate();
+        let of_form = all.filter(|(_, delivery)| delivery.form == form);
+        let waiting = of_form.map(|(at, delivery)| {
+            let sent = delivery.group.and_then(|group| grouped.get(group));
+            Waiting {
+                at,
+                from: sent.copied().unwrap_or(0),
+                failure: None,
+            }
+        });
+        waiting.filter(|waiting| waiting.from < runs).collect()
+    }
+
+    /// Send a short burst to everybody who has no limit by one system call a run. Returns who still waits.
+    fn send_by_ring(
+        &mut self,
+        waiting: Vec<Waiting>,
+        burst: &Burst<'_>,
+        sending: &mut RingOrWhyNot,
+        limits: Option<&BTreeMap<String, RateLimit>>,
+        now_ns: u64,
+    ) -> Vec<Waiting> {
+        let Some(mut ring) = sending.ring.take() else {
+            return waiting;
+        };
+        if burst.runs() > RING_RUNS || waiting.len() < RING_SOCKETS {
+            sending.ring = Some(ring);
+            return waiting;
+        }
+        let (mut left, mut sockets) = (Vec::new(), Vec::with_capacity(waiting.len()));
+        for waits in waiting {
+            let delivery = self.all.get_mut(waits.at).filter(|delivery| {
+                let limited = limits.is_some_and(|it| it.contains_key(&delivery.subscriber));
+                waits.from == 0 && delivery.output.segmentation && !limited
+            });
+            match delivery.and_then(|it| it.output.connected_socket(now_ns)) {
+                Some(socket) => sockets.push((waits.at, socket)),
+                None => left.push(waits),
+            }
+        }
+        for run in 0..burst.runs() {
+            let mut failed = Vec::new();
+            let handed_over = burst.send_by_ring(&mut ring, run, &sockets, &mut failed);
+            failed.sort_unstable_by_key(|(at, _)| *at);
+            sockets.retain(|(at, _)| failed.binary_search_by_key(at, |(at, _)| *at).is_err());
+            for (at, failure) in failed {
+                left.push(self.left_by_ring(at, run, failure, burst));
+            }
+            if let Err(error) = handed_over {
+                // The ring is not to be used any more. What it was not asked for goes on by system calls.
+                sending.reason = Some(format!("io_uring failed: {error}"));
+                let later = sockets.iter();
+                left.extend(later.map(|(at, _)| self.left_by_ring(*at, run + 1, None, burst)));
+                return left;
+            }
+        }
+        for (at, _) in &sockets {
+            self.left_by_ring(*at, burst.runs(), None, burst);
+        }
+        sending.ring = Some(ring);
+        left
+    }
+
+    /// Count what a ring has sent: the runs before `from`.
+    fn left_by_ring(
+        &mut self,
+        at: usize,
+        from: usize,
+        failure: Option<io::Error>,
+        burst: &Burst<'_>,
+    ) -> Waiting {
+        if let Some(delivery) = self.all.get_mut(at) {
+            let sent = burst.start(from);
+            delivery.output.count_sent(sent, burst.bytes(0, sent));
+        }
+        Waiting { at, from, failure }
+    }
+
     /// Send `burst` once for each group of `form`. Returns how many of its runs each group's members have: what needs
     /// fragments, and what the kernel refuses, is left to the sockets.
     fn send_to_groups(&mut self, form: Form, burst: &mut Burst<'_>) -> Vec<usize> {

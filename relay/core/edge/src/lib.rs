@@ -19,6 +19,7 @@ mod opened;
 mod output;
 mod past;
 mod poller;
+mod ring;
 pub mod snapshot;
 mod step;
 mod system;

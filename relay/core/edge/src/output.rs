@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -76,12 +76,23 @@ impl Output {
         Ok(output)
     }
 
-    /// Send `burst`, in order, from datagram `from` on; what the kernel does not take is counted and gone. Returns the
+    /// Send `burst`, in order, from run `from` on; what the kernel does not take is counted and gone. Returns the
     /// datagram to go on from with an unsegmented burst, when the system turns out to take no other.
     pub(crate) fn send(
         &mut self,
         burst: &mut Burst<'_>,
         from: usize,
+        now_ns: u64,
+    ) -> Option<usize> {
+        self.send_after(burst, from, None, now_ns)
+    }
+
+    /// The same, where run `from` was tried already and met `failure`.
+    pub(crate) fn send_after(
+        &mut self,
+        burst: &mut Burst<'_>,
+        from: usize,
+        mut failure: Option<io::Error>,
         now_ns: u64,
     ) -> Option<usize> {
         let (runs, mut run, mut retried) = (burst.runs(), from, false);
@@ -91,7 +102,10 @@ impl Output {
         }
         while run < runs {
             let (start, first_end) = (burst.start(run), burst.start(run + 1));
-            match burst.send(self.socket.as_raw_fd(), run) {
+            let tried = failure
+                .take()
+                .map_or_else(|| burst.send(self.socket.as_raw_fd(), run), Err);
+            match tried {
                 Ok(sent) => {
                     let end = burst.start(run + sent);
                     self.count_sent(end - start, burst.bytes(start, end));
@@ -113,6 +127,11 @@ impl Output {
             }
         }
         None
+    }
+
+    /// The socket, where it can be sent on.
+    pub(crate) fn connected_socket(&mut self, now_ns: u64) -> Option<RawFd> {
+        self.is_connected(now_ns).then(|| self.socket.as_raw_fd())
     }
 
     /// From where and how large its datagrams go; none while there is no route.

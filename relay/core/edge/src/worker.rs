@@ -88,15 +88,14 @@ impl KernelFanOut {
         opened
     }
 
-    fn snapshot(&self, channels: &BTreeMap<u64, Channel>) -> FanOutSnapshot {
-        let used = match self.program {
-            Some(_) => FanOut::Kernel,
-            None => FanOut::Sockets,
-        };
+    fn snapshot(&self, channels: &BTreeMap<u64, Channel>, sending: &Sending) -> FanOutSnapshot {
+        let (without, reason) = sending.used();
+        let reasons = [self.reason.as_deref(), reason];
+        let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
         let mut snapshot = FanOutSnapshot {
             wanted: self.wanted,
-            used,
-            reason: self.reason.clone(),
+            used: self.program.as_ref().map_or(without, |_| FanOut::Kernel),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             ..FanOutSnapshot::default()
         };
         if let Some(kernel) = &self.program {
@@ -126,7 +125,7 @@ impl Worker {
             answering: BTreeMap::new(),
             channels: BTreeMap::new(),
             subscribers: Vec::new(),
-            sending: Sending::default(),
+            sending: Sending::new(config.fan_out),
             kernel: KernelFanOut::open(config.fan_out),
             journal,
             past,
@@ -395,7 +394,7 @@ impl Worker {
             name: self.name.clone(),
             streams: channels.into_values().flatten().collect(),
             subscribers: self.subscriber_snapshots(),
-            fan_out: self.kernel.snapshot(&self.channels),
+            fan_out: self.kernel.snapshot(&self.channels, &self.sending),
             journal: self.journal.as_ref().map(Recorder::counters),
         }
     }
