@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from lanecast_bench import journal, machine, namespaces, results, scale, suites
+from lanecast_bench import journal, machine, memory, namespaces, results, scale, suites
 from lanecast_bench.measure import SEARCHED, measure
 from lanecast_bench.mix import mix_of
 from lanecast_bench.processes import BenchError
@@ -90,6 +90,9 @@ def run_suites(
     console.print(f"results: {path}")
     if document:
         _write_documents(measured)
+    if not (quick or suite or relay or fanout):
+        measure_memory(document)
+        measure_journal(document)
 
 
 def _begin(folder: Path, settings: Settings, resume: bool) -> tuple[Path, Run]:
@@ -239,13 +242,24 @@ def _write_documents(measured: Run, into: str = MEASURED) -> None:
     console.print(f"written: {DOCUMENT}" + (f", {PLOT}" if into == MEASURED else ""))
 
 
+def _tell(text: str) -> None:
+    console.print(f"{text} …")
+
+
 DocumentOption = Annotated[bool, typer.Option("--document", help="Write the table into docs/.")]
 
 
 @app.command("journal")
 def measure_journal(document: DocumentOption = False) -> None:
     """Measure the journal's memory, how soon a replay of a day starts, and its pace: about two minutes and 3 GiB."""
-    _keep(journal.measure(lambda text: console.print(f"{text} …")), document)
+    _keep(journal.measure(_tell), document)
+
+
+@app.command("memory")
+def measure_memory(document: DocumentOption = False) -> None:
+    """Measure a relay's memory over a thousand rotations of its journal: about a minute."""
+    build_udpbench()
+    _keep(memory.measure(_tell), document)
 
 
 @app.command("scale")

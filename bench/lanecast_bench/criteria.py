@@ -98,6 +98,7 @@ CRITERIA = (
     *_at_least(Scenario.PLAIN, "lanecast", "python", (64,), 2.0),
     *_at_least(Scenario.PLAIN, "lanecast-journal", "lanecast", FANOUTS, 0.85),
     *_at_least(Scenario.ARBITRATE, "lanecast", "arb-gso", FANOUTS, 1.0),
+    *_at_least(Scenario.ARBITRATE, "lanecast-journal", "lanecast", FANOUTS, 0.85),
     *_at_least(Scenario.ARBITRATE, "lanecast-kernel", "arb-gso", (8, 64), 1.3),
     Criterion(Scenario.LATENCY, "lanecast", "ref-gso-bigbuf", 64, CME, 0, 1.0, at_most=True),
     Criterion(Scenario.LATENCY, "lanecast", "ref-gso-bigbuf", 64, CME, 1, 1.0, at_most=True),

@@ -13,7 +13,7 @@ from lanecast_bench.relay_file import Input
 from lanecast_bench.relays import RelaySpec, RunningRelay, Setting
 from lanecast_bench.results import Cell, Measurement, Scenario, Settings
 from lanecast_bench.search import FIRST_GROWTH, KNOWN_GROWTH, Edge, Limits, find_edge
-from lanecast_bench.tools import mix_file
+from lanecast_bench.tools import BUILD, mix_file
 from lanecast_bench.trials import Offer, Trial, run_trial
 
 INPUTS = {
@@ -25,6 +25,9 @@ INPUTS = {
 SEARCHED = frozenset({Scenario.PLAIN, Scenario.ARBITRATE})
 START_TOTAL_PPS, LEAST_START_PPS = 100_000, 200
 """A search of which nothing is known starts where this many messages a second leave the relay."""
+
+GOLDEN_RATIO = 0.618_034
+"""Its multiples, without their whole parts, lie evenly between 0 and 1 however many there are."""
 
 Watcher = Callable[[Trial], None]
 """Is told of every trial."""
@@ -64,7 +67,8 @@ def measure(
     if offer.input_kind not in spec.reads:
         error = f"{spec.name} does not read the input `{offer.input_kind.value}`"
     if error is None:
-        with tempfile.TemporaryDirectory(prefix="lanecast-bench-") as folder:
+        # Below the checkout: a journal on a temporary file system in memory would cost too little.
+        with tempfile.TemporaryDirectory(prefix="relay-", dir=BUILD) as folder:
             relay = RunningRelay(spec, Setting(network, cell.fanout, offer.input_kind, Path(folder)), settings.ready_s)
             try:
                 if offer.input_kind is Input.PLAIN:
@@ -97,17 +101,22 @@ def _trials(
         return result
 
     if cell.scenario in SEARCHED:
-        limits = limits_of(cell, settings, known_edge_pps)
+        limits = limits_of(cell, settings, known_edge_pps, number)
         return find_edge(trial, lambda result: result.passed(settings.most_p99_ms), limits)
     rate = settings.latency_rate_pps if cell.scenario is Scenario.LATENCY else settings.overload_rate_pps
     result = trial(rate)
     return Edge(rate, result, [result])
 
 
-def limits_of(cell: Cell, settings: Settings, known_edge_pps: int) -> Limits:
-    """Where a search of a cell starts: where the settings say, else at its last edge, else at a guess."""
+def limits_of(cell: Cell, settings: Settings, known_edge_pps: int, number: int) -> Limits:
+    """Where a search of a cell starts: where the settings say, else at its last edge, else at a guess.
+
+    The last edge is lowered by a part of a step that is another in each round: the rates that are tried are then
+    others too, and the spread of the edges is that of the relay and not of a grid.
+    """
     guess = max(LEAST_START_PPS, START_TOTAL_PPS // cell.fanout)
-    start = settings.start_pps or known_edge_pps or guess
+    lowered = round(known_edge_pps * (1 - settings.step * (number * GOLDEN_RATIO % 1)))
+    start = settings.start_pps or lowered or guess
     return Limits(
         start_pps=start,
         step=settings.step,

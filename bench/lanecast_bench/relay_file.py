@@ -27,6 +27,11 @@ BUSY_WAIT = "300us"
 FEED, CHANNEL = "bench", "main"
 
 
+CONTROL_SOCKET = "control.sock"
+SMALL_SEGMENT_MIB = 1
+SMALL_JOURNAL = {"segment": f"{SMALL_SEGMENT_MIB}MiB", "size": "64MiB", "queue": "8MiB"}
+
+
 class Input(StrEnum):
     """What the sender sends."""
 
@@ -45,6 +50,8 @@ class RelayOptions:
     kernel_fan_out: bool = False
     mold_delivery: bool = False
     journal: bool = False
+    small_journal: bool = False
+    """Of segments of :data:`SMALL_SEGMENT_MIB`, and with little memory of its own."""
     busy_wait: bool = False
     io_uring: bool = True
 
@@ -78,6 +85,9 @@ def relay_document(fanout: int, input_kind: Input, options: RelayOptions, folder
         document["fan-out"] = "kernel"
     if options.journal:
         document["journal"] = {"directory": str(folder / "journal")}
+    if options.small_journal:
+        document["journal"] |= SMALL_JOURNAL
+        document["control-socket"] = str(folder / CONTROL_SOCKET)
     return document
 
 

@@ -171,7 +171,8 @@ def expand(template: str, values: dict[str, Any]) -> list[str]:
     ]
 
 
-def _ours(name: str, reads: frozenset[Input], options: RelayOptions) -> RelaySpec:
+def ours(name: str, reads: frozenset[Input], options: RelayOptions) -> RelaySpec:
+    """This project's relay with some of its options."""
     relay_class = RelayClass.KERNEL if options.kernel_fan_out else RelayClass.USER_SPACE
     return RelaySpec(name, _lanecast(options), reads, relay_class, delivers_mold=options.mold_delivery)
 
@@ -183,12 +184,12 @@ UNNUMBERED = frozenset({Input.PLAIN, Input.MOLD})
 NUMBERED = frozenset({Input.MOLD, Input.LINES})
 
 _KNOWN = (
-    _ours("lanecast", ANY, RelayOptions()),
-    _ours("lanecast-busy", ANY, RelayOptions(busy_wait=True)),
-    _ours("lanecast-sockets", ANY, RelayOptions(io_uring=False)),
-    _ours("lanecast-journal", ANY, RelayOptions(journal=True)),
-    _ours("lanecast-mold", NUMBERED, RelayOptions(mold_delivery=True)),
-    _ours("lanecast-kernel", ANY, RelayOptions(kernel_fan_out=True)),
+    ours("lanecast", ANY, RelayOptions()),
+    ours("lanecast-busy", ANY, RelayOptions(busy_wait=True)),
+    ours("lanecast-sockets", ANY, RelayOptions(io_uring=False)),
+    ours("lanecast-journal", ANY, RelayOptions(journal=True)),
+    ours("lanecast-mold", NUMBERED, RelayOptions(mold_delivery=True)),
+    ours("lanecast-kernel", ANY, RelayOptions(kernel_fan_out=True)),
     RelaySpec("socat", _socat, UNNUMBERED, says_ready=False, needs=("socat",)),
     RelaySpec("python", _python, UNNUMBERED, says_ready=False),
     RelaySpec("ref-sendto", _reference("sendto", 1), UNNUMBERED),

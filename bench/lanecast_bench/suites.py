@@ -37,8 +37,15 @@ SUITES = {
         Scenario.PLAIN, ("lanecast", "ref-gso-bigbuf", "python", "socat", "lanecast-kernel", "tc-clone"), FANOUTS, CME
     ),
     "journal": Suite(Scenario.PLAIN, ("lanecast", "lanecast-journal"), FANOUTS, CME),
-    "arbitrate": Suite(Scenario.ARBITRATE, ("lanecast", "arb-gso", "lanecast-kernel"), FANOUTS, CME),
-    "latency": Suite(Scenario.LATENCY, ("lanecast", "ref-gso-bigbuf", "lanecast-sockets", "lanecast-busy", "lanecast-kernel"), (64,), CME),
+    "arbitrate": Suite(
+        Scenario.ARBITRATE, ("lanecast", "arb-gso", "lanecast-journal", "lanecast-kernel"), FANOUTS, CME
+    ),
+    "latency": Suite(
+        Scenario.LATENCY,
+        ("lanecast", "ref-gso-bigbuf", "lanecast-sockets", "lanecast-busy", "lanecast-kernel"),
+        (64,),
+        CME,
+    ),
     "overload": Suite(Scenario.OVERLOAD, ("lanecast", "lanecast-mold"), (64,), MIAX),
 }
 QUICK_FANOUTS = (64,)
