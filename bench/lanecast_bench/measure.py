@@ -73,7 +73,8 @@ def measure(
             try:
                 if offer.input_kind is Input.PLAIN:
                     relay.start()
-                edge = _trials(relay, cell, offer, settings, known_edge_pps, watcher)
+                trial = _trial(relay, offer, watcher)
+                edge = _edge(trial, cell, settings, limits_of(cell, settings, known_edge_pps, number))
             except BenchError as problem:
                 error = str(problem)
             finally:
@@ -92,16 +93,18 @@ def measure(
     )
 
 
-def _trials(
-    relay: RunningRelay, cell: Cell, offer: Offer, settings: Settings, known_edge_pps: int, watcher: Watcher
-) -> Edge[Trial]:
+def _trial(relay: RunningRelay, offer: Offer, watcher: Watcher) -> Callable[[int], Trial]:
     def trial(rate_pps: int) -> Trial:
         result = run_trial(relay, rate_pps, offer)
         watcher(result)
         return result
 
+    return trial
+
+
+def _edge(trial: Callable[[int], Trial], cell: Cell, settings: Settings, limits: Limits) -> Edge[Trial]:
+    """The edge where one is looked for, and one trial at a fixed rate elsewhere."""
     if cell.scenario in SEARCHED:
-        limits = limits_of(cell, settings, known_edge_pps, number)
         return find_edge(trial, lambda result: result.passed(settings.most_p99_ms), limits)
     rate = settings.latency_rate_pps if cell.scenario is Scenario.LATENCY else settings.overload_rate_pps
     result = trial(rate)
