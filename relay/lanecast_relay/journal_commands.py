@@ -214,10 +214,16 @@ def _missing(segment: dict[str, Any]) -> list[str]:
     """Sentences on what is not in a segment and should be."""
     found = []
     who = f"segment {segment['sequence']}"
-    if segment["missing_at_most_ns"] is not None:
+    missing_ns, last = segment["missing_at_most_ns"], write_time(segment["last_ns"])
+    if segment["state"] == "failed":
         found.append(
-            f"{who}: its writer ended without closing it: of what came after {write_time(segment['last_ns'])},"
-            f" up to {DURATION.write(segment['missing_at_most_ns'])} is missing;"
+            f"{who}: the disk refused to take more: of the {missing_ns / 1e9:.3f} s after {last} nothing was recorded,"
+            " or only a part"
+        )
+    elif missing_ns is not None:
+        found.append(
+            f"{who}: its writer ended without closing it: of what came after {last},"
+            f" up to {DURATION.write(missing_ns)} is missing;"
             f" {segment['torn_bytes']} bytes at its end are no whole datagram"
         )
     if segment["unrecorded_datagrams"]:

@@ -151,7 +151,7 @@ def _re_requests(streams: Labelled) -> Iterator[Metric]:
 
 JOURNAL_COUNTERS = {
     "recorded": ("journal_recorded_datagrams", "Datagrams that the journal took."),
-    "written": ("journal_written_datagrams", "Datagrams that are in the journal's segments."),
+    "written": ("journal_written_datagrams", "Datagrams that are in the journal's segments and safe on disk."),
     "written_bytes": ("journal_written_bytes", "Bytes of the segments that they are in."),
     "dropped": ("journal_dropped_datagrams", "Datagrams that the journal did not take: too much waited for the disk."),
     "failed": ("journal_failed_datagrams", "Datagrams that the disk refused."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import restricted
-from leasing import CLIENT, DEADLINE_S, NEEDS_ROOT, Leasing, Source, own_network, receiver
+from leasing import CLIENT, DEADLINE_S, NEEDS_ROOT, Leasing, Source, own_network, receiver, wait_until
 
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
@@ -152,6 +153,37 @@ def test_the_relay_does_everything_under_its_units_restrictions(folder: Path) ->
     assert {one["event"] for one in relay.audit()} >= {"started", "opened", "closed", "stopped"}
     assert relay.audit_log.stat().st_mode & 0o777 == 0o600, "the unit's UMask"
     assert CLIENT in relay.audit_log.read_text()
+
+
+@NEEDS_ROOT
+def test_a_journal_is_kept_and_repaired_under_its_units_restrictions(folder: Path) -> None:
+    journal = folder / "journal"
+    keeping = f"journal: {{directory: {journal}, segment: 1MiB, size: 4MiB, sync: 5ms}}\naudit:"
+    with own_network():
+        relay = Leasing(folder, wrapper=restricted.wrapper(folder))
+        relay.write(("audit:", keeping))
+        own(folder)
+        relay.start()
+        assert relay.process is not None
+        assert_restricted(relay.process.pid)
+        source = Source()
+        with receiver("10.8.2.20") as fixed:
+            wanted = source.send(100)
+            assert [fixed.recv(2048) for _ in range(100)] == wanted
+            wait_until(lambda: relay.counters()["journal"]["written"] > 100)
+            relay.kill()
+            relay.start()
+            told = relay.counters()["journal"]
+            assert (told["state"], told["errors"], told["segments"]) == ("writing", {}, 1)
+            wanted = source.send(100)
+            assert [fixed.recv(2048) for _ in range(100)] == wanted
+        final = relay.stop()["journal"]
+    assert (final["state"], final["errors"], final["failed"], final["dropped"]) == ("writing", {}, 0, 0)
+    assert final["recorded"] == final["written"] > 100
+    shown = relay.command("journal", "show", str(journal), "--json").stdout
+    states = [segment["state"] for segment in json.loads(shown)["segments"]]
+    assert states == ["recovered", "closed"], shown
+    assert {path.stat().st_uid for path in journal.iterdir()} == {restricted.NOBODY}
 
 
 @NEEDS_ROOT

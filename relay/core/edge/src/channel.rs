@@ -116,6 +116,9 @@ impl Channel {
         let (mut actions, mut leaving) = (Vec::new(), Leaving::default());
         if let (Some(journal), Some(line)) = (journal, input.recorded_as) {
             for (at, received) in batch.datagrams().enumerate() {
+                if input.is_stranger(received.sender) {
+                    continue; // whoever asks for the past would be given it
+                }
                 let received_ns = batch.received_ns(at);
                 journal.record(line, received_ns, received.sender, received.datagram);
             }
@@ -123,7 +126,7 @@ impl Channel {
         }
         for (at, received) in batch.datagrams().enumerate() {
             input.received_bytes += received.datagram.len() as u64;
-            if !input.sources.is_empty() && !input.sources.contains(received.sender.ip()) {
+            if input.is_stranger(received.sender) {
                 input.filtered += 1;
                 continue;
             }

@@ -136,6 +136,12 @@ impl Input {
         })
     }
 
+    /// Whether a datagram from there is none of this line's.
+    #[inline]
+    pub(crate) fn is_stranger(&self, sender: SocketAddrV4) -> bool {
+        !self.sources.is_empty() && !self.sources.contains(sender.ip())
+    }
+
     /// Add what the socket knows to what the arbiter counted.
     pub(crate) fn add_to(&self, line: &mut LineSnapshot) {
         line.received += self.filtered;

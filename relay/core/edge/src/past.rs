@@ -4,8 +4,9 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
+use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanecast_relay_core::memory::Block;
 use lanecast_relay_core::mold::Session;
@@ -15,6 +16,9 @@ use socket2::{SockAddr, Socket};
 
 /// Questions that may wait; whoever asks beyond that asks again later.
 const WAITING: usize = 256;
+
+/// When nobody has asked for so long, no file is kept open: one that is deleted gives its room back only then.
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// A question that the memory could not answer.
 pub(crate) struct Question {
@@ -47,12 +51,13 @@ pub(crate) struct Counted {
 pub(crate) struct Past(SyncSender<Question>);
 
 impl Past {
+    /// The journal itself is opened when somebody asks: a disk that fails costs nobody anything else.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        let archive = Archive::open(directory)?;
+        let directory = directory.to_owned();
         let (sender, receiver) = sync_channel(WAITING);
         std::thread::Builder::new()
             .name("relay-past".to_owned())
-            .spawn(move || answer_all(archive, &receiver))?;
+            .spawn(move || answer_all(&directory, &receiver))?;
         Ok(Self(sender))
     }
 
@@ -67,10 +72,17 @@ impl Past {
     }
 }
 
-fn answer_all(mut archive: Archive, questions: &Receiver<Question>) {
-    while let Ok(question) = questions.recv() {
+fn answer_all(directory: &Path, questions: &Receiver<Question>) {
+    let mut archive = None;
+    while let Some(question) = next(questions, &mut archive) {
         let counted = &question.counted;
-        let counter = match find(&mut archive, &question) {
+        let found = match &mut archive {
+            Some(archive) => find(archive, &question),
+            None => {
+                Archive::open(directory).and_then(|opened| find(archive.insert(opened), &question))
+            }
+        };
+        let counter = match found {
             Ok(Some(packet)) => {
                 let to = SockAddr::from(question.to);
                 match question.socket.send_to(&packet, &to) {
@@ -87,6 +99,18 @@ fn answer_all(mut archive: Archive, questions: &Receiver<Question>) {
             Err(_) => &counted.errors,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn next(questions: &Receiver<Question>, archive: &mut Option<Archive>) -> Option<Question> {
+    match questions.recv_timeout(REST_AFTER) {
+        Err(RecvTimeoutError::Timeout) => {
+            if let Some(archive) = archive {
+                archive.rest();
+            }
+            questions.recv().ok()
+        }
+        question => question.ok(),
     }
 }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a tool for measuring
 
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lanecast_relay_core::find;
 use lanecast_relay_journal::{Journal, JournalSettings, LineIdentity};
@@ -60,7 +60,7 @@ fn main() {
             let counters = recorder.counters();
             counters.recorded - counters.written > 65_536
         } {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
     let counters = recorder.close();

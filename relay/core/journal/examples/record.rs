@@ -158,12 +158,13 @@ fn main() {
     tell(&counters, last - 1, last - 1, began.elapsed());
 }
 
-/// One line: the counters, the last number that is synced and the last that was recorded, and the memory in use.
+/// One line: the time, the counters, the last number that is synced and the last that was recorded by then, and the memory
+/// in use.
 fn tell(counters: &JournalCounters, synced: u64, recorded: u64, elapsed: Duration) {
     let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
-    let told = serde_json::json!({"counters": counters, "synced": synced, "recorded": recorded,
+    let told = serde_json::json!({"at_ns": realtime_ns(), "counters": counters, "synced": synced, "recorded": recorded,
         "resident_kib": resident.and_then(|text| text.parse::<u64>().ok()), "elapsed_s": elapsed.as_secs_f64()});
     println!("{told}");
     std::io::stdout().flush().expect("someone listens");

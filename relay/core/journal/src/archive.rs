@@ -1,6 +1,6 @@
 //! Single packets by number, for whoever asks for the past: also while the journal is being written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use crate::repair::{read_end, SegmentFile};
 /// Segments whose whole index is kept at hand.
 const OPEN_SEGMENTS: usize = 8;
 
+/// How many entries and lines of closed segments are kept at hand, about 100 bytes each. Beyond that the oldest segments are
+/// read again when they are asked for.
+const MOST_AT_HAND: usize = 1 << 16;
+
 /// What was seen is taken as it is for so long, unless it does not have what is wanted.
 const FRESH_FOR: Duration = Duration::from_millis(100);
 
@@ -32,8 +36,7 @@ pub struct Found {
 pub struct Archive {
     directory: PathBuf,
     names: Vec<SegmentName>,
-    /// What closed segments say of themselves.
-    ends: HashMap<SegmentName, Option<Arc<End>>>,
+    ends: Ends,
     /// The most recently used last.
     open: Vec<(SegmentName, Arc<SegmentFile>)>,
     looked: Option<Instant>,
@@ -45,7 +48,7 @@ impl Archive {
         let mut archive = Self {
             directory: directory.to_owned(),
             names: Vec::new(),
-            ends: HashMap::new(),
+            ends: Ends::new(MOST_AT_HAND),
             open: Vec::new(),
             looked: None,
             buffer: Vec::new(),
@@ -102,43 +105,56 @@ impl Archive {
         self.find_in_known(wanted, not_before_ns)
     }
 
+    /// Nobody asks: keep no file open, so that one that is deleted gives its room back.
+    pub fn rest(&mut self) {
+        self.open.clear();
+    }
+
+    /// A segment that the disk refuses hides what it has and no other's.
     fn find_in_known(&mut self, wanted: Wanted, not_before_ns: u64) -> io::Result<Option<Found>> {
+        let mut refused = Ok(None);
         for at in (0..self.names.len()).rev() {
             let Some(name) = self.names.get(at).copied() else {
                 continue;
             };
-            if !self.may_have(name, wanted, not_before_ns)? {
-                continue;
-            }
-            let Some(file) = self.segment(name)? else {
-                continue;
-            };
-            match search(&file, wanted, not_before_ns, &mut self.buffer)? {
-                Search::Found(found) => return Ok(Some(found)),
-                Search::Reset => return Ok(None),
-                Search::Nothing => {}
+            match self.find_in_segment(name, wanted, not_before_ns) {
+                Ok(Search::Found(found)) => return Ok(Some(found)),
+                Ok(Search::Reset) => return Ok(None),
+                Ok(Search::Nothing) => {}
+                Err(error) => refused = Err(error),
             }
         }
-        Ok(None)
+        refused
+    }
+
+    fn find_in_segment(
+        &mut self,
+        name: SegmentName,
+        wanted: Wanted,
+        not_before_ns: u64,
+    ) -> io::Result<Search> {
+        if !self.may_have(name, wanted, not_before_ns)? {
+            return Ok(Search::Nothing);
+        }
+        match self.segment(name)? {
+            Some(file) => search(&file, wanted, not_before_ns, &mut self.buffer),
+            None => Ok(Search::Nothing),
+        }
     }
 
     /// Learn of segments that are new or gone.
     fn look(&mut self) -> io::Result<()> {
         self.names = segments(&self.directory)?;
         let names = &self.names;
-        self.ends
-            .retain(|name, _| names.binary_search(name).is_ok());
-        self.open
-            .retain(|(name, _)| names.binary_search(name).is_ok());
-        // What is still being written says more than last time.
-        self.ends.retain(|_, end| end.is_some());
-        for (_, file) in &mut self.open {
-            if file.contents.end.is_none() {
-                if let Some(file) = Arc::get_mut(file) {
-                    file.refresh()?;
-                }
-            }
-        }
+        self.ends.keep_only(names);
+        self.open.retain_mut(|(name, file)| {
+            // What is still being written says more than last time. One that cannot be read is tried anew when it is needed.
+            let is_read = match Arc::get_mut(file) {
+                Some(file) if file.contents.end.is_none() => file.refresh().is_ok(),
+                _ => true,
+            };
+            is_read && names.binary_search(name).is_ok()
+        });
         self.looked = Some(Instant::now());
         Ok(())
     }
@@ -149,16 +165,15 @@ impl Archive {
         wanted: Wanted,
         not_before_ns: u64,
     ) -> io::Result<bool> {
-        let end = match self.ends.get(&name) {
-            Some(end) => end.clone(),
+        let end = match self.ends.by_name.get(&name) {
+            Some(end) => Arc::clone(end),
             None => {
-                let end = read_end(&self.directory, name)?.map(Arc::new);
-                self.ends.insert(name, end.clone());
+                let Some(end) = read_end(&self.directory, name)?.map(Arc::new) else {
+                    return Ok(true);
+                };
+                self.ends.insert(name, Arc::clone(&end));
                 end
             }
-        };
-        let Some(end) = end else {
-            return Ok(true);
         };
         let Some(entries) = &end.entries else {
             return Ok(end.last_ns >= not_before_ns);
@@ -195,6 +210,49 @@ impl Archive {
         self.open.push((name, Arc::clone(&file)));
         Ok(Some(file))
     }
+}
+
+/// What closed segments say of themselves: of the newest ones, as many as there is room for.
+#[derive(Debug)]
+struct Ends {
+    by_name: BTreeMap<SegmentName, Arc<End>>,
+    /// How many entries and lines they have, and may have.
+    weight: usize,
+    most: usize,
+}
+
+impl Ends {
+    fn new(most: usize) -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            weight: 0,
+            most,
+        }
+    }
+
+    fn insert(&mut self, name: SegmentName, end: Arc<End>) {
+        self.weight += weight(&end);
+        if let Some(known) = self.by_name.insert(name, end) {
+            self.weight -= weight(&known);
+        }
+        while self.weight > self.most {
+            let Some((_, oldest)) = self.by_name.pop_first() else {
+                break;
+            };
+            self.weight -= weight(&oldest);
+        }
+    }
+
+    /// `names` are in their order.
+    fn keep_only(&mut self, names: &[SegmentName]) {
+        self.by_name
+            .retain(|name, _| names.binary_search(name).is_ok());
+        self.weight = self.by_name.values().map(|end| weight(end)).sum();
+    }
+}
+
+fn weight(end: &End) -> usize {
+    1 + end.lines.len() + end.entries.as_ref().map_or(0, Vec::len)
 }
 
 enum Search {
@@ -284,4 +342,57 @@ fn last_reset(file: &SegmentFile, bytes: &[u8], wanted: Wanted) -> usize {
         }
     }
     last.into_values().min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::index::Ending;
+
+    fn end(entries: usize) -> Arc<End> {
+        let entry = Entry {
+            interface: 0,
+            stream: 0,
+            epoch: EpochKey::default(),
+            reset: false,
+            low: 1,
+            high: 2,
+            datagrams: 2,
+        };
+        Arc::new(End {
+            ending: Ending::Closed,
+            bytes: 0,
+            cut_bytes: 0,
+            datagrams: 0,
+            first_ns: 0,
+            last_ns: 0,
+            unrecorded: (0, 0),
+            sync_interval_ns: 0,
+            overrun_ns: 0,
+            lines: Vec::new(),
+            entries: Some(vec![entry; entries]),
+        })
+    }
+
+    #[test]
+    fn of_many_segments_the_newest_are_at_hand_and_no_more_than_there_is_room_for() {
+        let name = |sequence| SegmentName {
+            sequence,
+            first_ns: sequence,
+        };
+        let mut ends = Ends::new(100);
+        // As a search reads them, the newest first; and one that was closed later.
+        for sequence in (1..=1000).rev().chain([1001]) {
+            ends.insert(name(sequence), end(9));
+            assert!(ends.weight <= 100);
+        }
+        let kept: Vec<_> = ends.by_name.keys().map(|name| name.sequence).collect();
+        assert_eq!(kept, (992..=1001).collect::<Vec<_>>());
+        ends.keep_only(&[name(995), name(2000)]);
+        assert_eq!((ends.by_name.len(), ends.weight), (1, 10));
+        ends.insert(name(3000), end(100));
+        assert_eq!((ends.by_name.len(), ends.weight), (0, 0), "larger than all");
+    }
 }

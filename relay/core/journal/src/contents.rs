@@ -22,6 +22,8 @@ const SUMMARY_ENTRIES: usize = 8192;
 pub struct Contents {
     pub sequence: u64,
     pub sync_interval_ns: u64,
+    /// By how much a sync was done later than this interval after the last one began, at most.
+    pub overrun_ns: u64,
     pub lines: Vec<LineName>,
     pub chunks: Vec<Chunk>,
     /// Datagrams and bytes that were not recorded.
@@ -62,6 +64,7 @@ impl Contents {
                 self.unrecorded.0 = self.unrecorded.0.saturating_add(datagrams);
                 self.unrecorded.1 = self.unrecorded.1.saturating_add(bytes);
             }
+            Record::Overrun { overrun_ns } => self.overrun_ns = self.overrun_ns.max(overrun_ns),
             Record::End(end) => self.end = Some(end),
             Record::Trailer { .. } => {}
         }
@@ -138,6 +141,7 @@ impl Contents {
             last_ns,
             unrecorded: self.unrecorded,
             sync_interval_ns: self.sync_interval_ns,
+            overrun_ns: self.overrun_ns,
             lines: totals.collect(),
             entries: summary(self.chunks.iter().flat_map(|chunk| &chunk.entries)),
         }

@@ -94,8 +94,9 @@ pub struct End {
     pub last_ns: u64,
     /// Datagrams and bytes that were not recorded meanwhile.
     pub unrecorded: (u64, u64),
-    /// What a crash might have cost.
+    /// What a crash might have cost: the interval, and by how much a sync was late at most.
     pub sync_interval_ns: u64,
+    pub overrun_ns: u64,
     /// In the order of the interfaces.
     pub lines: Vec<LineTotal>,
     /// None where a segment has too many streams to say: the chunks tell then.
@@ -125,6 +126,10 @@ pub enum Record {
         until_ns: u64,
         datagrams: u64,
         bytes: u64,
+    },
+    /// A sync was done so much later than its interval after the last one began; the longest so far counts.
+    Overrun {
+        overrun_ns: u64,
     },
     End(End),
     /// Always the last: where the record of the end begins.
@@ -185,7 +190,7 @@ fn encode(to: &mut Vec<u8>, record: &Record) {
             numbers(to, &[ending, end.bytes, end.cut_bytes]);
             numbers(to, &[end.datagrams, end.first_ns, end.last_ns]);
             numbers(to, &[end.unrecorded.0, end.unrecorded.1]);
-            numbers(to, &[end.sync_interval_ns]);
+            numbers(to, &[end.sync_interval_ns, end.overrun_ns]);
             numbers(to, &[end.lines.len() as u64]);
             for line in &end.lines {
                 numbers(to, &[line.datagrams]);
@@ -197,6 +202,10 @@ fn encode(to: &mut Vec<u8>, record: &Record) {
         Record::Trailer { end_offset } => {
             to.push(6);
             numbers(to, &[*end_offset]);
+        }
+        Record::Overrun { overrun_ns } => {
+            to.push(7);
+            numbers(to, &[*overrun_ns]);
         }
     }
 }
@@ -345,6 +354,9 @@ fn decode(mut fields: Fields) -> Option<Record> {
         6 => Record::Trailer {
             end_offset: fields.u64()?,
         },
+        7 => Record::Overrun {
+            overrun_ns: fields.u64()?,
+        },
         _ => return None,
     })
 }
@@ -359,7 +371,7 @@ fn end(fields: &mut Fields) -> Option<End> {
     let (bytes, cut_bytes) = (fields.u64()?, fields.u64()?);
     let (datagrams, first_ns, last_ns) = (fields.u64()?, fields.u64()?, fields.u64()?);
     let unrecorded = (fields.u64()?, fields.u64()?);
-    let sync_interval_ns = fields.u64()?;
+    let (sync_interval_ns, overrun_ns) = (fields.u64()?, fields.u64()?);
     let mut lines = Vec::new();
     for _ in 0..fields.u64()? {
         let datagrams = fields.u64()?;
@@ -375,6 +387,7 @@ fn end(fields: &mut Fields) -> Option<End> {
         last_ns,
         unrecorded,
         sync_interval_ns,
+        overrun_ns,
         lines,
         entries: (fields.u64()? != 0).then_some(fields.entries()?),
     })

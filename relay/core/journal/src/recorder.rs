@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
 use std::sync::atomic::{fence, Ordering};
-use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::buffer::{add, get, Buffer, Line, Shared, BUFFER_BYTES};
-use crate::calls::errno_name;
+use crate::calls::{errno_name, Machine, ThisMachine};
 use crate::pcapng::{packet_block_bytes, Frame, LONGEST_DATAGRAM_BYTES};
 use crate::settings::{JournalSettings, LineIdentity};
 use crate::writer::Writer;
@@ -26,22 +26,44 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 pub struct Journal;
 
 impl Journal {
-    /// Make the directory, lock it, repair what a crash left, and start the writer. A full disk is no error here: the
-    /// writer goes on trying.
+    /// Make the directory, lock it, repair what a crash left, and start the writer. An error is a directory that another
+    /// relay writes; a disk that is full or fails is none: the writer says so and goes on trying.
     pub fn open(settings: JournalSettings) -> io::Result<Recorder> {
+        let (recorder, writer) = Recorder::with_writer(settings, Box::new(ThisMachine::new()))?;
+        std::thread::Builder::new()
+            .name("relay-journal".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(recorder)
+    }
+}
+
+/// A writer, and its ends of what leads to the recorder and back.
+pub(crate) struct Running {
+    pub writer: Writer,
+    pub full: Receiver<Box<Buffer>>,
+    pub free: Sender<Box<Buffer>>,
+    /// Dropped at the end; the recorder waits for that.
+    _ending: SyncSender<()>,
+}
+
+impl Running {
+    fn run(self) {
+        self.writer.run(&self.full, &self.free);
+    }
+}
+
+impl Recorder {
+    pub(crate) fn with_writer(
+        settings: JournalSettings,
+        machine: Box<dyn Machine>,
+    ) -> io::Result<(Self, Running)> {
         let buffers = (settings.queue_bytes / BUFFER_BYTES).max(FEWEST_BUFFERS);
         let shared = Arc::new(Shared::default());
         let (full, from_recorder) = sync_channel(buffers);
         let (to_recorder, free) = channel();
-        let writer = Writer::open(settings, Arc::clone(&shared))?;
+        let writer = Writer::open(settings, Arc::clone(&shared), machine)?;
         let (ending, ended) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("relay-journal".to_owned())
-            .spawn(move || {
-                let _ending: SyncSender<()> = ending;
-                writer.run(&from_recorder, &to_recorder);
-            })?;
-        Ok(Recorder {
+        let recorder = Self {
             shared,
             full: Some(full),
             free,
@@ -51,7 +73,14 @@ impl Journal {
             order: 0,
             recorded: 0,
             ended,
-        })
+        };
+        let running = Running {
+            writer,
+            full: from_recorder,
+            free: to_recorder,
+            _ending: ending,
+        };
+        Ok((recorder, running))
     }
 }
 
@@ -66,13 +95,13 @@ pub struct JournalCounters {
     pub state: String,
     /// Datagrams that were taken.
     pub recorded: u64,
-    /// Datagrams that are in segments, and all bytes of them.
+    /// Datagrams that are in segments and safe on disk, and all bytes of them.
     pub written: u64,
     pub written_bytes: u64,
     /// Datagrams that were not taken, because everything that may wait for the disk was waiting.
     pub dropped: u64,
     pub dropped_bytes: u64,
-    /// Datagrams that were taken and that the disk refused.
+    /// Datagrams that were taken and that the disk refused, when they were written or when they were synced.
     pub failed: u64,
     pub failed_bytes: u64,
     /// What the disk refused, by errno.

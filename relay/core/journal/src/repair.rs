@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::contents::Contents;
 use crate::directory::{remove, segments, SegmentName};
@@ -182,23 +182,19 @@ pub(crate) fn read_end(directory: &Path, name: SegmentName) -> io::Result<Option
     })
 }
 
-/// Close every segment that its writer did not, in a journal that nobody writes.
+/// Close every segment that its writer did not, in a journal that nobody writes. Returns what hindered it.
 ///
-/// A disk that is full or read-only stays as it is: readers do without.
-pub fn repair_all(directory: &Path) -> io::Result<()> {
+/// A segment that cannot be read, or written, stays as it is: readers do without, and the others are none the worse.
+pub fn repair_all(directory: &Path) -> io::Result<Vec<io::Error>> {
+    let mut hindered = Vec::new();
     for name in segments(directory)? {
-        if read_end(directory, name)?.is_none()
-            && repair(directory, name, Ending::Recovered).is_err()
-        {
-            drop(fs::remove_file(fresh_index(directory, name)));
-        }
+        let repaired = read_end(directory, name).and_then(|end| match end {
+            Some(_) => Ok(()),
+            None => repair(directory, name, Ending::Recovered),
+        });
+        hindered.extend(repaired.err());
     }
-    Ok(())
-}
-
-/// Where an index is written before it takes the place of the old one.
-fn fresh_index(directory: &Path, name: SegmentName) -> PathBuf {
-    name.index(directory).with_extension("index-new")
+    Ok(hindered)
 }
 
 /// Cut the torn end off a segment that was not closed, and close it; one without a datagram goes.
@@ -218,11 +214,21 @@ pub(crate) fn repair(directory: &Path, name: SegmentName, ending: Ending) -> io:
         data.sync_data()?;
     }
     let end = file.contents.end(ending, file.whole_bytes, cut_bytes);
-    let fresh = fresh_index(directory, name);
-    let mut written = File::create(&fresh)?;
-    written.write_all(&whole_index(&file.contents, end))?;
-    written.sync_data()?;
-    fs::rename(fresh, name.index(directory))
+    let fresh = name.fresh_index(directory);
+    let bytes = whole_index(&file.contents, end);
+    let written =
+        write_synced(&fresh, &bytes).and_then(|()| fs::rename(&fresh, name.index(directory)));
+    if written.is_err() {
+        // It may not even have been begun; where it cannot go now, it goes when the journal is opened.
+        drop(fs::remove_file(&fresh));
+    }
+    written
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
 }
 
 fn whole_index(contents: &Contents, end: End) -> Vec<u8> {
@@ -237,6 +243,10 @@ fn whole_index(contents: &Contents, end: End) -> Vec<u8> {
     }
     for chunk in &contents.chunks {
         append(&mut bytes, &Record::Chunk(chunk.clone()));
+    }
+    if contents.overrun_ns > 0 {
+        let overrun_ns = contents.overrun_ns;
+        append(&mut bytes, &Record::Overrun { overrun_ns });
     }
     let (datagrams, unrecorded_bytes) = contents.unrecorded;
     if datagrams > 0 {

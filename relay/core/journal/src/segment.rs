@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{fadvise, Advice};
 
 use crate::buffer::Line;
+use crate::calls::Machine;
 use crate::contents::{Builder, Contents, CHUNK_BYTES};
 use crate::directory::SegmentName;
 use crate::index::{append, Ending, Record, MAGIC};
@@ -28,17 +29,20 @@ pub(crate) struct Segment {
     pub data_bytes: u64,
     pub index_bytes: u64,
     protocols: Vec<Line>,
-    /// When the chunk that is being filled began, and the segment.
+    /// When the chunk that is being filled began, and the segment. Monotonic.
     chunk_began_ns: u64,
     pub began_ns: u64,
-    unsynced: bool,
+    /// How much of the segment is safe on disk.
+    synced_bytes: u64,
+    /// The disk did not take what is beyond that, whatever it says later.
+    refused: bool,
 }
 
 impl Segment {
     pub(crate) fn create(
         directory: &Path,
         name: SegmentName,
-        sync_interval_ns: u64,
+        (sync_interval_ns, overrun_ns): (u64, u64),
         now_ns: u64,
     ) -> io::Result<Self> {
         let open = |path| OpenOptions::new().create_new(true).append(true).open(path);
@@ -55,12 +59,14 @@ impl Segment {
             protocols: Vec::new(),
             chunk_began_ns: now_ns,
             began_ns: now_ns,
-            unsynced: false,
+            synced_bytes: 0,
+            refused: false,
         };
         segment.tell(Record::Segment {
             sequence: name.sequence,
             sync_interval_ns,
         });
+        segment.tell(Record::Overrun { overrun_ns });
         let comment = format!(
             "Lanecast journal, segment {}; times are CLOCK_REALTIME, and Ethernet, IPv4 and UDP headers were made \
              around datagrams as a socket gave them",
@@ -129,39 +135,62 @@ impl Segment {
         });
     }
 
+    /// A sync was so late; whoever finds the segment after a crash reckons with it.
+    pub(crate) fn note_overrun(&mut self, overrun_ns: u64) -> io::Result<()> {
+        self.tell(Record::Overrun { overrun_ns });
+        self.write_index()
+    }
+
     /// Bring what was written to the disk, and tell of a chunk that waits.
-    pub(crate) fn sync(&mut self, now_ns: u64) -> io::Result<()> {
+    pub(crate) fn sync(&mut self, machine: &dyn Machine) -> io::Result<()> {
         if self.data.metadata()?.nlink() == 0 {
+            self.refused = true;
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
+        let now_ns = machine.monotonic_ns();
         if now_ns.saturating_sub(self.chunk_began_ns) >= CHUNK_AGE_NS {
             self.finish_chunk(now_ns);
         }
         self.write_index()?;
-        if self.unsynced {
-            self.data.sync_data()?;
-            self.unsynced = false;
+        self.sync_data(machine)
+    }
+
+    fn sync_data(&mut self, machine: &dyn Machine) -> io::Result<()> {
+        if self.synced_bytes < self.data_bytes {
+            // fsync(2): an error is told once, and pages that did not reach the disk count as clean from then on; a second
+            // call would say that all is well.
+            self.refused = true;
+            machine.sync_data(&self.data)?;
+            self.refused = false;
+            self.synced_bytes = self.data_bytes;
         }
         Ok(())
     }
 
-    /// Say what the segment holds, and sync both files.
-    pub(crate) fn close(mut self, now_ns: u64) -> io::Result<u64> {
-        self.finish_chunk(now_ns);
+    /// Say what the segment holds, after its last sync, and sync that.
+    pub(crate) fn close(mut self, machine: &dyn Machine) -> io::Result<u64> {
+        self.finish_chunk(machine.monotonic_ns());
         let end = self.contents.end(Ending::Closed, self.data_bytes, 0);
         append_end(&mut self.records, self.index_bytes, end);
         self.write_index()?;
-        self.data.sync_data()?;
-        self.index.sync_data()?;
+        machine.sync_data(&self.index)?;
         // Fresh memory for every page costs more than the copy into it; what a closed segment took is used again.
         let advised = fadvise(&self.data, 0, None, Advice::DontNeed);
         debug_assert!(advised.is_ok(), "a file of ours takes advice");
         Ok(self.bytes())
     }
 
-    /// Take back what an error left half written.
-    pub(crate) fn cut(self) -> io::Result<()> {
-        self.data.set_len(self.data_bytes)
+    /// Get no more: take back what an error left half written, and what did not reach the disk. Returns whether everything
+    /// that was taken is safe. What cannot be cut off is seen by whoever reads it, and goes when the journal is opened.
+    pub(crate) fn give_up(mut self, machine: &dyn Machine) -> bool {
+        if !self.refused {
+            drop(self.data.set_len(self.data_bytes));
+            if self.sync_data(machine).is_ok() {
+                return true;
+            }
+        }
+        drop(self.data.set_len(self.synced_bytes));
+        false
     }
 
     fn tell(&mut self, record: Record) {
@@ -184,7 +213,6 @@ impl Segment {
     fn write_data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.data.write_all(bytes)?;
         self.data_bytes += bytes.len() as u64;
-        self.unsynced |= !bytes.is_empty();
         Ok(())
     }
 

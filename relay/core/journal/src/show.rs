@@ -6,12 +6,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::calls::is_locked;
+use crate::calls::{is_locked, realtime_ns};
 use crate::directory::SegmentName;
 use crate::index::{End, Ending, Entry};
 use crate::reader::{merged, JournalReader};
 use crate::repair::read_end;
 use crate::settings::LineName;
+use crate::writer::LOCK;
 
 /// A whole journal.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +41,8 @@ pub struct SegmentReport {
     /// What the relay could not record while it wrote this segment.
     pub unrecorded_datagrams: u64,
     pub unrecorded_bytes: u64,
-    /// Where the writer died: datagrams that came at most so long after `last_ns` may be missing.
+    /// Where the writer died, or the disk failed: datagrams that came at most so long after `last_ns` may be missing. Those
+    /// that a failing disk refused are among the unrecorded ones of later segments, once there is one.
     pub missing_at_most_ns: Option<u64>,
 }
 
@@ -65,15 +67,20 @@ pub struct StreamReport {
 /// Look at a journal.
 pub fn show(directory: &Path) -> io::Result<Report> {
     let reader = JournalReader::open(directory)?;
-    let is_written = is_locked(&directory.join("lock"))?;
+    let is_written = is_locked(&directory.join(LOCK))?;
     let mut segments = Vec::new();
     let mut lines: BTreeMap<LineName, (u64, Vec<Entry>)> = BTreeMap::new();
-    for name in &reader.segments {
+    let newest = reader.segments.last();
+    // A segment that failed is followed by the first that did not, and by nothing yet while the disk still fails.
+    let next = reader.segments.iter().skip(1).map(|name| name.first_ns);
+    let next = next.chain([realtime_ns()]);
+    for (name, next_ns) in reader.segments.iter().zip(next) {
         let closed = read_end(directory, *name)?.is_some();
         let Some(end) = reader.end(*name)? else {
             continue;
         };
-        segments.push(segment(*name, &end, closed, is_written));
+        let is_open = is_written && newest == Some(name);
+        segments.push(segment(*name, &end, closed, is_open, next_ns));
         for (interface, line) in end.lines.iter().enumerate() {
             let (datagrams, entries) = lines.entry(line.name.clone()).or_default();
             *datagrams = datagrams.saturating_add(line.datagrams);
@@ -97,13 +104,24 @@ pub fn show(directory: &Path) -> io::Result<Report> {
     })
 }
 
-fn segment(name: SegmentName, end: &End, closed: bool, is_written: bool) -> SegmentReport {
+fn segment(
+    name: SegmentName,
+    end: &End,
+    closed: bool,
+    is_open: bool,
+    next_ns: u64,
+) -> SegmentReport {
     let state = match (closed, end.ending) {
         (true, Ending::Closed) => "closed",
         (true, Ending::Recovered) => "recovered",
         (true, Ending::Failed) => "failed",
-        (false, _) if is_written => "open",
+        (false, _) if is_open => "open",
         (false, _) => "torn",
+    };
+    let missing_at_most_ns = match state {
+        "torn" | "recovered" => Some(end.sync_interval_ns.saturating_add(end.overrun_ns)),
+        "failed" => Some(next_ns.saturating_sub(end.last_ns)),
+        _ => None,
     };
     SegmentReport {
         file: format!("{}.pcapng", name.stem()),
@@ -116,7 +134,7 @@ fn segment(name: SegmentName, end: &End, closed: bool, is_written: bool) -> Segm
         torn_bytes: if state == "open" { 0 } else { end.cut_bytes },
         unrecorded_datagrams: end.unrecorded.0,
         unrecorded_bytes: end.unrecorded.1,
-        missing_at_most_ns: matches!(state, "torn" | "recovered").then_some(end.sync_interval_ns),
+        missing_at_most_ns,
     }
 }
 

@@ -3,28 +3,38 @@
 //! ```text
 //! state     event                                        what happens                                     next state
 //! --------  -------------------------------------------  -----------------------------------------------  ----------
+//! (start)   the directory is ours                        repair what a crash left                         WRITING
+//! (start)   the disk refuses the directory               count the errno                                  FAILING
+//! (start)   another relay has the directory              end with an error                                (ended)
 //! WRITING   a full buffer, or time to sync               write it; a segment that is full or old closes   WRITING
-//! WRITING   the disk refuses, or the directory is gone   cut and give up the segment; count the errno     FAILING
+//! WRITING   the disk refuses, or the directory is gone   give up the segment; count the errno, and as     FAILING
+//!                                                        failed what was not synced
 //! FAILING   a buffer                                     count its datagrams as failed, give it back      FAILING
 //! FAILING   a second is over                             begin a new segment, in a new directory if need  WRITING
 //! any       the recorder is gone                         write what is left, close, end                   (ended)
 //! ```
+
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::{fence, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::buffer::{add, set, Buffer, Line, Shared};
-use crate::calls::{errno_name, lock, realtime_ns};
-use crate::directory::{bytes_of, remove, segments, SegmentName};
+use crate::calls::{errno_name, is_at, lock, Machine};
+use crate::directory::{bytes_of, orphans, remove, segments, SegmentName};
 use crate::index::Ending;
 use crate::pcapng::{Blocks, Content};
 use crate::repair::{read_end, repair, repair_all};
 use crate::segment::Segment;
 use crate::settings::JournalSettings;
+
+/// What a journal's writer holds.
+pub(crate) const LOCK: &str = "lock";
 
 /// How long a disk that refused is left alone. Nanoseconds.
 const RETRY_NS: u64 = 1_000_000_000;
@@ -33,25 +43,39 @@ const RETRY_NS: u64 = 1_000_000_000;
 const SEGMENTS_AN_AGE: u64 = 8;
 const SHORTEST_SEGMENT_NS: u64 = 1_000_000_000;
 
+/// Overruns are told in steps of this, so that one that grows is not told each time. Nanoseconds.
+const OVERRUN_STEP_NS: u64 = 1_000_000;
+
 /// A segment that gets no more.
 #[derive(Debug)]
 struct Kept {
     name: SegmentName,
-    last_ns: u64,
+    /// When its last datagram came, on the monotonic clock, so that it grows old whatever is done to the other one. That may
+    /// have been before that clock began.
+    last_ns: i64,
     bytes: u64,
 }
 
 pub(crate) struct Writer {
     settings: JournalSettings,
     shared: Arc<Shared>,
-    /// Held while this process writes here.
-    _lock: File,
+    machine: Box<dyn Machine>,
+    /// Held while this process writes here; none while the directory cannot be had.
+    lock: Option<File>,
     kept: Vec<Kept>,
     next_sequence: u64,
     segment: Option<Segment>,
+    /// Datagrams and bytes that the segment got since its last sync.
+    unsynced: (u64, u64),
     lines: Vec<Line>,
-    /// While the disk refuses: when it is tried again.
+    /// While the disk refuses: when it is tried again. Monotonic.
     retry_ns: Option<u64>,
+    /// When to sync next. Monotonic.
+    due_ns: u64,
+    /// When everything was to be safe that was published after the last sync that missed nothing began. Monotonic.
+    promised_ns: u64,
+    /// By how much that was late at most, so far.
+    overrun_ns: u64,
     /// What the segments say was not recorded.
     noted: (u64, u64),
     /// Datagrams that came here so far, and whether some that were published when it was time to sync did not.
@@ -60,34 +84,45 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn open(settings: JournalSettings, shared: Arc<Shared>) -> io::Result<Self> {
-        fs::create_dir_all(&settings.directory)?;
-        let held = lock(&settings.directory.join("lock"))?;
+    /// An error is another relay's lock; whatever else stands in the way of writing is told and tried again.
+    pub(crate) fn open(
+        settings: JournalSettings,
+        shared: Arc<Shared>,
+        machine: Box<dyn Machine>,
+    ) -> io::Result<Self> {
+        let due_ns = machine.monotonic_ns() + settings.sync_interval_ns;
         let mut writer = Self {
             settings,
             shared,
-            _lock: held,
+            machine,
+            lock: None,
             kept: Vec::new(),
             next_sequence: 1,
             segment: None,
+            unsynced: (0, 0),
             lines: Vec::new(),
             retry_ns: None,
+            due_ns,
+            promised_ns: due_ns,
+            overrun_ns: 0,
             noted: (0, 0),
             taken: 0,
             is_late: false,
         };
         *writer.shared.state() = "writing".to_owned();
-        writer.take_stock()?;
-        writer.make_room(0, realtime_ns());
+        match writer.take_over() {
+            Ok(true) => writer.make_room(0),
+            Ok(false) => return Err(held_by_another()),
+            Err(error) => writer.fail(&error),
+        }
         Ok(writer)
     }
 
     /// Write until the recorder is gone.
     pub(crate) fn run(mut self, full: &Receiver<Box<Buffer>>, free: &Sender<Box<Buffer>>) {
-        let interval = Duration::from_nanos(self.settings.sync_interval_ns);
-        let mut due = Instant::now() + interval;
         loop {
-            match full.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            let left_ns = self.due_ns.saturating_sub(self.machine.monotonic_ns());
+            match full.recv_timeout(Duration::from_nanos(left_ns)) {
                 Ok(buffer) => {
                     self.write(buffer, free);
                     if self.is_late {
@@ -100,15 +135,44 @@ impl Writer {
                     return self.finish();
                 }
             }
-            if Instant::now() >= due {
+            if self.machine.monotonic_ns() >= self.due_ns {
                 self.on_time_to_sync(full, free);
-                due = Instant::now() + interval;
             }
         }
     }
 
     fn on_time_to_sync(&mut self, full: &Receiver<Box<Buffer>>, free: &Sender<Box<Buffer>>) {
-        let now_ns = realtime_ns();
+        // From here and not from the end: what comes while the disk works waits for the next round.
+        let began_ns = self.machine.monotonic_ns();
+        let now_ns = self.machine.realtime_ns();
+        self.due_ns = began_ns + self.settings.sync_interval_ns;
+        self.take_all_published(full, free);
+        if self.lock.is_none() && self.may_try() {
+            match self.take_over() {
+                Ok(true) => {}
+                Ok(false) => self.fail(&held_by_another()),
+                Err(error) => self.fail(&error),
+            }
+        }
+        self.note_unrecorded();
+        let synced = self.sync_segment().and_then(|()| self.measure());
+        if let Err(error) = synced {
+            self.fail(&error);
+            self.promised_ns = self.due_ns; // nothing waits any more
+        }
+        let old_ns = (self.settings.max_age_ns / SEGMENTS_AN_AGE).max(SHORTEST_SEGMENT_NS);
+        let is_old = |segment: &Segment| began_ns.saturating_sub(segment.began_ns) >= old_ns;
+        if self.segment.as_ref().is_some_and(is_old) {
+            self.close_segment();
+        }
+        self.make_room(0);
+        if self.retry_ns.is_none() && !self.is_late {
+            set(&self.shared.synced_ns, now_ns);
+        }
+    }
+
+    /// Everything that is published by now, unless it is being filled right now: then it comes after the batch.
+    fn take_all_published(&mut self, full: &Receiver<Box<Buffer>>, free: &Sender<Box<Buffer>>) {
         let published = self.shared.published.load(Ordering::Acquire);
         self.take_published(full, free);
         if self.taken < published {
@@ -118,25 +182,55 @@ impl Writer {
             self.take_published(full, free);
         }
         self.is_late = self.taken < published;
+    }
+
+    /// What was published before this round began is safe, unless some of it is late. Tell when that took longer than ever.
+    fn measure(&mut self) -> io::Result<()> {
+        if self.is_late {
+            return Ok(());
+        }
+        let late_ns = self.machine.monotonic_ns().saturating_sub(self.promised_ns);
+        self.promised_ns = self.due_ns;
+        if late_ns <= self.overrun_ns {
+            return Ok(());
+        }
+        self.overrun_ns = late_ns.next_multiple_of(OVERRUN_STEP_NS);
+        match &mut self.segment {
+            Some(segment) => segment.note_overrun(self.overrun_ns),
+            None => Ok(()),
+        }
+    }
+
+    fn note_unrecorded(&mut self) {
         let unrecorded = self.shared.unrecorded();
+        let since = (unrecorded.0 - self.noted.0, unrecorded.1 - self.noted.1);
+        if since == (0, 0) {
+            return;
+        }
         if let Some(segment) = &mut self.segment {
-            let since = (unrecorded.0 - self.noted.0, unrecorded.1 - self.noted.1);
-            if since != (0, 0) {
-                segment.note_unrecorded(now_ns, since);
-                self.noted = unrecorded;
-            }
-            if let Err(error) = segment.sync(now_ns) {
-                self.fail(&error, now_ns);
-            }
+            segment.note_unrecorded(self.machine.realtime_ns(), since);
+            self.noted = unrecorded;
         }
-        let old = (self.settings.max_age_ns / SEGMENTS_AN_AGE).max(SHORTEST_SEGMENT_NS);
-        let is_old = |segment: &Segment| now_ns.saturating_sub(segment.began_ns) >= old;
-        if self.segment.as_ref().is_some_and(is_old) {
-            self.close_segment(now_ns);
+    }
+
+    fn sync_segment(&mut self) -> io::Result<()> {
+        if let Some(segment) = &mut self.segment {
+            segment.sync(&*self.machine)?;
+            self.settle_unsynced(true);
         }
-        self.make_room(0, now_ns);
-        if self.retry_ns.is_none() && !self.is_late {
-            set(&self.shared.synced_ns, now_ns);
+        Ok(())
+    }
+
+    /// What the segment got since its last sync is safe on disk, or lost.
+    fn settle_unsynced(&mut self, is_safe: bool) {
+        let shared = &self.shared;
+        let (datagrams, bytes) = std::mem::take(&mut self.unsynced);
+        if is_safe {
+            add(&shared.written, datagrams);
+            add(&shared.written_bytes, bytes);
+        } else {
+            add(&shared.failed, datagrams);
+            add(&shared.failed_bytes, bytes);
         }
     }
 
@@ -160,20 +254,19 @@ impl Writer {
     }
 
     fn write(&mut self, mut buffer: Box<Buffer>, free: &Sender<Box<Buffer>>) {
-        let now_ns = realtime_ns();
         self.taken += buffer.datagrams;
         let mut at = 0;
         while at < buffer.bytes.len() {
             let rest = buffer.bytes.get(at..).unwrap_or_default();
-            match self.write_some(rest, now_ns) {
+            match self.write_some(rest) {
                 Ok((bytes, datagrams)) => {
                     at += bytes;
-                    add(&self.shared.written, datagrams);
-                    add(&self.shared.written_bytes, bytes as u64);
+                    self.unsynced.0 += datagrams;
+                    self.unsynced.1 += bytes as u64;
                 }
                 Err(error) => {
                     if let Some(error) = error {
-                        self.fail(&error, now_ns);
+                        self.fail(&error);
                     }
                     add(&self.shared.failed, Blocks::new(rest).count() as u64);
                     add(&self.shared.failed_bytes, rest.len() as u64);
@@ -187,15 +280,15 @@ impl Writer {
     }
 
     /// Returns how many bytes and datagrams were written, some at least. An error of none: the disk is being left alone.
-    fn write_some(&mut self, bytes: &[u8], now_ns: u64) -> Result<(usize, u64), Option<io::Error>> {
-        if self.retry_ns.is_some_and(|retry_ns| now_ns < retry_ns) {
+    fn write_some(&mut self, bytes: &[u8]) -> Result<(usize, u64), Option<io::Error>> {
+        if !self.may_try() {
             return Err(None);
         }
         let limit = self.settings.segment_bytes;
         for _ in 0..2 {
             let mut segment = match self.segment.take() {
                 Some(segment) => segment,
-                None => self.begin_segment(bytes, now_ns)?,
+                None => self.begin_segment(bytes)?,
             };
             let lines = self.shared.lines();
             if lines.len() > self.lines.len() {
@@ -204,37 +297,47 @@ impl Writer {
             drop(lines);
             let taken = segment
                 .add_lines(&self.lines)
-                .and_then(|()| segment.take(bytes, limit, now_ns));
+                .and_then(|()| segment.take(bytes, limit, self.machine.monotonic_ns()));
             self.segment = Some(segment);
             match taken? {
-                (0, _) => self.close_segment(now_ns),
+                (0, _) if !self.close_segment() => return Err(None),
+                (0, _) => {}
                 taken => return Ok(taken),
             }
         }
         Err(Some(io::Error::other("a buffer without a block")))
     }
 
-    fn begin_segment(&mut self, bytes: &[u8], now_ns: u64) -> io::Result<Segment> {
+    /// Whether the disk is not being left alone.
+    fn may_try(&self) -> bool {
+        let is_over = |retry_ns| self.machine.monotonic_ns() >= retry_ns;
+        self.retry_ns.is_none_or(is_over)
+    }
+
+    fn begin_segment(&mut self, bytes: &[u8]) -> io::Result<Segment> {
         let directory = self.settings.directory.clone();
-        if self.retry_ns.is_some() && !directory.join("lock").exists() {
-            fs::create_dir_all(&directory)?;
-            self._lock = lock(&directory.join("lock"))?;
-            self.take_stock()?;
+        // Someone may have moved the directory away, and another relay may have made its own there.
+        let is_ours = match &self.lock {
+            Some(held) => is_at(held, &directory.join(LOCK))?,
+            None => false,
+        };
+        if !is_ours && !self.take_over()? {
+            return Err(held_by_another());
         }
         // An index takes far less than its segment; an eighth is room enough.
         let room = self.settings.segment_bytes + self.settings.segment_bytes / 8;
-        self.make_room(room, now_ns);
+        self.make_room(room);
         let first_ns = Blocks::new(bytes).find_map(|block| match block.content {
             Content::Packet(packet) => Some(packet.received_ns),
             _ => None,
         });
         let name = SegmentName {
             sequence: self.next_sequence,
-            first_ns: first_ns.unwrap_or(now_ns),
+            first_ns: first_ns.unwrap_or_else(|| self.machine.realtime_ns()),
         };
         self.next_sequence += 1;
-        let interval_ns = self.settings.sync_interval_ns;
-        let made = Segment::create(&directory, name, interval_ns, now_ns);
+        let costs_ns = (self.settings.sync_interval_ns, self.overrun_ns);
+        let made = Segment::create(&directory, name, costs_ns, self.machine.monotonic_ns());
         if made.is_err() {
             // What was begun holds nothing; it may also be that nothing could be begun.
             drop(remove(&directory, name));
@@ -248,79 +351,123 @@ impl Writer {
         Ok(segment)
     }
 
-    fn close_segment(&mut self, now_ns: u64) {
+    /// Returns whether nothing went wrong.
+    fn close_segment(&mut self) -> bool {
+        if let Err(error) = self.sync_segment() {
+            self.fail(&error);
+            return false;
+        }
         let Some(segment) = self.segment.take() else {
-            return;
+            return true;
         };
         let name = segment.name;
-        match segment.close(now_ns) {
-            Ok(bytes) => self.kept.push(Kept {
-                name,
-                last_ns: now_ns,
-                bytes,
-            }),
+        let closed = segment.close(&*self.machine);
+        match &closed {
+            Ok(bytes) => self.keep(name, *bytes),
+            // What it holds is safe; its index is not.
             Err(error) => {
-                self.repair_failed(name, now_ns);
-                self.fail(&error, now_ns);
+                self.repair_failed(name);
+                self.fail(error);
             }
         }
         self.tell_kept();
+        closed.is_ok()
     }
 
     /// The disk refused: give up the segment and leave the disk alone for a while.
-    fn fail(&mut self, error: &io::Error, now_ns: u64) {
-        let errno = error.raw_os_error().unwrap_or(0);
-        *self.shared.errors().entry(errno).or_default() += 1;
+    fn fail(&mut self, error: &io::Error) {
+        let errno = self.count(error);
         if self.retry_ns.is_none() {
-            let name = errno_name(errno);
+            let (now_ns, name) = (self.machine.realtime_ns(), errno_name(errno));
             *self.shared.state() = format!("failing since {now_ns}: {name}: {error}");
         }
-        self.retry_ns = Some(now_ns.saturating_add(RETRY_NS));
+        self.retry_ns = Some(self.machine.monotonic_ns().saturating_add(RETRY_NS));
         if let Some(segment) = self.segment.take() {
             let name = segment.name;
-            // What this cannot cut off is seen by whoever reads it, and cut off when the journal is opened.
-            drop(segment.cut());
-            self.repair_failed(name, now_ns);
+            let is_safe = segment.give_up(&*self.machine);
+            self.settle_unsynced(is_safe);
+            self.repair_failed(name);
         }
         self.tell_kept();
     }
 
+    /// Count what the disk refused, by errno.
+    fn count(&self, error: &io::Error) -> i32 {
+        let is_held = error.kind() == io::ErrorKind::ResourceBusy;
+        let other = if is_held { libc::EBUSY } else { 0 };
+        let errno = error.raw_os_error().unwrap_or(other);
+        *self.shared.errors().entry(errno).or_default() += 1;
+        errno
+    }
+
     /// Close as well as can be done what could not be written on; a reader does without.
-    fn repair_failed(&mut self, name: SegmentName, now_ns: u64) {
+    fn repair_failed(&mut self, name: SegmentName) {
         let directory = &self.settings.directory;
-        drop(repair(directory, name, Ending::Failed));
+        if let Err(error) = repair(directory, name, Ending::Failed) {
+            self.count(&error);
+        }
         if name.data(directory).exists() {
-            self.kept.push(Kept {
-                name,
-                last_ns: now_ns,
-                bytes: bytes_of(directory, name),
-            });
+            self.keep(name, bytes_of(directory, name));
         }
     }
 
-    /// Learn which segments there are, and repair those that were not closed.
-    fn take_stock(&mut self) -> io::Result<()> {
-        let directory = &self.settings.directory;
+    /// The segment gets no more.
+    fn keep(&mut self, name: SegmentName, bytes: u64) {
+        let last_ns = signed(self.machine.monotonic_ns());
+        self.kept.push(Kept {
+            name,
+            last_ns,
+            bytes,
+        });
+    }
+
+    /// Make the directory, lock it and see what is there. Returns false where another relay has it.
+    fn take_over(&mut self) -> io::Result<bool> {
+        self.lock = None;
         self.kept.clear();
-        repair_all(directory)?;
-        for name in segments(directory)? {
-            self.next_sequence = self.next_sequence.max(name.sequence + 1);
-            let end = read_end(directory, name)?;
-            if name.data(directory).exists() {
-                self.kept.push(Kept {
-                    name,
-                    last_ns: end.map_or(name.first_ns, |end| end.last_ns),
-                    bytes: bytes_of(directory, name),
-                });
+        fs::create_dir_all(&self.settings.directory)?;
+        let held = lock(&self.settings.directory.join(LOCK))?;
+        if held.is_some() {
+            self.take_stock()?;
+        }
+        self.lock = held;
+        Ok(self.lock.is_some())
+    }
+
+    /// Learn which segments there are, repair those that were not closed, and remove what belongs to none. A file that the
+    /// disk refuses is counted, and costs nothing but itself.
+    fn take_stock(&mut self) -> io::Result<()> {
+        let directory = self.settings.directory.clone();
+        for orphan in orphans(&directory)? {
+            if let Err(error) = fs::remove_file(orphan) {
+                self.count(&error);
             }
+        }
+        for error in repair_all(&directory)? {
+            self.count(&error);
+        }
+        let (now_ns, here_ns) = (self.machine.realtime_ns(), self.machine.monotonic_ns());
+        for name in segments(&directory)? {
+            self.next_sequence = self.next_sequence.max(name.sequence + 1);
+            // An index that cannot be read was counted when it could not be repaired.
+            let end = read_end(&directory, name).ok().flatten();
+            let last_ns = end.map_or(name.first_ns, |end| end.last_ns);
+            // What seems to come from the future is as old as the clock was wrong, at least not older than now.
+            let age_ns = signed(now_ns.saturating_sub(last_ns));
+            self.kept.push(Kept {
+                name,
+                last_ns: signed(here_ns).saturating_sub(age_ns),
+                bytes: bytes_of(&directory, name),
+            });
         }
         self.tell_kept();
         Ok(())
     }
 
     /// Delete the oldest segments until the rest is young enough, and leaves `room` bytes.
-    fn make_room(&mut self, room: u64, now_ns: u64) {
-        let oldest_allowed_ns = now_ns.saturating_sub(self.settings.max_age_ns);
+    fn make_room(&mut self, room: u64) {
+        let now_ns = signed(self.machine.monotonic_ns());
+        let oldest_allowed_ns = now_ns.saturating_sub(signed(self.settings.max_age_ns));
         let current = self.segment.as_ref().map_or(0, Segment::bytes);
         let mut total: u64 = self.kept.iter().map(|kept| kept.bytes).sum::<u64>() + current;
         let mut gone = 0;
@@ -330,8 +477,7 @@ impl Writer {
                 break;
             }
             if let Err(error) = remove(&self.settings.directory, kept.name) {
-                let errno = error.raw_os_error().unwrap_or(0);
-                *self.shared.errors().entry(errno).or_default() += 1;
+                self.count(&error);
                 break;
             }
             total -= kept.bytes;
@@ -354,16 +500,24 @@ impl Writer {
     }
 
     fn finish(mut self) {
-        let now_ns = realtime_ns();
-        let unrecorded = self.shared.unrecorded();
-        let since = (unrecorded.0 - self.noted.0, unrecorded.1 - self.noted.1);
-        if let Some(segment) = self.segment.as_mut().filter(|_| since != (0, 0)) {
-            segment.note_unrecorded(now_ns, since);
-        }
-        self.close_segment(now_ns);
-        self.make_room(0, now_ns);
+        let now_ns = self.machine.realtime_ns();
+        self.note_unrecorded();
+        self.close_segment();
+        self.make_room(0);
         if self.retry_ns.is_none() {
             set(&self.shared.synced_ns, now_ns);
         }
     }
+}
+
+fn held_by_another() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "another relay writes this journal; give each relay a directory of its own",
+    )
+}
+
+/// A time or duration that may be taken from an earlier one.
+fn signed(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
 }
