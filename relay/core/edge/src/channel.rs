@@ -395,7 +395,7 @@ impl Losses {
 
     fn of(&mut self, ranges: Ranges) -> Vec<Loss> {
         let new = newest(self.ranges - self.told, self.kept.len());
-        if ranges != Ranges::None {
+        if ranges == Ranges::New {
             self.told = self.ranges;
         }
         let told = |(at, lost): (usize, &Lost)| Loss {

@@ -383,7 +383,7 @@ impl Refusals {
     /// The ranges that are kept, and from which one on they are new.
     fn of(&mut self, ranges: Ranges) -> (impl Iterator<Item = (usize, &Refused)>, usize) {
         let new = newest(self.ranges - self.told, self.kept.len());
-        if ranges != Ranges::None {
+        if ranges == Ranges::New {
             self.told = self.ranges;
         }
         let from = match ranges {
