@@ -170,7 +170,7 @@ class Engine:
         self._core.stop()
 
     def counters(self, ranges: Ranges = Ranges.NONE) -> Counters:
-        """Return every counter, taken between two batches, so that the sums hold; all that there were, after the end."""
+        """Return every counter, taken between two batches, so that the sums hold; after the end, the last ones."""
         counters: Counters = json.loads(self._core.counters(ranges.value))
         return counters
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-
 Key = tuple[str, ...]
 
 STREAM_FIELDS = ("feed", "channel", "stream", "epoch")
@@ -37,12 +36,12 @@ class LossLog:
                 self._log.warning("lost", feed=key[0], channel=key[1], **loss)
         seen, self._limited_ranges = self._limited_ranges, {}
         for subscriber in counters["subscribers"]:
-            key = (subscriber["name"],)
-            self._limited_ranges[key] = subscriber["limited_ranges"]
-            self._refused(subscriber, _since(seen, key, subscriber["limited_ranges"]))
+            name = (subscriber["name"],)
+            self._limited_ranges[name] = subscriber["limited_ranges"]
+            self._refused(subscriber, _since(seen, name, subscriber["limited_ranges"]))
 
     def _refused(self, subscriber: dict[str, Any], ranges: int) -> None:
-        """What limits kept from the subscriber: an event for each stream, since there may be hundreds of ranges a second."""
+        """What limits kept from the subscriber: an event a stream, since there may be hundreds of ranges a second."""
         name, new = subscriber["name"], _news(subscriber["limited"])
         if ranges > len(new):
             self._log.warning("refusals not listed", subscriber=name, ranges=ranges - len(new))

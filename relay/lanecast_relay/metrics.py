@@ -63,8 +63,8 @@ SUBSCRIBER_COUNTERS = {
 
 
 FRESH_S = 0.5
-"""How long a snapshot serves, in seconds: whoever may reach the address may ask as often as it likes, and the packet thread
-takes each snapshot."""
+"""How long a snapshot serves, in seconds: whoever may reach the address may ask as often as it likes, and the packet
+thread takes each snapshot."""
 
 
 class RelayCollector(Collector):
@@ -171,7 +171,7 @@ def _re_requests(streams: Labelled) -> Iterator[Metric]:
 FAN_OUT_COUNTERS = {
     "failed_clones": (
         "failed_clones",
-        "Sends to one subscriber that fan-out in the kernel could not do; those to a group's last member are not in it.",
+        "Sends to one subscriber that fan-out in the kernel could not do; a group's last member is not covered.",
     ),
 }
 FAN_OUT_GAUGES = {"grouped": ("grouped_outputs", "Outputs that fan-out in the kernel serves.")}

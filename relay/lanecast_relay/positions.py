@@ -77,7 +77,9 @@ class Positions:
         if self._thread is not None:
             self._thread.join(CLOSE_WITHIN_S)
             if self._thread.is_alive():
-                self._log.warning("sessions not kept", file=str(self._path), reason="the disk did not take them in time")
+                self._log.warning(
+                    "sessions not kept", file=str(self._path), reason="the disk did not take them in time"
+                )
 
     def _read(self, path: Path) -> None:
         try:

@@ -184,5 +184,3 @@ def test_segments_that_a_path_does_not_take_leave_one_by_one(tmp_path: Path) -> 
         told = {one["name"]: one for one in relay.stop()["subscribers"]}
     assert (told["narrow"]["segmentation"], told["good"]["segmentation"]) == (False, True)
     assert (told["narrow"]["datagrams"], told["narrow"]["dropped"]) == (total, 0)
-
-

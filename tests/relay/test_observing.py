@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -223,6 +223,14 @@ def test_the_service_manager_hears_that_the_packet_path_answers(tmp_path: Path) 
     assert heard == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
 
 
+def until_silence(manager: socket.socket, most: int) -> list[bytes]:
+    heard: list[bytes] = []
+    with suppress(TimeoutError):
+        while len(heard) < most:
+            heard.append(manager.recv(100))
+    return heard
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to stop a thread")
 def test_the_service_manager_hears_nothing_while_the_packet_path_hangs(tmp_path: Path) -> None:
     metrics, a, b, out = free_ports(4)
@@ -237,11 +245,8 @@ def test_the_service_manager_hears_nothing_while_the_packet_path_hangs(tmp_path:
             assert [manager.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
             with packet_thread_stopped(process.pid):
                 manager.settimeout(1.0)  # ten times as long as it takes otherwise
-                heard = []
-                with pytest.raises(TimeoutError):
-                    while True:
-                        heard.append(manager.recv(100))
-                assert len(heard) <= 1, "what was on its way"
+                heard = until_silence(manager, most=20)
+                assert len(heard) <= 2, "what was on its way, and what was answered before"
             process.terminate()
             process.communicate(timeout=DEADLINE_S)
 

@@ -179,7 +179,7 @@ def test_lines_and_feeds_change_their_names_and_addresses_without_a_loss(tmp_pat
         to_it = {"stays": {"feeds": {"trades": {"main": "127.0.0.1:30001"}}}}
         for protocol in ("moldudp64", "raw"):
             lines = "AB" if protocol == "moldudp64" else "A"
-            other = feed(lines, **served) if protocol == "moldudp64" else feed(lines)
+            other = feed(lines) | (served if protocol == "moldudp64" else {})
             changes = relay.reload(feeds={"trades": other | {"protocol": protocol}}, subscribers=to_it)
             assert ("channel", "trades/main", "added") in changes
             with Traffic({"C": LINES["A"]}) as more:
