@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import signal
 import socket
 import struct
 import subprocess
@@ -92,17 +91,6 @@ class RelayProcess:
         counters: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
         assert_accounts(counters)
         return counters
-
-
-@contextlib.contextmanager
-def held_up(relay: RelayProcess) -> Iterator[None]:
-    """The whole process does not run meanwhile."""
-    assert relay.process is not None
-    relay.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        relay.process.send_signal(signal.SIGCONT)
 
 
 def assert_accounts(counters: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leasing import NEEDS_ROOT, mold, own_network
-from relay_process import SESSION, RelayProcess, Traffic, held_up, number_of, numbers_until, receiving, waiting
+from leasing import NEEDS_ROOT, own_network
+from relay_process import SESSION, RelayProcess, Traffic, number_of, numbers_until, receiving, waiting
 
 pytestmark = NEEDS_ROOT
 
@@ -200,18 +199,3 @@ def test_an_address_that_another_line_keeps_cannot_be_had(tmp_path: Path) -> Non
         assert answer.returncode != 0
         assert "127.0.0.1:20001" in answer.stderr
         assert [line["line"] for line in relay.counters()["streams"][0]["lines"]] == ["A", "B"]
-
-
-def test_what_came_before_a_line_got_another_source_is_taken(tmp_path: Path) -> None:
-    """The relay is held up while datagrams come that its file then refuses."""
-    with receiving("127.0.0.1", 30001) as stays, relay_of(tmp_path) as relay:
-        with held_up(relay), receiving("127.0.0.1", 0) as sender:
-            for number in range(1, 2001):
-                sender.sendto(mold(number, b"message"), LINES["A"])
-            other = feed("AB")
-            other["lines"]["A"]["unicast"]["source"] = "127.0.0.9"
-            relay.write(feeds={"quotes": other})
-            assert relay.process is not None
-            relay.process.send_signal(signal.SIGHUP)
-        assert numbers_until(stays, 2000) == list(range(1, 2001))
-        assert relay.counters()["streams"][0]["lines"][0]["filtered"] == 0
