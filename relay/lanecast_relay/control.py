@@ -2,8 +2,8 @@
 
 ``{"request": "counters"}`` is answered with the counters, ``{"request": "counters-with-ranges"}`` with those and the
 ranges of numbers that were lost or refused. ``{"request": "reload"}`` reloads the relay's file and is answered with
-``{"changes": […]}``, or with ``{"mistakes": […], "refused": …}`` and then nothing has changed. Whatever else is asked is
-answered with ``{"error": …}``.
+``{"changes": […]}``, or with ``{"mistakes": […], "refused": …}`` and then nothing has changed. Whatever else is asked
+is answered with ``{"error": …}``.
 """
 
 from __future__ import annotations

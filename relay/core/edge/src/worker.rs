@@ -474,15 +474,13 @@ mod tests {
 
     /// A worker of one line with `count` datagrams in the kernel, and where it is asked.
     fn backlog(count: u64) -> (Worker, std::sync::mpsc::Sender<Request>) {
-        let at = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let at = at.local_addr().unwrap();
         let config = serde_json::json!({
             "name": "edge", "receive_buffer_bytes": 64 << 20, "cpu": null, "busy_wait_ns": 0, "fan_out": "sockets",
             "subscribers": [],
             "feeds": [{
                 "name": "quotes", "protocol": "moldudp64", "hole_wait_ns": 1_000_000_000, "held_bytes": 1 << 20,
                 "payload_bytes": 1472, "channels": ["main"], "recovery": null, "re_requests": null,
-                "lines": [{"name": "A", "source": null, "interface": null, "endpoints": [at]}],
+                "lines": [{"name": "A", "source": null, "interface": null, "endpoints": ["127.0.0.1:0"]}],
             }],
         });
         let config: EngineConfig = serde_json::from_value(config).unwrap();
@@ -492,6 +490,9 @@ mod tests {
         wake.wake();
         let mut worker = Worker::new(&config, None, (wake, receiver)).unwrap();
         worker.change(steps).unwrap();
+        let input = worker.inputs.values().next().unwrap();
+        let at = input.socket.local_addr().unwrap();
+        let at = at.as_socket_ipv4().unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         for number in 1..=count {
             sender.send_to(&mold(number), at).unwrap();
