@@ -132,7 +132,7 @@ def counters(
     as_json: AsJson = False,
 ) -> None:
     """Print the counters of a relay that is running."""
-    _show(_ask(_control_socket(target)), as_json)
+    _show(_ask(_control_socket(target), ranges=True), as_json)
 
 
 @app.command()
@@ -157,9 +157,9 @@ def top(
             before = now
 
 
-def _ask(path: Path) -> Counters:
+def _ask(path: Path, ranges: bool = False) -> Counters:
     try:
-        return read_counters(path)
+        return read_counters(path, ranges)
     except OSError as error:
         _fail(EXIT_REFUSED, f"{path}: {error.strerror or error}: is the relay running?")
 

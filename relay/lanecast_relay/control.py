@@ -1,8 +1,9 @@
 """The control socket: a Unix stream socket. A connection brings one request, a line of JSON, and gets one line back.
 
-``{"request": "counters"}`` is answered with the counters. ``{"request": "reload"}`` reloads the relay's file and is
-answered with ``{"changes": […]}``, or with ``{"mistakes": […], "refused": …}`` and then nothing has changed. Whatever
-else is asked is answered with ``{"error": …}``.
+``{"request": "counters"}`` is answered with the counters, ``{"request": "counters-with-ranges"}`` with those and the
+ranges of numbers that were lost or refused. ``{"request": "reload"}`` reloads the relay's file and is answered with
+``{"changes": […]}``, or with ``{"mistakes": […], "refused": …}`` and then nothing has changed. Whatever else is asked
+is answered with ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -152,9 +153,9 @@ class RequestRefused(OSError):
     """The relay does not do what was asked; says why."""
 
 
-def read_counters(path: Path) -> dict[str, Any]:
-    """Return the counters of the relay that serves ``path``; raise ``OSError`` when none does."""
-    return _ask(path, "counters", ANSWER_WITHIN_S)
+def read_counters(path: Path, ranges: bool = False) -> dict[str, Any]:
+    """Return the counters of the relay that serves ``path``, with the ``ranges``; raise ``OSError`` when none does."""
+    return _ask(path, "counters-with-ranges" if ranges else "counters", ANSWER_WITHIN_S)
 
 
 def ask_to_reload(path: Path) -> dict[str, Any]:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from lanecast_relay import _core
 from lanecast_relay.config.model import FanOut, Feed, Journal, Line, Recovery, RelayFile, ReRequests, Subscriber
+from lanecast_relay.positions import Position
 
 Counters = dict[str, Any]
 """What :meth:`Engine.counters` returns; ``core/edge/src/snapshot.rs`` names the fields."""
 
 
-def engine_configuration(relay: RelayFile, cpu: int | None = None) -> dict[str, Any]:
-    """Return what the native engine is told: every default filled in, order fixed, durations in nanoseconds."""
+class Ranges(StrEnum):
+    """Which ranges of lost and refused numbers come with the counters; there may be many."""
+
+    NONE = "none"
+    NEW = "new"
+    """For the log alone: what it was told once is new no more."""
+    ALL = "all"
+
+
+def engine_configuration(
+    relay: RelayFile, cpu: int | None = None, positions: Sequence[Position] = ()
+) -> dict[str, Any]:
+    """Return what the native engine is told: every default filled in, order fixed, durations in nanoseconds.
+
+    ``positions`` are where streams were when they were last heard of.
+    """
     configuration: dict[str, Any] = {
         "name": relay.name,
         "receive_buffer_bytes": int(relay.receive_buffer_bytes),
@@ -23,6 +40,7 @@ def engine_configuration(relay: RelayFile, cpu: int | None = None) -> dict[str, 
         "fan_out": relay.fan_out.value,
         "feeds": [_feed(name, feed) for name, feed in relay.feeds.items()],
         "subscribers": [_subscriber(name, subscriber) for name, subscriber in relay.subscribers.items()],
+        "positions": list(positions),
     }
     if relay.journal is not None:
         configuration["journal"] = _journal(relay.journal)
@@ -112,9 +130,12 @@ class Reloaded(TypedDict):
 class Engine:
     """A relay's engine; as a context it is running inside and drained after."""
 
-    def __init__(self, relay: RelayFile, cpu: int | None = None) -> None:
-        self._core = _core.Engine(json.dumps(engine_configuration(relay, cpu)))
+    def __init__(
+        self, relay: RelayFile, cpu: int | None = None, positions: Callable[[], Sequence[Position]] = tuple
+    ) -> None:
+        self._core = _core.Engine(json.dumps(engine_configuration(relay, cpu, positions())))
         self._relay = relay
+        self._positions = positions
 
     def start(self) -> None:
         """Open and join everything; raise ``OSError`` that names the line, the interface and the errno."""
@@ -125,7 +146,8 @@ class Engine:
 
         Raises ``OSError`` that names the socket that cannot be had; then nothing has changed.
         """
-        reloaded: Reloaded = json.loads(self._core.reload(json.dumps(engine_configuration(relay, cpu))))
+        configuration = engine_configuration(relay, cpu, self._positions())
+        reloaded: Reloaded = json.loads(self._core.reload(json.dumps(configuration)))
         self._relay = relay
         return reloaded
 
@@ -147,9 +169,9 @@ class Engine:
         """Drain: what is in hold leaves, holes are declared, sockets are closed. The counters stay readable."""
         self._core.stop()
 
-    def counters(self) -> Counters:
-        """Return every counter, taken between two batches, so that the sums hold."""
-        counters: Counters = json.loads(self._core.counters())
+    def counters(self, ranges: Ranges = Ranges.NONE) -> Counters:
+        """Return every counter, taken between two batches, so that the sums hold; after the end, the last ones."""
+        counters: Counters = json.loads(self._core.counters(ranges.value))
         return counters
 
     def __enter__(self) -> Self:

@@ -21,9 +21,10 @@ from lanecast_relay.audit import AuditLog
 from lanecast_relay.audit_trail import AuditTrail
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.control import serving
-from lanecast_relay.engine import Counters, Engine
+from lanecast_relay.engine import Counters, Engine, Ranges
 from lanecast_relay.losses import LossLog
 from lanecast_relay.metrics import exporting
+from lanecast_relay.positions import Positions
 from lanecast_relay.running import Log, NotReloaded, RunningRelay
 from lanecast_relay.service import notify, watchdog_s
 from lanecast_relay.ways import watching
@@ -68,14 +69,15 @@ def forward(file: Path, relay: RelayFile, cpu: int | None) -> Counters:
     # Blocked before any thread starts, so that only sigtimedwait sees them and none is lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        return _forward(_prepared(file, relay, cpu, log), log)
+        positions = Positions(None if relay.journal is None else Path(relay.journal.directory), log)
+        return _forward(_prepared(file, relay, cpu, log, positions), log, positions)
     except SecretProblem as problem:
         raise Refused([str(problem)]) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _prepared(file: Path, relay: RelayFile, cpu: int | None, log: Log) -> RunningRelay:
+def _prepared(file: Path, relay: RelayFile, cpu: int | None, log: Log, positions: Positions) -> RunningRelay:
     gate, throttle = None, Throttle()
     if relay.api is not None:
         gate, mistakes = Gate.of(relay.name, relay.api, throttle)
@@ -83,10 +85,11 @@ def _prepared(file: Path, relay: RelayFile, cpu: int | None, log: Log) -> Runnin
             raise Refused(mistakes)
     trail = AuditTrail(None if relay.audit is None else AuditLog(located(relay.audit.log)), log, relay.name)
     # A reload reads the same file, wherever the process goes meanwhile.
-    return RunningRelay(file.absolute(), relay, Engine(relay, cpu), trail, log, throttle, gate, cpu)
+    engine = Engine(relay, cpu, positions.known)
+    return RunningRelay(file.absolute(), relay, engine, trail, log, throttle, gate, cpu)
 
 
-def _forward(running: RunningRelay, log: Log) -> Counters:
+def _forward(running: RunningRelay, log: Log, positions: Positions) -> Counters:
     engine, relay = running.engine, running.relay
     losses = LossLog(log)
     # What lives until the end is not looked at again: a collection that walks all of it would keep a processor for
@@ -100,12 +103,14 @@ def _forward(running: RunningRelay, log: Log) -> Counters:
         with _doors(running):
             _announce(relay, engine)
             log.info("forwarding", fan_out=engine.counters()["fan_out"])
-            received = _until_told_to_end(running, losses)
+            received = _until_told_to_end(running, losses, positions)
             notify("STOPPING=1")
             log.info("draining", signal=received.name)
     last = engine.counters()
     running.stopped(last)
     losses.update(last)
+    positions.follow(last)
+    positions.close()
     return last
 
 
@@ -114,7 +119,11 @@ def _doors(running: RunningRelay) -> Iterator[None]:
     """What others reach the relay by."""
     relay, counters = running.relay, running.engine.counters
     control = None if relay.control_socket is None else Path(relay.control_socket)
-    handlers = {"counters": counters, "reload": lambda: _reload(running)}
+    handlers = {
+        "counters": counters,
+        "counters-with-ranges": lambda: counters(Ranges.ALL),
+        "reload": lambda: _reload(running),
+    }
     with contextlib.ExitStack() as doors:
         doors.enter_context(serving(control, handlers))
         doors.enter_context(exporting(relay.metrics, counters))
@@ -137,7 +146,7 @@ def _reload(running: RunningRelay) -> dict[str, Any]:
         return {"mistakes": problem.mistakes, "refused": problem.refused}
 
 
-def _until_told_to_end(running: RunningRelay, losses: LossLog) -> signal.Signals:
+def _until_told_to_end(running: RunningRelay, losses: LossLog, positions: Positions) -> signal.Signals:
     watchdog = watchdog_s()
     longest_s = CHECK_S if watchdog is None else min(CHECK_S, watchdog / 2)
     wait_s = longest_s
@@ -151,7 +160,9 @@ def _until_told_to_end(running: RunningRelay, losses: LossLog) -> signal.Signals
             with contextlib.suppress(NotReloaded):
                 running.reload("SIGHUP")
         next_s = running.sweep()
-        losses.update(running.engine.counters())  # the packet thread answered: it lives
+        counters = running.engine.counters(Ranges.NEW)  # the packet thread answered: it lives
+        losses.update(counters)
+        positions.follow(counters)
         if watchdog is not None:
             notify("WATCHDOG=1")
         running.tick()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+Key = tuple[str, ...]
+
+STREAM_FIELDS = ("feed", "channel", "stream", "epoch")
+
 
 class Log(Protocol):
     """The one method of a structlog logger that is needed."""
@@ -12,34 +16,49 @@ class Log(Protocol):
 
 
 class LossLog:
-    """Logs each loss once, from successive snapshots of the counters."""
+    """Logs each range once, from successive snapshots of the counters with their new ranges."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._seen: dict[tuple[str, str], int] = {}
-        self._refused_seen: dict[str, int] = {}
+        self._lost_ranges: dict[Key, int] = {}
+        self._limited_ranges: dict[Key, int] = {}
 
     def update(self, counters: dict[str, Any]) -> None:
-        """Log what was declared lost since the last call; ranges that are no longer remembered are summed up."""
+        """Log what is new in ``counters``; ranges that were not remembered until now are summed up."""
+        seen, self._lost_ranges = self._lost_ranges, {}
         for stream in counters["streams"]:
             key = (stream["feed"], stream["channel"])
-            new = stream["lost_ranges"] - self._seen.get(key, 0)
-            self._seen[key] = stream["lost_ranges"]
-            if not new:
-                continue
-            kept = stream["losses"][-new:]
-            if len(kept) < new:
-                self._log.warning("losses not listed", feed=key[0], channel=key[1], ranges=new - len(kept))
-            for loss in kept:
+            self._lost_ranges[key] = stream["lost_ranges"]
+            new = _news(stream["losses"])
+            if (unlisted := _since(seen, key, stream["lost_ranges"]) - len(new)) > 0:
+                self._log.warning("losses not listed", feed=key[0], channel=key[1], ranges=unlisted)
+            for loss in new:
                 self._log.warning("lost", feed=key[0], channel=key[1], **loss)
+        seen, self._limited_ranges = self._limited_ranges, {}
         for subscriber in counters["subscribers"]:
-            self._refused(subscriber)
+            name = (subscriber["name"],)
+            self._limited_ranges[name] = subscriber["limited_ranges"]
+            self._refused(subscriber, _since(seen, name, subscriber["limited_ranges"]))
 
-    def _refused(self, subscriber: dict[str, Any]) -> None:
-        """What a limit kept from the subscriber since the last call."""
-        name = subscriber["name"]
-        new = subscriber["limited_messages"] - self._refused_seen.get(name, 0)
-        self._refused_seen[name] = subscriber["limited_messages"]
-        if new > 0:
-            last = subscriber["limited"][-1]
-            self._log.warning("refused by limit", subscriber=name, messages=new, last_range=last)
+    def _refused(self, subscriber: dict[str, Any], ranges: int) -> None:
+        """What limits kept from the subscriber: an event a stream, since there may be hundreds of ranges a second."""
+        name, new = subscriber["name"], _news(subscriber["limited"])
+        if ranges > len(new):
+            self._log.warning("refusals not listed", subscriber=name, ranges=ranges - len(new))
+        by_stream: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        for one in new:
+            of = tuple(one[field] for field in STREAM_FIELDS)
+            by_stream.setdefault(of, []).append((one["first"], one["last"]))
+        for of, refused in by_stream.items():
+            about = dict(zip(STREAM_FIELDS, of, strict=True))
+            self._log.warning("refused by limit", subscriber=name, **about, ranges=refused)
+
+
+def _news(ranges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in one.items() if name != "new"} for one in ranges if one["new"]]
+
+
+def _since(seen: dict[Key, int], key: Key, count: int) -> int:
+    """How many came since ``seen``; a count that is lower was begun anew."""
+    before = seen.get(key, 0)
+    return count - before if count >= before else count

@@ -7,6 +7,8 @@ alerts hold on to them.
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,21 +55,37 @@ RE_REQUEST_OUTCOMES = ("answers", "errors", "malformed", "strangers", "limited",
 SUBSCRIBER_COUNTERS = {
     "limited_datagrams": ("limited_datagrams", "Datagrams that the subscriber's limits kept back."),
     "limited_messages": ("limited_messages", "Messages in them."),
+    "limited_ranges": ("limited_ranges", "Ranges of messages that were declared refused."),
     "datagrams": ("sent_datagrams", "Datagrams that the kernel took for sending."),
     "bytes": ("sent_bytes", "Payload bytes that the kernel took for sending."),
     "dropped": ("dropped_datagrams", "Datagrams that the kernel did not take."),
 }
 
 
+FRESH_S = 0.5
+"""How long a snapshot serves, in seconds: whoever may reach the address may ask as often as it likes, and the packet
+thread takes each snapshot."""
+
+
 class RelayCollector(Collector):
-    """Reads the counters once for each scrape."""
+    """Reads the counters once for each scrape, or for all that come within ``FRESH_S``."""
 
     def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
         self._read = read
+        self._lock = threading.Lock()
+        self._latest: dict[str, Any] = {}
+        self._stale_s = 0.0
+
+    def _counters(self) -> dict[str, Any]:
+        with self._lock:
+            if time.monotonic() >= self._stale_s:
+                self._latest = self._read()
+                self._stale_s = time.monotonic() + FRESH_S
+            return self._latest
 
     def collect(self) -> Iterable[Metric]:
         """Every metric, from one snapshot, so that their sums hold."""
-        counters = self._read()
+        counters = self._counters()
         relay = counters["name"]
         streams = [((relay, stream["feed"], stream["channel"]), stream) for stream in counters["streams"]]
         lines = [((*labels, line["line"]), line) for labels, stream in streams for line in stream["lines"]]
@@ -81,6 +99,7 @@ class RelayCollector(Collector):
         yield _refused(subscribers)
         yield _latencies(lines)
         yield from _re_requests(streams)
+        yield from _fan_out(relay, counters["fan_out"])
         yield from _journal(relay, counters["journal"])
 
 
@@ -147,6 +166,21 @@ def _re_requests(streams: Labelled) -> Iterator[Metric]:
     yield family
     yield memory
     yield waiting
+
+
+FAN_OUT_COUNTERS = {
+    "failed_clones": (
+        "failed_clones",
+        "Sends to one subscriber that fan-out in the kernel could not do; a group's last member is not covered.",
+    ),
+}
+FAN_OUT_GAUGES = {"grouped": ("grouped_outputs", "Outputs that fan-out in the kernel serves.")}
+
+
+def _fan_out(relay: str, fan_out: dict[str, Any]) -> Iterator[Metric]:
+    values = [((relay,), fan_out)]
+    yield from _families(CounterMetricFamily, FAN_OUT_COUNTERS, ("relay",), values)
+    yield from _families(GaugeMetricFamily, FAN_OUT_GAUGES, ("relay",), values)
 
 
 JOURNAL_COUNTERS = {

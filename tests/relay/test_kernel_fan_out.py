@@ -142,3 +142,18 @@ def test_without_the_capabilities_io_uring_does_it_and_the_reason_is_told(far: F
         told = relay.counters()["fan_out"]
     assert (told["wanted"], told["used"], told["grouped"]) == ("kernel", "io-uring", 0)
     assert "CAP_BPF" in told["reason"]
+
+
+def test_clones_that_fail_stay_counted_when_groups_are_made_anew(far: Far, tmp_path: Path) -> None:
+    """A queue without room on the way to everybody (tc-tbf(8)); what the counters say of it never goes down."""
+    with relay_of(tmp_path) as relay, Traffic(LINES):
+        wait_until(lambda: fan_out(relay)["grouped"] == SUBSCRIBERS)
+        queue = "tc qdisc add dev near root tbf rate 8kbit burst 1600 limit 1600"
+        subprocess.run(queue.split(), check=True)
+        wait_until(lambda: fan_out(relay)["failed_clones"] > 100)
+        before = fan_out(relay)["failed_clones"]
+        subscribers = relay.document["subscribers"]
+        relay.reload(subscribers={name: one for name, one in subscribers.items() if name != "s0"})
+        after = fan_out(relay)
+        assert after["grouped"] == SUBSCRIBERS - 1
+        assert after["failed_clones"] >= before

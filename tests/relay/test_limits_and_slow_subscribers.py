@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,12 @@ def refused_numbers(subscriber: dict[str, Any]) -> list[int]:
     return [number for each in ranges for number in each]
 
 
+def logged_numbers(directory: Path) -> list[int]:
+    lines = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+    ranges = [each for line in lines if line["event"] == "refused by limit" for each in line["ranges"]]
+    return [number for first, last in ranges for number in range(first, last + 1)]
+
+
 @pytest.mark.parametrize(
     "limit", [{"rate": "300 pps"}, {"bandwidth": "100k"}, {"rate": "500 pps", "bandwidth": "100k"}]
 )
@@ -68,6 +75,8 @@ def test_what_a_limit_keeps_back_is_declared_to_the_number(tmp_path: Path, limit
         told = relay.subscriber("limited")
         got = [number_of(packet) for packet in waiting(limited)]
         refused = refused_numbers(told)
+        relay.stop()
+    assert logged_numbers(tmp_path) == refused, "each range is in the log, once"
     assert got
     assert refused
     assert sorted(got + refused) == list(range(1, sent + 1)), "each number is there or declared, and not both"

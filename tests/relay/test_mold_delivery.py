@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
 import struct
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from leasing import NEEDS_ROOT, own_network
-from relay_process import RelayProcess, receiving
+from relay_process import RelayProcess, receiving, waiting
 
 pytestmark = NEEDS_ROOT
 
@@ -164,6 +166,149 @@ def test_each_address_has_its_rate(tmp_path: Path) -> None:
         assert told["answers"] >= 10
         for _ in range(told["answers"]):
             assert blocks(asker.recv(2048))[3] == [body]
+
+
+def unit(stream: int, number: int, body: bytes) -> bytes:
+    """As :func:`pitch`, of a unit of one's choice."""
+    packet = bytearray(pitch(number, [body]))
+    packet[3] = stream
+    return bytes(packet)
+
+
+def cme(number: int, body: bytes) -> bytes:
+    """CME MDP 3.0, Binary Packet Header and one message; number 1 is a ChannelReset (template 4)."""
+    message = struct.pack("<HHHHH", 10 + len(body), len(body), 4 if number == 1 else 46, 1, 9) + body
+    return struct.pack("<IQ", number, 1_700_000_000_000_000_000) + message
+
+
+def test_a_quiet_stream_says_so_while_others_are_busy(tmp_path: Path) -> None:
+    with receiving("127.0.0.1", 30001) as app, relay_of(tmp_path, "pitch"), receiving("127.0.0.1", 0) as sender:
+        line = ("127.0.0.1", 20001)
+        sender.sendto(unit(1, 1, b"quiet"), line)
+        quiet = blocks(app.recv(2048))[0]
+        sender.sendto(unit(2, 1, b"busy"), line)
+        while blocks(app.recv(2048))[3] != [b"\x06\x21busy"]:  # its start window is over
+            pass
+        for number in range(2, 100_000):  # these take many seconds
+            sender.sendto(unit(2, number, b"busy"), line)
+            session, next_number, count, _ = blocks(app.recv(2048))
+            if session == quiet:
+                break
+            assert count > 0, "the busy one has nothing to say beside its messages"
+        assert (session, next_number, count) == (quiet, 2, 0)
+
+
+def test_heartbeats_of_the_exchange_do_not_stand_for_the_relays_own(tmp_path: Path) -> None:
+    with receiving("127.0.0.1", 30001) as app, relay_of(tmp_path, "moldudp64"), receiving("127.0.0.1", 0) as sender:
+        packet = request(b"TODAY     ", 1, 1) + struct.pack(">H", 3) + b"one"
+        sender.sendto(packet, ("127.0.0.1", 20001))
+        assert blocks(app.recv(2048))[1:3] == (1, 1)
+        # One about every 0.6 s leaves to who gets the exchange's own datagrams; packed, it is nothing.
+        app.settimeout(0.2)
+        for _ in range(50):
+            sender.sendto(request(b"TODAY     ", 2, 0), ("127.0.0.1", 20001))
+            with contextlib.suppress(TimeoutError):
+                beat = blocks(app.recv(2048))
+                break
+        assert beat[1:3] == (2, 0)
+
+
+def test_who_subscribes_later_hears_where_the_session_is_now(tmp_path: Path) -> None:
+    """The last one who gets packed sessions leaves, numbers go on and start anew, and another one comes."""
+    with (
+        receiving("127.0.0.1", 30001) as app,
+        receiving("127.0.0.1", 30002) as other,
+        relay_of(tmp_path, "moldudp64") as relay,
+        receiving("127.0.0.1", 0) as sender,
+    ):
+
+        def send(session: bytes, number: int) -> None:
+            packet = request(session, number, 1) + struct.pack(">H", 2) + b"ok"
+            sender.sendto(packet, ("127.0.0.1", 20001))
+
+        send(b"TODAY     ", 1)
+        old = blocks(app.recv(2048))[0]
+        to_other = {"feeds": {"quotes": {"main": "127.0.0.1:30002"}}}
+        relay.reload(subscribers={"other": to_other})
+        for number in range(2, 11):
+            send(b"TODAY     ", number)
+        for number in range(1, 6):
+            send(b"EVENING   ", number)
+        while b"EVENING" not in (packet := other.recv(2048)) or blocks(packet)[1] != 5:
+            pass
+        waiting(app)
+        relay.reload(subscribers={"app": {"feeds": {"quotes": {"main": "127.0.0.1:30001"}}, "delivery": "mold"}})
+        session, number, count, _ = blocks(app.recv(2048))
+        assert (number, count) == (6, 0)
+        assert session != old
+        send(b"EVENING   ", 6)
+        while (said := blocks(app.recv(2048)))[2] == 0:
+            assert said[:2] == (session, 6)
+        assert said[:3] == (session, 6, 1)
+
+
+def test_a_relay_that_is_restarted_after_a_reset_goes_on_in_its_session(tmp_path: Path) -> None:
+    """Twice: once while the numbers go on, and once so that they start anew meanwhile. A second relay hears it all."""
+    journal = {"journal": {"directory": str(tmp_path / "journal")}}
+    first = relay_of(tmp_path, "cme-mdp3")
+    first.document |= journal
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    feed = {
+        "protocol": "moldudp64",
+        "hole-wait": "10ms",
+        "lines": {"A": {"unicast": {"listen": {"main": "127.0.0.1:30001"}}}},
+    }
+    app = {"feeds": {"quotes": {"main": "127.0.0.1:30009"}}}
+    second = RelayProcess(behind, {"feeds": {"quotes": feed}, "subscribers": {"app": app}})
+    with receiving("127.0.0.1", 30009) as end, receiving("127.0.0.1", 0) as sender, second:
+
+        def run(numbers: range) -> set[bytes]:
+            """Sessions that bring all of these."""
+            sessions, got, beats = set(), list[int](), 0
+            for number in numbers:
+                sender.sendto(cme(number, b"message"), ("127.0.0.1", 20001))
+            while len(got) < len(numbers):
+                session, at, _, found = blocks(end.recv(2048))
+                got += range(at, at + len(found))
+                sessions |= {session} if found else set()
+                beats += not found
+                assert beats < 10, f"only {got}"
+            assert got == list(numbers)
+            return sessions
+
+        with first:
+            before = run(range(1000, 1100))
+            after_reset = run(range(1, 50))
+            first.stop()
+        with first:
+            assert run(range(50, 80)) == after_reset, "it goes on"
+            first.stop()
+        with first:
+            fresh = run(range(2, 40))
+            first.stop()
+        assert len(before | after_reset | fresh) == 3
+        (stream,) = [one for one in second.counters()["streams"] if one["feed"] == "quotes"]
+    assert stream["lost_messages"] == 0
+    assert stream["lines"][0]["late"] == 0
+    kept = json.loads((tmp_path / "journal" / "sessions.json").read_text())
+    assert [(one["feed"], one["channel"], one["stream"], one["next"]) for one in kept["streams"]] == [("quotes", "main", 0, 40)]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"lanecast-sessions": 1, "streams": [{"feed": "quotes"}]}', "{" * 100_000])
+def test_a_file_of_sessions_that_is_none_is_told_and_done_without(tmp_path: Path, text: str) -> None:
+    directory = tmp_path / "journal"
+    directory.mkdir()
+    (directory / "sessions.json").write_text(text)
+    relay = relay_of(tmp_path, "pitch")
+    relay.document["journal"] = {"directory": str(directory)}
+    with receiving("127.0.0.1", 30001) as app, relay, receiving("127.0.0.1", 0) as sender:
+        sender.sendto(unit(1, 7, b"message"), ("127.0.0.1", 20001))
+        assert blocks(app.recv(2048))[1:3] == (7, 1)
+        relay.stop()
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [one["event"] for one in log if one["level"] == "warning"] == ["sessions not read"]
+    assert json.loads((directory / "sessions.json").read_text())["streams"][0]["next"] == 8
 
 
 def re_requests(relay: RelayProcess) -> dict[str, Any]:

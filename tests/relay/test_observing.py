@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from lanecast_relay.losses import LossLog
+from lanecast_relay.metrics import RelayCollector
 
 RELAY = [sys.executable, "-m", "lanecast_relay.cli"]
 DEADLINE_S = 30.0
@@ -38,6 +42,34 @@ feeds:
 subscribers:
   app: {{feeds: {{quotes: {{main: "127.0.0.1:{out}"}}}}}}
 """
+
+
+# ptrace(2), include/uapi/linux/ptrace.h: requests that stop one thread and let the others run.
+PTRACE_DETACH = 17
+PTRACE_SEIZE = 0x4206
+PTRACE_INTERRUPT = 0x4207
+WAIT_FOR_THREADS = 0x40000000
+"""waitpid(2), __WALL."""
+
+
+@contextmanager
+def packet_thread_stopped(pid: int) -> Iterator[None]:
+    """As if the packet path hung: the rest of the process runs on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    tasks = Path(f"/proc/{pid}/task")
+    (thread,) = [int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == "relay-packets\n"]
+
+    def ptrace(request: int) -> None:
+        if libc.ptrace(ctypes.c_long(request), ctypes.c_long(thread), None, None):
+            raise OSError(ctypes.get_errno(), f"ptrace {request:#x}")
+
+    ptrace(PTRACE_SEIZE)
+    ptrace(PTRACE_INTERRUPT)
+    os.waitpid(thread, WAIT_FOR_THREADS)
+    try:
+        yield
+    finally:
+        ptrace(PTRACE_DETACH)
 
 
 def free_ports(count: int) -> list[int]:
@@ -189,3 +221,83 @@ def test_the_service_manager_hears_that_the_packet_path_answers(tmp_path: Path) 
         process.terminate()
         assert process.wait(DEADLINE_S) == 0
     assert heard == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
+
+
+def until_silence(manager: socket.socket, most: int) -> list[bytes]:
+    heard: list[bytes] = []
+    with suppress(TimeoutError):
+        while len(heard) < most:
+            heard.append(manager.recv(100))
+    return heard
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to stop a thread")
+def test_the_service_manager_hears_nothing_while_the_packet_path_hangs(tmp_path: Path) -> None:
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(DEADLINE_S)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        command = [*RELAY, "run", str(file)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
+            assert [manager.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+            with packet_thread_stopped(process.pid):
+                manager.settimeout(1.0)  # ten times as long as it takes otherwise
+                heard = until_silence(manager, most=20)
+                assert len(heard) <= 2, "what was on its way, and what was answered before"
+            process.terminate()
+            process.communicate(timeout=DEADLINE_S)
+
+
+def test_scrapes_that_follow_each_other_cost_the_packet_thread_one_snapshot() -> None:
+    asked: list[int] = []
+
+    def read() -> dict[str, Any]:
+        asked.append(len(asked))
+        fan_out = {"failed_clones": 7, "grouped": 2}
+        return {"name": "edge", "streams": [], "subscribers": [], "journal": None, "fan_out": fan_out}
+
+    collector = RelayCollector(read)
+    metrics = [{metric.name: metric for metric in collector.collect()} for _ in range(20)]
+    assert len(asked) < 20
+    assert [sample.value for sample in metrics[-1]["lanecast_relay_failed_clones"].samples] == [7]
+
+
+class Lines(list[tuple[str, dict[str, object]]]):
+    """A log that is kept."""
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.append((event, fields))
+
+
+def told(lost: list[tuple[int, bool]], limited: list[tuple[int, bool]], counts: tuple[int, int]) -> dict[str, Any]:
+    """Counters with these ranges of one number, new or not."""
+
+    def of(ranges: list[tuple[int, bool]], **more: object) -> list[dict[str, Any]]:
+        return [{**more, "epoch": "E", "first": at, "last": at, "declared_ns": 1, "new": new} for at, new in ranges]
+
+    stream = {"feed": "quotes", "channel": "main", "lost_ranges": counts[0], "losses": of(lost)}
+    refused = of(limited, feed="quotes", channel="main", stream=0)
+    subscriber = {"name": "app", "limited_ranges": counts[1], "limited": refused}
+    return {"streams": [stream], "subscribers": [subscriber]}
+
+
+def test_every_new_range_is_logged_also_when_counters_begin_anew() -> None:
+    log = Lines()
+    losses = LossLog(log)
+    losses.update(told([(1, True), (2, True)], [(5, True), (9, True)], (2, 2)))
+    assert [event for event, _ in log] == ["lost", "lost", "refused by limit"]
+    assert log[-1][1]["ranges"] == [(5, 5), (9, 9)]
+    log.clear()
+    losses.update(told([(1, False), (2, False), (3, True)], [(9, False)], (3, 2)))
+    assert [(event, fields["first"]) for event, fields in log] == [("lost", 3)]
+    log.clear()
+    # The stream and the subscriber were taken away and came back.
+    losses.update(told([(7, True)], [(8, True)], (1, 1)))
+    assert [event for event, _ in log] == ["lost", "refused by limit"]
+    log.clear()
+    losses.update(told([(8, True)], [], (11, 4)))
+    assert log[0] == ("losses not listed", {"feed": "quotes", "channel": "main", "ranges": 9})
+    assert log[-1] == ("refusals not listed", {"subscriber": "app", "ranges": 3})

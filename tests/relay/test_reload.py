@@ -151,3 +151,51 @@ def ask_on(asker: socket.socket) -> None:
     """Ask until the kernel refuses."""
     while True:
         asker.send(SESSION + struct.pack(">QH", 5, 3))
+
+
+def renamed(**names: str) -> dict[str, Any]:
+    """The feed with lines A and B, of which these have other names."""
+    whole = feed("AB")
+    whole["lines"] = {names.get(name, name): line for name, line in whole["lines"].items()}
+    return whole
+
+
+def test_lines_and_feeds_change_their_names_and_addresses_without_a_loss(tmp_path: Path) -> None:
+    """Only one socket can be bound to an address: whoever has it next takes it over."""
+    served = {"re-requests": RE_REQUESTS}
+    with receiving("127.0.0.1", 30001) as stays, relay_of(tmp_path) as relay, Traffic(LINES) as traffic:
+        numbers = [number_of(stays.recv(2048))]
+        changes = relay.reload(feeds={"quotes": renamed(A="left", B="right") | served})
+        assert {change for change in changes if change[0] == "line"} == {
+            ("line", f"quotes/main/{name}", what)
+            for name, what in (("A", "removed"), ("B", "removed"), ("left", "added"), ("right", "added"))
+        }
+        relay.reload(feeds={"quotes": renamed(A="right", B="left") | served})  # they exchange their addresses
+        relay.counters()
+        sent = traffic.stop()
+        assert numbers + numbers_until(stays, sent) == list(range(1, sent + 1))
+        # The feed has another name, and then another protocol: new streams on the same sockets, the server's included.
+        to_it = {"stays": {"feeds": {"trades": {"main": "127.0.0.1:30001"}}}}
+        for protocol in ("moldudp64", "raw"):
+            lines = "AB" if protocol == "moldudp64" else "A"
+            other = feed(lines) | (served if protocol == "moldudp64" else {})
+            changes = relay.reload(feeds={"trades": other | {"protocol": protocol}}, subscribers=to_it)
+            assert ("channel", "trades/main", "added") in changes
+            with Traffic({"C": LINES["A"]}) as more:
+                first = number_of(stays.recv(2048))
+                sent = more.stop()
+            assert [first, *numbers_until(stays, sent)] == list(range(1, sent + 1))
+        final = relay.stop()
+    assert [stream["lost_messages"] for stream in final["streams"]] == [0]
+    assert [line["kernel_drops"] for stream in final["streams"] for line in stream["lines"]] == [0]
+
+
+def test_an_address_that_another_line_keeps_cannot_be_had(tmp_path: Path) -> None:
+    with relay_of(tmp_path) as relay:
+        twice = feed("AB")
+        twice["lines"]["C"] = twice["lines"]["A"]
+        relay.write(feeds={"quotes": twice})
+        answer = relay.command("reload")
+        assert answer.returncode != 0
+        assert "127.0.0.1:20001" in answer.stderr
+        assert [line["line"] for line in relay.counters()["streams"][0]["lines"]] == ["A", "B"]

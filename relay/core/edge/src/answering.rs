@@ -28,13 +28,17 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
+    /// On `before` where somebody listened there already.
     pub(crate) fn open(
         who: &str,
-        listen: SocketAddrV4,
-        channel: u64,
+        before: Option<Socket>,
+        (listen, channel): (SocketAddrV4, u64),
         answers_per_second: u64,
     ) -> Result<Self, EngineError> {
         let open = || {
+            if let Some(before) = before {
+                return Ok(before);
+            }
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             socket.set_nonblocking(true)?;
             socket.bind(&SockAddr::from(listen))?;

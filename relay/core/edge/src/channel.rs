@@ -12,16 +12,13 @@ use lanecast_relay_journal::Recorder;
 
 use crate::asking::Asker;
 use crate::batch::Batch;
-use crate::delivery::{Deliveries, Sending};
+use crate::delivery::{Deliveries, Delivery, Sending};
 use crate::input::Input;
-use crate::snapshot::{LineSnapshot, Loss, StreamSnapshot};
+use crate::snapshot::{LineSnapshot, Loss, PositionSnapshot, Ranges, StreamSnapshot};
 use crate::system::realtime_ns;
 
 /// Losses that a stream remembers for whoever asks.
 const LOSSES_KEPT: usize = 1000;
-
-/// MoldUDP64 1.0, Heartbeats: about one a second while nothing else is sent.
-const MOLD_HEARTBEAT_NS: u64 = 1_000_000_000;
 
 pub(crate) struct Channel {
     pub feed: String,
@@ -35,10 +32,9 @@ pub(crate) struct Channel {
     pub asker: Option<Asker>,
     /// What left, for subscribers that ask again.
     pub memory: Option<Memory>,
-    pub packer: Packer,
+    /// Knows sessions only while somebody gets them.
+    packer: Packer,
     packed: Packed,
-    /// When something last left packed anew. Monotonic, nanoseconds.
-    packed_ns: u64,
     /// By the exchange's stream; 0 where the channel is one.
     losses: BTreeMap<u64, Losses>,
 }
@@ -46,8 +42,19 @@ pub(crate) struct Channel {
 /// What one stream lost.
 #[derive(Default)]
 struct Losses {
-    kept: VecDeque<Loss>,
+    kept: VecDeque<Lost>,
     ranges: u64,
+    /// How many of them were told as new.
+    told: u64,
+}
+
+/// One range, as on the wire.
+#[derive(Clone, Copy)]
+struct Lost {
+    epoch: EpochKey,
+    first: u64,
+    last: u64,
+    declared_ns: u64,
 }
 
 /// Datagrams on their way out, in order.
@@ -55,6 +62,15 @@ struct Losses {
 struct Leaving {
     datagrams: Vec<Bytes>,
     contents: Vec<Content>,
+    /// What was given up, and before which of the datagrams.
+    given_up: Vec<(usize, GivenUp)>,
+}
+
+/// The numbers of an epoch below `next` that did not leave.
+struct GivenUp {
+    stream: u64,
+    epoch: EpochKey,
+    next: u64,
 }
 
 /// A datagram in the batch that came last, or its own bytes.
@@ -81,7 +97,6 @@ impl Channel {
             memory: None,
             packer,
             packed: Packed::default(),
-            packed_ns: 0,
             losses: BTreeMap::new(),
         }
     }
@@ -94,6 +109,40 @@ impl Channel {
         self.arbiter.grow_lines(self.lines.len());
         if let Some(line) = self.lines.get_mut(at) {
             *line = Some(name);
+        }
+    }
+
+    /// One subscriber more; the first one who gets packed sessions hears where they are.
+    pub(crate) fn add_delivery(&mut self, delivery: Delivery, now_ns: u64) {
+        let packed = self.deliveries.any_mold();
+        self.deliveries.add(delivery);
+        if !packed {
+            self.resume_packing(now_ns);
+        }
+    }
+
+    /// Take `subscriber` away.
+    pub(crate) fn remove_delivery(&mut self, subscriber: &str, now_ns: u64) -> Vec<Delivery> {
+        let gone = self.deliveries.remove(subscriber);
+        if !self.deliveries.any_mold() {
+            self.resume_packing(now_ns);
+        }
+        gone
+    }
+
+    /// Pack by other bounds.
+    pub(crate) fn set_packer(&mut self, packer: Packer, now_ns: u64) {
+        self.packer = packer;
+        self.resume_packing(now_ns);
+    }
+
+    /// Sessions are where the streams are; where nobody gets them there are none.
+    fn resume_packing(&mut self, now_ns: u64) {
+        self.packer.clear();
+        if self.deliveries.any_mold() {
+            for (stream, position) in self.arbiter.positions() {
+                self.packer.resume(stream, position, now_ns);
+            }
         }
     }
 
@@ -147,10 +196,7 @@ impl Channel {
 
     /// When [`Self::on_deadline`] wants to be called. Monotonic, nanoseconds.
     pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
-        let heartbeat_ns = self
-            .deliveries
-            .any_mold()
-            .then(|| self.packed_ns.saturating_add(MOLD_HEARTBEAT_NS));
+        let heartbeat_ns = self.packer.next_heartbeat_ns();
         let arbiter_ns = self.arbiter.next_deadline_ns();
         arbiter_ns.into_iter().chain(heartbeat_ns).min()
     }
@@ -163,11 +209,9 @@ impl Channel {
             self.take(&mut actions, 0, &mut leaving);
             self.leave(&leaving, None, now_ns, sending);
         }
-        if self.deliveries.any_mold() && now_ns.saturating_sub(self.packed_ns) >= MOLD_HEARTBEAT_NS
-        {
+        if self.packer.next_heartbeat_ns().as_ref().is_some_and(is_due) {
             self.packed.clear();
-            self.packer.heartbeats(&mut self.packed);
-            self.packed_ns = now_ns;
+            self.packer.heartbeats(now_ns, &mut self.packed);
             self.deliveries.send_packed(&self.packed, now_ns, sending);
         }
     }
@@ -204,6 +248,14 @@ impl Channel {
                     first,
                     last,
                 } => {
+                    let next = last.saturating_add(1);
+                    let given_up = GivenUp {
+                        stream,
+                        epoch,
+                        next,
+                    };
+                    let before = leaving.datagrams.len();
+                    leaving.given_up.push((before, given_up));
                     let numbers = self.protocol.numbers();
                     let range = (numbers.wire(first), numbers.wire(last));
                     self.losses
@@ -223,7 +275,7 @@ impl Channel {
         now_ns: u64,
         sending: &mut Sending,
     ) {
-        if leaving.datagrams.is_empty() {
+        if leaving.datagrams.is_empty() && leaving.given_up.is_empty() {
             return;
         }
         let bytes = leaving.datagrams.iter().map(|bytes| match bytes {
@@ -235,12 +287,7 @@ impl Channel {
         self.deliveries
             .send_native(&datagrams, contents, now_ns, sending);
         if self.deliveries.any_mold() {
-            self.packed.clear();
-            for (datagram, content) in datagrams.iter().zip(contents) {
-                self.packer.push(datagram, *content, &mut self.packed);
-            }
-            self.packer.flush(&mut self.packed);
-            self.packed_ns = now_ns;
+            self.pack(&datagrams, leaving, now_ns);
             self.deliveries.send_packed(&self.packed, now_ns, sending);
         }
         if let Some(memory) = &mut self.memory {
@@ -250,27 +297,50 @@ impl Channel {
         }
     }
 
+    fn pack(&mut self, datagrams: &[&[u8]], leaving: &Leaving, now_ns: u64) {
+        self.packed.clear();
+        let (packer, packed) = (&mut self.packer, &mut self.packed);
+        let mut given_up = leaving.given_up.iter().peekable();
+        for (at, (datagram, content)) in datagrams.iter().zip(&leaving.contents).enumerate() {
+            while let Some((_, it)) = given_up.next_if(|(before, _)| *before <= at) {
+                packer.skip_to(it.stream, it.epoch, it.next, packed);
+            }
+            packer.push(datagram, *content, packed);
+        }
+        for (_, it) in given_up {
+            packer.skip_to(it.stream, it.epoch, it.next, packed);
+        }
+        packer.flush(now_ns, packed);
+    }
+
     /// The channel itself first, then each stream in it as `channel/stream` (design, decision 1).
-    pub(crate) fn snapshots(&self) -> Vec<StreamSnapshot> {
-        let main = self.snapshot(self.name.clone(), 0, self.arbiter.main());
-        let streams = self.arbiter.streams().map(|(stream, arbiter)| {
-            self.snapshot(format!("{}/{stream}", self.name), stream, arbiter)
-        });
+    pub(crate) fn snapshots(&mut self, ranges: Ranges) -> Vec<StreamSnapshot> {
+        let told = |(stream, losses): (&u64, &mut Losses)| {
+            let total = losses.ranges;
+            (*stream, (total, losses.of(ranges)))
+        };
+        let mut losses: BTreeMap<u64, _> = self.losses.iter_mut().map(told).collect();
+        let mut losses = |stream| losses.remove(&stream).unwrap_or_default();
+        let (name, main) = (&self.name, self.arbiter.main());
         if self.protocol.stream.is_none() {
-            return vec![main];
+            return vec![self.snapshot(name.clone(), (0, main), losses(0))];
         }
         // Stream 0 of a channel with streams is a stream like any other, and its losses are its own.
-        let main = StreamSnapshot {
-            lost_ranges: 0,
-            losses: Vec::new(),
-            ..main
-        };
+        let main = self.snapshot(name.clone(), (0, main), (0, Vec::new()));
+        let streams = self.arbiter.streams().map(|(stream, arbiter)| {
+            let channel = format!("{name}/{stream}");
+            self.snapshot(channel, (stream, arbiter), losses(stream))
+        });
         std::iter::once(main).chain(streams).collect()
     }
 
-    fn snapshot(&self, channel: String, stream: u64, arbiter: &StreamArbiter) -> StreamSnapshot {
+    fn snapshot(
+        &self,
+        channel: String,
+        (stream, arbiter): (u64, &StreamArbiter),
+        (lost_ranges, losses): (u64, Vec<Loss>),
+    ) -> StreamSnapshot {
         let state = arbiter.state();
-        let losses = self.losses.get(&stream);
         let line = |(index, name): (usize, &Option<String>)| {
             let counters = arbiter.counters(index);
             Some(LineSnapshot {
@@ -293,14 +363,19 @@ impl Channel {
             protocol: self.protocol.name.to_owned(),
             epoch: epoch_text(state.epoch),
             epochs: state.epochs,
+            position: arbiter.position().map(|position| PositionSnapshot {
+                stream,
+                epoch: position.epoch.hex(),
+                next: position.next,
+            }),
             next: state.next,
             held_packets: state.held_packets,
             held_bytes: state.held_bytes,
             requests: self.asker.as_ref().map_or(0, |asker| asker.requests),
             request_errors: self.asker.as_ref().map_or(0, |asker| asker.request_errors),
             lost_messages: state.lost_messages,
-            lost_ranges: losses.map_or(0, |losses| losses.ranges),
-            losses: losses.map_or_else(Vec::new, |losses| losses.kept.iter().cloned().collect()),
+            lost_ranges,
+            losses,
             re_requests: None,
             lines: self.lines.iter().enumerate().filter_map(line).collect(),
         }
@@ -313,13 +388,38 @@ impl Losses {
         if self.kept.len() == LOSSES_KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back(Loss {
-            epoch: epoch_text(epoch),
+        self.kept.push_back(Lost {
+            epoch,
             first,
             last,
             declared_ns: declared_ns(),
         });
     }
+
+    fn of(&mut self, ranges: Ranges) -> Vec<Loss> {
+        let new = newest(self.ranges - self.told, self.kept.len());
+        if ranges == Ranges::New {
+            self.told = self.ranges;
+        }
+        let told = |(at, lost): (usize, &Lost)| Loss {
+            epoch: epoch_text(lost.epoch),
+            first: lost.first,
+            last: lost.last,
+            declared_ns: lost.declared_ns,
+            new: at >= new,
+        };
+        let handed_out = self.kept.iter().enumerate().skip(match ranges {
+            Ranges::None => self.kept.len(),
+            Ranges::New => new,
+            Ranges::All => 0,
+        });
+        handed_out.map(told).collect()
+    }
+}
+
+/// From which place on `new` things are, at the end of `kept` of them.
+pub(crate) fn newest(new: u64, kept: usize) -> usize {
+    kept.saturating_sub(usize::try_from(new).unwrap_or(usize::MAX))
 }
 
 /// Now, in nanoseconds since 1970.
@@ -335,6 +435,6 @@ pub(crate) fn epoch_text(key: EpochKey) -> String {
     let printable = key.0.iter().all(|byte| (0x20..0x7F).contains(byte));
     match std::str::from_utf8(&key.0) {
         Ok(text) if printable => text.trim().to_owned(),
-        _ => key.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => key.hex(),
     }
 }

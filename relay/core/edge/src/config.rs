@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use lanecast_relay_core::Rate;
+use lanecast_relay_core::{find, EpochKey, Position, Protocol, Rate};
 use lanecast_relay_journal::JournalSettings;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,38 @@ pub struct EngineConfig {
     pub journal: Option<JournalSettings>,
     pub feeds: Vec<FeedConfig>,
     pub subscribers: Vec<SubscriberConfig>,
+    /// Where streams were when they were last heard of, for channels that are opened.
+    #[serde(default)]
+    pub positions: Vec<PositionConfig>,
+}
+
+/// Where one stream was.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PositionConfig {
+    pub feed: String,
+    pub channel: String,
+    pub protocol: String,
+    pub stream: u64,
+    /// The epoch's key in hex digits.
+    pub epoch: String,
+    pub next: u64,
+}
+
+impl PositionConfig {
+    /// As the arbiter of a channel that is `protocol` now takes it; none when it says nothing there.
+    pub(crate) fn of(&self, protocol: &Protocol) -> Option<Position> {
+        let before = find(&self.protocol)?;
+        let alike = before.name == protocol.name;
+        // Names that were chosen by a relay are in use, whatever the numbers were.
+        if !alike && (before.names_epochs() || protocol.names_epochs()) {
+            return None;
+        }
+        Some(Position {
+            epoch: EpochKey::from_hex(&self.epoch)?,
+            next: if alike { self.next } else { u64::MAX },
+        })
+    }
 }
 
 /// How a datagram gets to many subscribers.

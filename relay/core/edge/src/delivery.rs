@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
-use lanecast_relay_core::{Content, Packed, Protocol, RateLimit};
+use lanecast_relay_core::{Content, EpochKey, Packed, Protocol, RateLimit};
 
 use crate::burst::{Burst, Room};
-use crate::channel::{declared_ns, epoch_text};
+use crate::channel::{declared_ns, epoch_text, newest};
 use crate::config::{Delivery as Form, FanOut};
 use crate::kernel::{Group, Kernel, Member, Ways, MEMBERS};
 use crate::output::Output;
 use crate::ring::RingOrWhyNot;
-use crate::snapshot::{Refusal, SubscriberSnapshot};
+use crate::snapshot::{Ranges, Refusal, SubscriberSnapshot};
 use crate::step::Rates;
 
 /// Bursts of more runs go to one socket after the other: entering the kernel is then little of what they cost.
@@ -90,13 +91,26 @@ pub(crate) struct Delivery {
 struct Refusals {
     datagrams: u64,
     messages: u64,
-    ranges: VecDeque<Refusal>,
+    ranges: u64,
+    kept: VecDeque<Refused>,
+    /// How many of the ranges were told as new; those do not grow any more.
+    told: u64,
+}
+
+/// One range: the arbiter's numbers `first..end`.
+#[derive(Clone, Copy)]
+struct Refused {
+    stream: u64,
+    epoch: EpochKey,
+    first: u64,
+    end: u64,
+    declared_ns: u64,
 }
 
 /// Everybody who gets a channel.
 pub(crate) struct Deliveries {
-    feed: String,
-    channel: String,
+    feed: Arc<str>,
+    channel: Arc<str>,
     protocol: &'static Protocol,
     all: Vec<Delivery>,
     groups: Vec<(Form, Group)>,
@@ -106,8 +120,8 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     pub(crate) fn new(feed: &str, channel: &str, protocol: &'static Protocol) -> Self {
         Self {
-            feed: feed.to_owned(),
-            channel: channel.to_owned(),
+            feed: feed.into(),
+            channel: channel.into(),
             protocol,
             all: Vec::new(),
             groups: Vec::new(),
@@ -144,6 +158,34 @@ impl Deliveries {
         self.all.iter()
     }
 
+    /// Add each one's counters to its place in `snapshots`, which `places` tells by name.
+    pub(crate) fn add_to(
+        &mut self,
+        snapshots: &mut [SubscriberSnapshot],
+        places: &BTreeMap<&str, usize>,
+        ranges: Ranges,
+    ) {
+        let numbers = self.protocol.numbers();
+        for delivery in &mut self.all {
+            let place = places.get(delivery.subscriber.as_str());
+            let Some(snapshot) = place.and_then(|at| snapshots.get_mut(*at)) else {
+                continue;
+            };
+            delivery.add_to(snapshot);
+            let (refused, new) = delivery.refusals.of(ranges);
+            snapshot.limited.extend(refused.map(|(at, range)| Refusal {
+                feed: Arc::clone(&self.feed),
+                channel: Arc::clone(&self.channel),
+                stream: range.stream,
+                epoch: epoch_text(range.epoch),
+                first: numbers.wire(range.first),
+                last: numbers.wire(range.end - 1),
+                declared_ns: range.declared_ns,
+                new: at >= new,
+            }));
+        }
+    }
+
     /// The exchange's datagrams, to who gets them as they are.
     pub(crate) fn send_native(
         &mut self,
@@ -175,9 +217,9 @@ impl Deliveries {
         let mut segmented = Burst::new(&mut sending.segmented, datagrams, true);
         let grouped = self.send_to_groups(form, &mut segmented);
         let waiting = self.waiting(form, &grouped, segmented.runs());
-        let limited = sending.limits.get(&self.feed);
+        let limited = sending.limits.get(&*self.feed);
         let waiting = self.send_by_ring(waiting, &segmented, &mut sending.ring, limited, now_ns);
-        let mut limits = sending.limits.get_mut(&self.feed);
+        let mut limits = sending.limits.get_mut(&*self.feed);
         let mut unsegmented = Vec::new();
         for Waiting { at, from, failure } in waiting {
             let Some(delivery) = self.all.get_mut(at) else {
@@ -215,8 +257,7 @@ impl Deliveries {
                     .filter_map(|(datagram, content)| {
                         let admitted = limit.admit(datagram.len(), now_ns);
                         if !admitted {
-                            let about = (self.feed.as_str(), self.channel.as_str(), self.protocol);
-                            delivery.refusals.remember(about, *content);
+                            delivery.refusals.remember(*content);
                         }
                         admitted.then_some(*datagram)
                     })
@@ -339,7 +380,7 @@ impl Deliveries {
         sending: &Sending,
     ) -> io::Result<()> {
         self.ungroup(kernel);
-        let limits = sending.limits.get(&self.feed);
+        let limits = sending.limits.get(&*self.feed);
         for form in [Form::Native, Form::Mold] {
             let mut members = Vec::new();
             for (at, delivery) in self.all.iter().enumerate() {
@@ -376,11 +417,16 @@ impl Deliveries {
         }
     }
 
-    /// How many outputs are served by groups, and how many clones failed.
-    pub(crate) fn grouped(&self, kernel: &Kernel) -> (usize, u64) {
+    /// How many outputs are served by groups.
+    pub(crate) fn grouped(&self) -> usize {
         let members = self.all.iter().filter(|delivery| delivery.group.is_some());
+        members.count()
+    }
+
+    /// How many clones of the groups that there are now failed.
+    pub(crate) fn failed_clones(&self, kernel: &Kernel) -> u64 {
         let failed = self.groups.iter().map(|(_, group)| kernel.failed(group));
-        (members.count(), failed.sum())
+        failed.sum()
     }
 }
 
@@ -406,18 +452,17 @@ impl Delivery {
         }
     }
 
-    /// Add what it was sent, and what was kept back, to `snapshot`.
+    /// Add what it was sent, and how much was kept back, to `snapshot`.
     pub(crate) fn add_to(&self, snapshot: &mut SubscriberSnapshot) {
         self.output.add_to(snapshot);
         snapshot.limited_datagrams += self.refusals.datagrams;
         snapshot.limited_messages += self.refusals.messages;
-        let ranges = self.refusals.ranges.iter().cloned();
-        snapshot.limited.extend(ranges);
+        snapshot.limited_ranges += self.refusals.ranges;
     }
 }
 
 impl Refusals {
-    fn remember(&mut self, (feed, channel, protocol): (&str, &str, &Protocol), content: Content) {
+    fn remember(&mut self, content: Content) {
         self.datagrams += 1;
         let Content::Messages {
             stream,
@@ -430,26 +475,36 @@ impl Refusals {
             return;
         };
         self.messages += end - first;
-        let numbers = protocol.numbers();
-        let refusal = Refusal {
-            feed: feed.to_owned(),
-            channel: channel.to_owned(),
-            stream,
-            epoch: epoch_text(epoch),
-            first: numbers.wire(first),
-            last: numbers.wire(end - 1),
-            declared_ns: declared_ns(),
-        };
-        if let Some(last) = self.ranges.back_mut() {
-            let same = (last.stream, &last.epoch) == (stream, &refusal.epoch);
-            if same && numbers.after(last.last, 1) == Some(refusal.first) {
-                last.last = refusal.last;
+        if let Some(last) = self.kept.back_mut().filter(|_| self.told < self.ranges) {
+            if (last.stream, last.epoch, last.end) == (stream, epoch, first) {
+                last.end = end;
                 return;
             }
         }
-        if self.ranges.len() == REFUSALS_KEPT {
-            self.ranges.pop_front();
+        if self.kept.len() == REFUSALS_KEPT {
+            self.kept.pop_front();
         }
-        self.ranges.push_back(refusal);
+        self.ranges += 1;
+        self.kept.push_back(Refused {
+            stream,
+            epoch,
+            first,
+            end,
+            declared_ns: declared_ns(),
+        });
+    }
+
+    /// The ranges that are kept, and from which one on they are new.
+    fn of(&mut self, ranges: Ranges) -> (impl Iterator<Item = (usize, &Refused)>, usize) {
+        let new = newest(self.ranges - self.told, self.kept.len());
+        if ranges == Ranges::New {
+            self.told = self.ranges;
+        }
+        let from = match ranges {
+            Ranges::None => self.kept.len(),
+            Ranges::New => new,
+            Ranges::All => 0,
+        };
+        (self.kept.iter().enumerate().skip(from), new)
     }
 }

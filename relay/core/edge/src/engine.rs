@@ -13,7 +13,7 @@ use crate::errors::EngineError;
 use crate::kernel::Ways;
 use crate::opened::{Change, Opened};
 use crate::past::Past;
-use crate::snapshot::{Snapshot, SubscriberSnapshot};
+use crate::snapshot::{Ranges, Snapshot, SubscriberSnapshot};
 use crate::system::{pin_to, raise_file_limit, sleep_exactly, Wake};
 use crate::worker::{Request, Worker};
 
@@ -100,9 +100,9 @@ impl Engine {
     }
 
     /// The counters now, taken between two batches.
-    pub fn counters(&self) -> Result<Snapshot, EngineError> {
+    pub fn counters(&self, ranges: Ranges) -> Result<Snapshot, EngineError> {
         let (reply, answer) = sync_channel(1);
-        self.ask(Request::Counters(reply))?;
+        self.ask(Request::Counters(ranges, reply))?;
         answer.recv_timeout(ANSWER_WITHIN).map_err(|_| ended())
     }
 

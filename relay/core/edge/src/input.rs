@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 use lanecast_relay_journal::LineHandle;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -24,7 +25,7 @@ struct GroupSourceRequest {
 }
 
 pub(crate) struct Input {
-    pub socket: Socket,
+    pub socket: Arc<Socket>,
     /// Which channel it belongs to, and the line's place in it.
     pub channel: u64,
     pub line: usize,
@@ -38,6 +39,8 @@ pub(crate) struct Input {
     pub received_bytes: u64,
     pub receive_errors: u64,
     pub receive_buffer_bytes: usize,
+    /// What the kernel had dropped on the socket before it was this input's.
+    dropped_before: u64,
     pub latency: Histogram,
 }
 
@@ -86,19 +89,49 @@ impl Input {
             )),
             )?;
         }
-        Ok(Self {
-            socket,
+        let sources = line.source.into_iter().collect();
+        let place = (channel, index);
+        Ok(Self::new(socket, endpoint, place, sources, granted))
+    }
+
+    /// `line` reads a socket that was somebody else's at the same address, and goes on as that one stops.
+    pub(crate) fn taken_over(
+        socket: Socket,
+        line: &LineConfig,
+        endpoint: SocketAddrV4,
+        place: (u64, usize),
+        receive_buffer_bytes: usize,
+    ) -> Result<Self, EngineError> {
+        let granted = stamp(&socket)
+            .and_then(|()| enlarge_receive_buffer(&socket, receive_buffer_bytes))
+            .map_err(EngineError::open(format!("cannot go on at {endpoint}")))?;
+        let sources = line.source.into_iter().collect();
+        let mut input = Self::new(socket, endpoint, place, sources, granted);
+        input.dropped_before = input.kernel_drops();
+        Ok(input)
+    }
+
+    fn new(
+        socket: Socket,
+        endpoint: SocketAddrV4,
+        (channel, line): (u64, usize),
+        sources: Vec<Ipv4Addr>,
+        receive_buffer_bytes: usize,
+    ) -> Self {
+        Self {
+            socket: Arc::new(socket),
             channel,
-            line: index,
+            line,
             endpoint,
             recorded_as: None,
-            sources: line.source.into_iter().collect(),
+            sources,
             filtered: 0,
             received_bytes: 0,
             receive_errors: 0,
-            receive_buffer_bytes: granted,
+            receive_buffer_bytes,
+            dropped_before: 0,
             latency: Histogram::default(),
-        })
+        }
     }
 
     /// Open the socket from which `servers` are asked for a channel's lost messages, and on which they answer.
@@ -121,19 +154,9 @@ impl Input {
         };
         let (socket, granted, endpoint) =
             open().map_err(EngineError::open(format!("{who}: cannot open a socket")))?;
-        Ok(Self {
-            socket,
-            channel,
-            line,
-            endpoint,
-            recorded_as: None,
-            sources: servers.iter().map(|server| *server.ip()).collect(),
-            filtered: 0,
-            received_bytes: 0,
-            receive_errors: 0,
-            receive_buffer_bytes: granted,
-            latency: Histogram::default(),
-        })
+        let sources = servers.iter().map(|server| *server.ip()).collect();
+        let place = (channel, line);
+        Ok(Self::new(socket, endpoint, place, sources, granted))
     }
 
     /// Whether a datagram from there is none of this line's.
@@ -146,14 +169,14 @@ impl Input {
     pub(crate) fn add_to(&self, line: &mut LineSnapshot) {
         line.received += self.filtered;
         line.filtered = self.filtered;
-        line.kernel_drops = self.kernel_drops();
+        line.kernel_drops = self.kernel_drops().saturating_sub(self.dropped_before);
         line.received_bytes = self.received_bytes;
         line.receive_errors = self.receive_errors;
         line.receive_buffer_bytes = self.receive_buffer_bytes;
         line.latency = self.latency.snapshot();
     }
 
-    /// What the kernel dropped on this socket so far (its receive buffer was full, or a checksum was wrong).
+    /// What the kernel dropped on this socket so far, whoever read it (its receive buffer was full, or a checksum was wrong).
     ///
     /// `SO_MEMINFO` has the same counter as `SO_RXQ_OVFL`, without a control message on every datagram.
     fn kernel_drops(&self) -> u64 {

@@ -30,4 +30,4 @@ pub use engine::{Engine, Reloaded};
 pub use errors::EngineError;
 pub use kernel::{Way, Ways};
 pub use opened::Change;
-pub use snapshot::Snapshot;
+pub use snapshot::{Ranges, Snapshot};

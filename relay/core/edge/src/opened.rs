@@ -3,22 +3,28 @@
 //! Sockets that are needed are opened here, before anything is changed: when one is refused, the relay runs on as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
 use lanecast_relay_core::{
     find, ChannelArbiter, Limits, Memory, Packer, Protocol, Recovery, Sessions,
 };
 use serde::Serialize;
+use socket2::Socket;
 
 use crate::answering::Answering;
 use crate::asking::Asker;
 use crate::channel::Channel;
-use crate::config::{Delivery as Form, EngineConfig, FeedConfig, LineConfig, SubscriberConfig};
+use crate::config::{
+    Delivery as Form, EngineConfig, FeedConfig, LineConfig, PositionConfig, SubscriberConfig,
+};
 use crate::delivery::Delivery;
 use crate::errors::EngineError;
 use crate::input::Input;
 use crate::output::Output;
 use crate::step::{Rates, Step};
+use crate::system::monotonic_ns;
 
 /// Bound on packets in hold a stream, beside the bound in bytes: small packets cost more than their bytes.
 const HELD_PACKETS: usize = 65_536;
@@ -55,14 +61,22 @@ struct OpenChannel {
     id: u64,
     lines: BTreeMap<String, OpenLine>,
     recovery: Option<OpenLine>,
-    answering: Option<u64>,
+    answering: Option<OpenAnswering>,
     /// Places of the arbiter that were given to a line at some time.
     places: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct OpenLine {
     token: u64,
+    /// A socket that is bound to an address of ours, which only one can be: what is opened there next takes it over.
+    bound: Option<(SocketAddrV4, Arc<Socket>)>,
+}
+
+#[derive(Clone, Debug)]
+struct OpenAnswering {
+    token: u64,
+    bound: (SocketAddrV4, Arc<Socket>),
 }
 
 /// One channel's share of a feed's configuration.
@@ -86,6 +100,10 @@ pub(crate) struct Difference {
     pub opened: Opened,
     pub steps: Vec<Step>,
     pub changes: Vec<Change>,
+    positions: Vec<PositionConfig>,
+    /// Sockets that were bound before, by address, with their tokens; and those that were taken over.
+    bound: BTreeMap<SocketAddrV4, (u64, Arc<Socket>)>,
+    taken_over: BTreeSet<u64>,
 }
 
 impl Opened {
@@ -99,6 +117,9 @@ impl Opened {
             },
             steps: Vec::new(),
             changes: Vec::new(),
+            positions: config.positions.clone(),
+            bound: self.bound(),
+            taken_over: BTreeSet::new(),
         };
         let before: BTreeMap<Key, Part<'_>> = parts(&self.feeds).collect();
         let after: BTreeMap<Key, Part<'_>> = parts(&config.feeds).collect();
@@ -119,7 +140,24 @@ impl Opened {
             }
         }
         difference.alter_subscribers(&self.subscribers, config, &gone)?;
+        difference.check_taken_over()?;
         Ok(difference)
+    }
+
+    fn bound(&self) -> BTreeMap<SocketAddrV4, (u64, Arc<Socket>)> {
+        let channels = self.channels.values();
+        let bound = channels.flat_map(OpenChannel::bound);
+        let shared = bound.map(|(token, (at, socket))| (*at, (token, Arc::clone(socket))));
+        shared.collect()
+    }
+}
+
+impl OpenChannel {
+    /// Sockets that are bound to addresses of ours, with their tokens.
+    fn bound(&self) -> impl Iterator<Item = (u64, &(SocketAddrV4, Arc<Socket>))> {
+        let lines = self.lines.values();
+        let lines = lines.filter_map(|line| Some((line.token, line.bound.as_ref()?)));
+        lines.chain(self.answering.iter().map(|it| (it.token, &it.bound)))
     }
 }
 
@@ -209,6 +247,31 @@ impl Difference {
         });
     }
 
+    /// The socket that was bound to `address` before, to be read by somebody else from now on: closing it first and opening
+    /// another one would lose what comes in between.
+    fn take_over(&mut self, address: SocketAddrV4) -> Result<Option<Socket>, EngineError> {
+        let Some((token, socket)) = self.bound.remove(&address) else {
+            return Ok(None);
+        };
+        self.taken_over.insert(token);
+        let socket = socket.try_clone().map_err(EngineError::open(format!(
+            "cannot share the socket of {address}"
+        )))?;
+        Ok(Some(socket))
+    }
+
+    /// Nobody goes on reading a socket that another one took over.
+    fn check_taken_over(&self) -> Result<(), EngineError> {
+        let channels = self.opened.channels.values();
+        let mut open = channels.flat_map(OpenChannel::bound);
+        match open.find(|(token, _)| self.taken_over.contains(token)) {
+            Some((_, (address, _))) => Err(EngineError::open(format!("cannot bind to {address}"))(
+                io::Error::from_raw_os_error(libc::EADDRINUSE),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn close_channel(&mut self, key: &Key) {
         let Some(open) = self.opened.channels.remove(key) else {
             return;
@@ -216,7 +279,8 @@ impl Difference {
         let lines = open.lines.values().chain(&open.recovery);
         let inputs = lines.map(|line| Step::RemoveInput(line.token));
         self.steps.extend(inputs);
-        self.steps.extend(open.answering.map(Step::RemoveAnswering));
+        let answering = open.answering.map(|it| Step::RemoveAnswering(it.token));
+        self.steps.extend(answering);
         self.steps.push(Step::RemoveChannel(open.id));
         self.note("channel", format!("{}/{}", key.0, key.1), REMOVED);
     }
@@ -224,7 +288,11 @@ impl Difference {
     fn open_channel(&mut self, key: &Key, part: Part<'_>, bytes: usize) -> Result<(), EngineError> {
         let protocol = part.protocol()?;
         let id = self.id();
-        let arbiter = ChannelArbiter::new(protocol, part.feed.lines.len(), part.limits());
+        let here = |it: &&PositionConfig| (&it.feed, &it.channel) == (&key.0, &key.1);
+        let positions = self.positions.iter().filter(here);
+        let positions = positions.filter_map(|it| Some((it.stream, it.of(protocol)?)));
+        let arbiter = ChannelArbiter::new(protocol, part.feed.lines.len(), part.limits())
+            .resuming(positions.collect());
         let packer = part.packer(protocol);
         let channel = Channel::new((&key.0, &key.1), protocol, arbiter, packer);
         self.steps.push(Step::AddChannel(id, Box::new(channel)));
@@ -255,10 +323,20 @@ impl Difference {
     ) -> Result<(), EngineError> {
         let endpoint = part.way(line)?.endpoint;
         let place = (open.id, open.places);
-        let input = Input::open(&part.feed.name, line, endpoint, place, bytes)?;
+        let before = match line.interface {
+            None => self.take_over(endpoint)?,
+            Some(_) => None,
+        };
+        let input = match before {
+            Some(socket) => Input::taken_over(socket, line, endpoint, place, bytes)?,
+            None => Input::open(&part.feed.name, line, endpoint, place, bytes)?,
+        };
         let token = self.id();
         open.places += 1;
-        open.lines.insert(line.name.clone(), OpenLine { token });
+        let own = line.interface.is_none();
+        let bound = own.then(|| (endpoint, Arc::clone(&input.socket)));
+        let opened = OpenLine { token, bound };
+        open.lines.insert(line.name.clone(), opened);
         let step = Step::AddInput(token, line.name.clone(), Box::new(input));
         self.steps.push(step);
         Ok(())
@@ -287,7 +365,7 @@ impl Difference {
         };
         let token = self.id();
         open.places += 1;
-        open.recovery = Some(OpenLine { token });
+        open.recovery = Some(OpenLine { token, bound: None });
         let name = RECOVERY_LINE.to_owned();
         self.steps
             .push(Step::AddInput(token, name, Box::new(input)));
@@ -310,9 +388,13 @@ impl Difference {
             return Ok(());
         };
         let who = format!("feed {}, channel {}", part.feed.name, part.channel);
-        let answering = Answering::open(&who, listen, open.id, rate)?;
+        let before = self.take_over(listen)?;
+        let answering = Answering::open(&who, before, (listen, open.id), rate)?;
         let token = self.id();
-        open.answering = Some(token);
+        open.answering = Some(OpenAnswering {
+            token,
+            bound: (listen, Arc::clone(&answering.socket)),
+        });
         self.steps
             .push(Step::AddAnswering(token, Box::new(answering)));
         let memory = part.memory(protocol, memory_bytes);
@@ -338,7 +420,7 @@ impl Difference {
         let protocol = new.protocol()?;
         if old.feed.payload_bytes != new.feed.payload_bytes {
             let packer = new.packer(protocol);
-            let alter = move |channel: &mut Channel| channel.packer = packer;
+            let alter = move |channel: &mut Channel| channel.set_packer(packer, monotonic_ns());
             self.steps.push(Step::Alter(open.id, Box::new(alter)));
             self.note("settings", name, CHANGED);
         }
@@ -451,9 +533,9 @@ impl Difference {
                     });
                 };
                 self.steps.push(Step::Alter(open.id, Box::new(alter)));
-                let token = open.answering;
+                let answering = open.answering.iter();
                 self.steps
-                    .extend(token.map(|token| Step::SetAnswerRate(token, rate)));
+                    .extend(answering.map(|it| Step::SetAnswerRate(it.token, rate)));
             }
             _ => {
                 let before = open.answering.take();
@@ -463,7 +545,8 @@ impl Difference {
                     let alter = |channel: &mut Channel| channel.memory = None;
                     self.steps.push(Step::Alter(open.id, Box::new(alter)));
                 }
-                self.steps.extend(before.map(Step::RemoveAnswering));
+                let before = before.map(|it| Step::RemoveAnswering(it.token));
+                self.steps.extend(before);
             }
         }
         if let Some(change) = change_of(was.as_ref(), is.as_ref()) {

@@ -244,6 +244,9 @@ impl Output {
 mod tests {
     use super::*;
     use crate::burst::Room;
+    use crate::config::Delivery as Form;
+    use crate::delivery::{Deliveries, Delivery, Sending};
+    use lanecast_relay_core::{find, Content};
     use std::net::{Ipv4Addr, UdpSocket};
     use std::time::Duration;
 
@@ -323,5 +326,57 @@ mod tests {
         send(&mut output, &[b"x", b"y"], true);
         assert_eq!((output.datagrams, output.dropped), (0, 2));
         assert_eq!(output.refused.get(&libc::EACCES), Some(&1));
+    }
+
+    /// UDP-Lite (RFC 3828) is where the kernel has no segmentation offload to give: it says EIO, as it does on a path
+    /// through IPsec, and before Linux 6.11 on one without checksum offload.
+    fn lite() -> Option<Socket> {
+        let lite = Protocol::from(libc::IPPROTO_UDPLITE);
+        match Socket::new(Domain::IPV4, Type::DGRAM, Some(lite)) {
+            Ok(socket) => Some(socket),
+            // A kernel that has no UDP-Lite.
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_no_segments_gets_the_whole_batch_one_by_one() {
+        let (Some(refusing), Some(far)) = (lite(), lite()) else {
+            return;
+        };
+        let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+        far.bind(&SockAddr::from(anywhere)).unwrap();
+        far.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let to = far.local_addr().unwrap().as_socket_ipv4().unwrap();
+        let mut first = Output::open(to).unwrap();
+        first.socket = refusing;
+        first.connect().unwrap();
+        let (other_far, other_to) = receiver();
+        let channel = ("feed", "main");
+        let mut deliveries = Deliveries::new(channel.0, channel.1, find("raw").unwrap());
+        let other = Output::open(other_to).unwrap();
+        deliveries.add(Delivery::new("first", Form::Native, first));
+        deliveries.add(Delivery::new("other", Form::Native, other));
+        let datagrams: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 90]).collect();
+        let views: Vec<&[u8]> = datagrams.iter().map(Vec::as_slice).collect();
+        let contents = vec![Content::Other; views.len()];
+        let mut sending = Sending::default();
+        for _ in 0..2 {
+            deliveries.send_native(&views, &contents, 1, &mut sending);
+        }
+        let far = UdpSocket::from(far);
+        let mut buffer = [0u8; 2000];
+        for datagram in datagrams.iter().chain(&datagrams) {
+            for socket in [&far, &other_far] {
+                let size = socket.recv(&mut buffer).unwrap();
+                assert_eq!(&buffer[..size], datagram.as_slice());
+            }
+        }
+        let outputs: Vec<&Output> = deliveries.iter().map(|it| &it.output).collect();
+        let told = |output: &Output| (output.segmentation, output.datagrams, output.dropped);
+        assert_eq!(told(outputs[0]), (false, 200, 0));
+        assert_eq!(told(outputs[1]), (true, 200, 0));
+        assert!(outputs[0].refused.is_empty(), "{:?}", outputs[0].refused);
     }
 }

@@ -1,12 +1,23 @@
 //! The counters as they are told to others. Names are a contract: add, rename none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lanecast_relay_journal::JournalCounters;
 use serde::Serialize;
 
 use crate::config::FanOut;
 use crate::histogram::HistogramSnapshot;
+
+/// Which ranges of numbers come with the counters: there may be many, and the packet thread copies them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    None,
+    /// Those that nobody was told of as new before.
+    New,
+    /// All that are remembered.
+    All,
+}
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Snapshot {
@@ -26,7 +37,8 @@ pub struct FanOutSnapshot {
     pub reason: Option<String>,
     /// Outputs that are served by a group in the kernel now.
     pub grouped: usize,
-    /// Clones that the kernel could not send.
+    /// Sends to one member that the kernel refused, since the start: of single datagrams or of segmented runs. They stand
+    /// in the members' `datagrams` all the same, and the last member of each group, who gets the original, is not covered.
     pub failed_clones: u64,
 }
 
@@ -36,9 +48,12 @@ pub struct StreamSnapshot {
     /// `channel`, or `channel/stream` for one of the exchange's streams in it.
     pub channel: String,
     pub protocol: String,
-    /// The current epoch: the header's session, or how many epochs there were. Text where it is printable, else hex.
+    /// The current epoch: the header's session, or where it has none, a day and an ordinal. Text where it is printable,
+    /// else hex.
     pub epoch: String,
     pub epochs: u64,
+    /// Where the stream is, for whoever takes it up after this relay.
+    pub position: Option<PositionSnapshot>,
     /// The number that leaves next; none before the start window has closed.
     pub next: Option<u64>,
     pub held_packets: usize,
@@ -47,12 +62,23 @@ pub struct StreamSnapshot {
     pub requests: u64,
     pub request_errors: u64,
     pub lost_messages: u64,
-    /// How many ranges were declared lost; `losses` holds the last of them.
+    /// How many ranges were declared lost; `losses` holds the last of them, when they are asked for.
     pub lost_ranges: u64,
     pub losses: Vec<Loss>,
     /// What the relay's own re-request server did for the channel; none where it has none.
     pub re_requests: Option<ReRequestSnapshot>,
     pub lines: Vec<LineSnapshot>,
+}
+
+/// What [`crate::config::PositionConfig`] takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct PositionSnapshot {
+    /// The exchange's number of the stream in its channel; 0 where the channel is one.
+    pub stream: u64,
+    /// The epoch's key in hex digits.
+    pub epoch: String,
+    /// The number to come, as it would be if its field had 64 bits.
+    pub next: u64,
 }
 
 /// Messages `first..=last` that came on no line in time.
@@ -63,6 +89,8 @@ pub struct Loss {
     pub last: u64,
     /// When it was declared: nanoseconds since 1970, `CLOCK_REALTIME`.
     pub declared_ns: u64,
+    /// Whether the log has not told it yet.
+    pub new: bool,
 }
 
 /// received = forwarded + duplicate + late + held + heartbeat + passed_on + malformed + filtered, at any instant.
@@ -132,23 +160,27 @@ pub struct SubscriberSnapshot {
     pub refused: BTreeMap<String, u64>,
     /// Whether runs of equal size still go out as one segmented send.
     pub segmentation: bool,
-    /// What the subscriber's limits kept back: datagrams, the messages in them, and the last of the ranges.
+    /// What the subscriber's limits kept back: datagrams, the messages in them, how many ranges, and the last of those, when
+    /// they are asked for.
     pub limited_datagrams: u64,
     pub limited_messages: u64,
+    pub limited_ranges: u64,
     pub limited: Vec<Refusal>,
 }
 
 /// Messages `first..=last` of one stream that a limit kept from one subscriber.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refusal {
-    pub feed: String,
-    pub channel: String,
+    pub feed: Arc<str>,
+    pub channel: Arc<str>,
     pub stream: u64,
     pub epoch: String,
     pub first: u64,
     pub last: u64,
     /// When the first of them was refused: nanoseconds since 1970, `CLOCK_REALTIME`.
     pub declared_ns: u64,
+    /// Whether the log has not told it yet.
+    pub new: bool,
 }
 
 impl SubscriberSnapshot {

@@ -28,6 +28,11 @@ pub(crate) fn realtime_ns() -> u64 {
     clock_ns(libc::CLOCK_REALTIME)
 }
 
+/// What monotonic time lacks to nanoseconds since 1970, until somebody sets the clock.
+pub(crate) fn utc_offset_ns() -> u64 {
+    realtime_ns().wrapping_sub(monotonic_ns())
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,

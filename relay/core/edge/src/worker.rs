@@ -16,14 +16,14 @@ use crate::input::Input;
 use crate::kernel::{Kernel, Ways};
 use crate::past::Past;
 use crate::poller::Poller;
-use crate::snapshot::{FanOutSnapshot, Snapshot, StreamSnapshot, SubscriberSnapshot};
+use crate::snapshot::{FanOutSnapshot, Ranges, Snapshot, StreamSnapshot, SubscriberSnapshot};
 use crate::step::Step;
-use crate::system::{monotonic_ns, Timer, Wake};
+use crate::system::{monotonic_ns, realtime_ns, utc_offset_ns, Timer, Wake};
 
 /// Batches that one socket may hand in before the deadlines of all streams are looked at again.
 const ROUNDS: usize = 8;
 
-/// Batches that are read from a line that is taken away: more than any receive buffer holds of what came before.
+/// Batches that are read from a line at the end: more than any receive buffer holds of what came before.
 const LAST_ROUNDS: usize = 1 << 14;
 
 pub(crate) const TOKEN_WAKE: u64 = u64::MAX;
@@ -31,7 +31,7 @@ pub(crate) const TOKEN_TIMER: u64 = u64::MAX - 1;
 
 /// What others ask of the thread.
 pub(crate) enum Request {
-    Counters(SyncSender<Snapshot>),
+    Counters(Ranges, SyncSender<Snapshot>),
     /// All of it between two batches; the answer is what subscribers that are gone had got.
     Change(Vec<Step>, SyncSender<Vec<SubscriberSnapshot>>),
     /// How frames reach the subscribers' addresses, for fan-out in the kernel.
@@ -99,10 +99,10 @@ impl KernelFanOut {
             ..FanOutSnapshot::default()
         };
         if let Some(kernel) = &self.program {
+            snapshot.failed_clones = kernel.failed_before();
             for channel in channels.values() {
-                let (grouped, failed) = channel.deliveries.grouped(kernel);
-                snapshot.grouped += grouped;
-                snapshot.failed_clones += failed;
+                snapshot.grouped += channel.deliveries.grouped();
+                snapshot.failed_clones += channel.deliveries.failed_clones(kernel);
             }
         }
         snapshot
@@ -153,7 +153,7 @@ impl Worker {
             self.on_deadlines();
             if ready.contains(&TOKEN_WAKE) && self.answer()? {
                 self.drain();
-                let mut last = self.snapshot();
+                let mut last = self.snapshot(Ranges::All);
                 if let Some(journal) = self.journal.take() {
                     last.journal = Some(journal.close());
                 }
@@ -169,7 +169,10 @@ impl Worker {
             match request {
                 Request::Stop => return Ok(true),
                 // Whoever asked may have given up waiting.
-                Request::Counters(reply) => drop(reply.try_send(self.snapshot())),
+                Request::Counters(ranges, reply) => {
+                    self.follow_clock();
+                    drop(reply.try_send(self.snapshot(ranges)));
+                }
                 Request::Change(steps, reply) => drop(reply.try_send(self.change(steps)?)),
                 Request::Ways(ways) => {
                     self.kernel.ways = ways;
@@ -240,11 +243,24 @@ impl Worker {
 
     /// Take what the kernel still has, then let everything leave.
     fn drain(&mut self) {
-        let all: Vec<u64> = self.inputs.keys().copied().collect();
-        self.read_ready(&all);
+        self.read_what_came(self.inputs.keys().copied().collect());
         let now_ns = monotonic_ns();
         for channel in self.channels.values_mut() {
             channel.drain(now_ns, &mut self.sending);
+        }
+    }
+
+    /// All that came on these sockets until now, in turns. What still comes meanwhile is not waited for.
+    fn read_what_came(&mut self, mut tokens: Vec<u64>) {
+        let now_ns = realtime_ns();
+        for _ in 0..LAST_ROUNDS {
+            tokens.retain(|token| {
+                let count = self.read(*token);
+                count == Batch::DATAGRAMS && self.batch.received_ns(count - 1) < now_ns
+            });
+            if tokens.is_empty() {
+                break;
+            }
         }
     }
 
@@ -264,11 +280,16 @@ impl Worker {
         ended: &mut Vec<SubscriberSnapshot>,
     ) -> std::io::Result<()> {
         match step {
-            Step::AddChannel(id, channel) => drop(self.channels.insert(id, *channel)),
+            Step::AddChannel(id, mut channel) => {
+                channel.arbiter.set_utc_offset(utc_offset_ns());
+                self.channels.insert(id, *channel);
+            }
             Step::RemoveChannel(id) => self.remove_channel(id, ended),
             Step::AddInput(token, name, input) => self.add_input(token, name, *input)?,
             Step::RemoveInput(token) => self.remove_input(token),
             Step::SetSources(token, sources) => {
+                // What came until now is judged as it was when it came.
+                self.read_what_came(vec![token]);
                 if let Some(input) = self.inputs.get_mut(&token) {
                     input.sources = sources;
                 }
@@ -294,12 +315,13 @@ impl Worker {
             }
             Step::AddDelivery(id, delivery) => {
                 if let Some(channel) = self.channels.get_mut(&id) {
-                    channel.deliveries.add(*delivery);
+                    channel.add_delivery(*delivery, monotonic_ns());
                 }
             }
             Step::RemoveDelivery(id, subscriber) => {
                 if let Some(channel) = self.channels.get_mut(&id) {
-                    end(&channel.deliveries.remove(&subscriber), ended);
+                    let gone = channel.remove_delivery(&subscriber, monotonic_ns());
+                    end(&gone, ended);
                 }
             }
             Step::SetLimits(rates) => self.sending.set_limits(rates, monotonic_ns()),
@@ -343,11 +365,7 @@ impl Worker {
 
     /// What the line brought until now still counts.
     fn remove_input(&mut self, token: u64) {
-        for _ in 0..LAST_ROUNDS {
-            if self.read(token) < Batch::DATAGRAMS {
-                break;
-            }
-        }
+        self.read_what_came(vec![token]);
         if let Some(input) = self.inputs.remove(&token) {
             self.poller.remove(input.socket.as_raw_fd());
             if let Some(channel) = self.channels.get_mut(&input.channel) {
@@ -366,12 +384,18 @@ impl Worker {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let mut channels: BTreeMap<u64, Vec<StreamSnapshot>> = self
-            .channels
-            .iter()
-            .map(|(id, channel)| (*id, channel.snapshots()))
-            .collect();
+    /// A clock that was set is followed from the next look at the counters on.
+    fn follow_clock(&mut self) {
+        let utc_offset_ns = utc_offset_ns();
+        for channel in self.channels.values_mut() {
+            channel.arbiter.set_utc_offset(utc_offset_ns);
+        }
+    }
+
+    fn snapshot(&mut self, ranges: Ranges) -> Snapshot {
+        let told = |(id, channel): (&u64, &mut Channel)| (*id, channel.snapshots(ranges));
+        let mut channels: BTreeMap<u64, Vec<StreamSnapshot>> =
+            self.channels.iter_mut().map(told).collect();
         for input in self.inputs.values() {
             let line = channels
                 .get_mut(&input.channel)
@@ -393,13 +417,13 @@ impl Worker {
         Snapshot {
             name: self.name.clone(),
             streams: channels.into_values().flatten().collect(),
-            subscribers: self.subscriber_snapshots(),
+            subscribers: self.subscriber_snapshots(ranges),
             fan_out: self.kernel.snapshot(&self.channels, &self.sending),
             journal: self.journal.as_ref().map(Recorder::counters),
         }
     }
 
-    fn subscriber_snapshots(&self) -> Vec<SubscriberSnapshot> {
+    fn subscriber_snapshots(&mut self, ranges: Ranges) -> Vec<SubscriberSnapshot> {
         let mut snapshots: Vec<SubscriberSnapshot> = self
             .subscribers
             .iter()
@@ -411,11 +435,8 @@ impl Worker {
             .enumerate()
             .map(|(at, name)| (name.as_str(), at))
             .collect();
-        for delivery in self.channels.values().flat_map(|it| it.deliveries.iter()) {
-            let place = places.get(delivery.subscriber.as_str());
-            if let Some(snapshot) = place.and_then(|at| snapshots.get_mut(*at)) {
-                delivery.add_to(snapshot);
-            }
+        for channel in self.channels.values_mut() {
+            channel.deliveries.add_to(&mut snapshots, &places, ranges);
         }
         snapshots
     }
@@ -433,5 +454,71 @@ fn end(gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
         if let Some(snapshot) = ended.get_mut(at) {
             delivery.add_to(snapshot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::opened::Opened;
+
+    /// MoldUDP64 1.0: one message, which is number `number`.
+    fn mold(number: u64) -> Vec<u8> {
+        let number = number.to_be_bytes();
+        [&b"SESSION001"[..], &number, &[0, 1], &[0, 2], b"ok"].concat()
+    }
+
+    /// A worker of one line with `count` datagrams in the kernel, and where it is asked.
+    fn backlog(count: u64) -> (Worker, std::sync::mpsc::Sender<Request>) {
+        let config = serde_json::json!({
+            "name": "edge", "receive_buffer_bytes": 64 << 20, "cpu": null, "busy_wait_ns": 0, "fan_out": "sockets",
+            "subscribers": [],
+            "feeds": [{
+                "name": "quotes", "protocol": "moldudp64", "hole_wait_ns": 1_000_000_000, "held_bytes": 1 << 20,
+                "payload_bytes": 1472, "channels": ["main"], "recovery": null, "re_requests": null,
+                "lines": [{"name": "A", "source": null, "interface": null, "endpoints": ["127.0.0.1:0"]}],
+            }],
+        });
+        let config: EngineConfig = serde_json::from_value(config).unwrap();
+        let steps = Opened::default().difference(&config).unwrap().steps;
+        let (requests, receiver) = channel();
+        let wake = Arc::new(Wake::new().unwrap());
+        wake.wake();
+        let mut worker = Worker::new(&config, None, (wake, receiver)).unwrap();
+        worker.change(steps).unwrap();
+        let input = worker.inputs.values().next().unwrap();
+        let at = input.socket.local_addr().unwrap();
+        let at = at.as_socket_ipv4().unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 1..=count {
+            sender.send_to(&mold(number), at).unwrap();
+        }
+        (worker, requests)
+    }
+
+    #[test]
+    fn what_the_kernel_has_when_the_end_comes_still_leaves() {
+        let (worker, requests) = backlog(5000);
+        requests.send(Request::Stop).unwrap();
+        let last = worker.run().unwrap();
+        let line = &last.streams[0].lines[0];
+        assert_eq!(line.received + line.kernel_drops, 5000);
+        assert!(line.received > 2000, "{line:?}"); // of a buffer that the machine may limit
+        assert_eq!(line.forwarded, line.received);
+    }
+
+    #[test]
+    fn what_came_before_a_line_has_another_source_is_taken() {
+        let (mut worker, requests) = backlog(200);
+        let token = *worker.inputs.keys().next().unwrap();
+        let other = vec![std::net::Ipv4Addr::new(127, 0, 0, 9)];
+        worker.change(vec![Step::SetSources(token, other)]).unwrap();
+        requests.send(Request::Stop).unwrap();
+        let last = worker.run().unwrap();
+        let line = &last.streams[0].lines[0];
+        assert_eq!((line.forwarded, line.filtered), (200, 0));
     }
 }

@@ -114,7 +114,7 @@ fn arbitrate(protocol: &'static Protocol, datagram: &[u8]) {
         assert_eq!(counters.received, counters.accounted());
         assert_eq!(counters.held, 0);
     }
-    packer.flush(&mut packed);
+    packer.flush(0, &mut packed);
     for (mold, content) in packed.datagrams() {
         check_packed(mold, content);
     }

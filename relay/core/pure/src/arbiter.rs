@@ -33,6 +33,7 @@ use std::collections::VecDeque;
 
 use crate::account::{Class, LineCounters};
 use crate::epoch::{Arrival, Epoch, Mark, Sink};
+use crate::naming::{Naming, Position};
 use crate::protocol::{Epoch as EpochRule, EpochKey, Kind, Packet, Protocol};
 use crate::recovery::Recovery;
 use crate::restart::{Runs, MEMORY_NS, SILENT_RESTART_NS};
@@ -138,6 +139,7 @@ pub struct StreamArbiter {
     epochs: VecDeque<Epoch>,
     closed: VecDeque<EpochKey>,
     runs: Runs,
+    naming: Naming,
     epochs_seen: u64,
     lost_messages: u64,
     /// When a datagram last left, and when a number last was new. Monotonic, nanoseconds.
@@ -175,6 +177,7 @@ impl StreamArbiter {
             epochs: VecDeque::new(),
             closed: VecDeque::new(),
             runs: Runs::new(lines),
+            naming: Naming::default(),
             epochs_seen: 0,
             lost_messages: 0,
             left_ns: 0,
@@ -187,6 +190,27 @@ impl StreamArbiter {
     pub fn with_recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = Some(recovery);
         self
+    }
+
+    /// Where the stream was when another process, or another arbiter, left it; before the first packet.
+    #[must_use]
+    pub fn resuming(mut self, position: Position) -> Self {
+        self.naming.resume(self.protocol, position);
+        self
+    }
+
+    /// What monotonic time lacks to nanoseconds since 1970: epochs without a name of their own are named by the day.
+    pub fn set_utc_offset(&mut self, utc_offset_ns: u64) {
+        self.naming.set_utc_offset(utc_offset_ns);
+    }
+
+    /// Where the stream is now; none before the first start window has closed.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        let latest = |epoch: &Epoch| Some((epoch.key, epoch.next()?));
+        let (epoch, next) = self.epochs.iter().rev().find_map(latest)?;
+        let next = self.protocol.numbers().counted(next);
+        Some(Position { epoch, next })
     }
 
     /// Lines are known by their place; more of them may join at any time, and one that is gone just stays silent.
@@ -342,10 +366,7 @@ impl StreamArbiter {
         let before = actions.len();
         let (index, first) = match self.place(arrival, packet) {
             Place::Open(index, first) => (index, first),
-            Place::New => (
-                self.open(arrival, packet, actions),
-                self.protocol.numbers().first_round(packet.number()),
-            ),
+            Place::New => self.open(arrival, packet, actions),
             Place::Closed => {
                 let heartbeat = matches!(packet.kind, Kind::Heartbeat { .. });
                 let class = if heartbeat {
@@ -458,23 +479,20 @@ impl StreamArbiter {
         self.protocol.numbers().unwrap(packet.number(), reference)
     }
 
-    /// Open the epoch of `packet` behind the current one, and return its index.
-    fn open(&mut self, arrival: Arrival<'_>, packet: &Packet, actions: &mut Vec<Action>) -> usize {
+    /// Open the epoch of `packet` behind the current one, and return its index and the packet's number there.
+    fn open(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &Packet,
+        actions: &mut Vec<Action>,
+    ) -> (usize, u64) {
         while self.epochs.len() >= EPOCHS_OPEN {
             self.close_oldest(actions);
         }
         self.epochs_seen += 1;
-        let wire = packet.number();
-        let in_band = !self.protocol.names_epochs();
-        let key = if in_band {
-            EpochKey::step(self.epochs_seen)
-        } else {
-            packet.epoch
-        };
-        let start = packet
-            .reset
-            .then(|| (self.protocol.numbers().first_round(wire), wire));
-        if in_band {
+        let (key, number) = self.naming.open(self.protocol, packet, arrival.now_ns);
+        let start = packet.reset.then(|| (number, packet.number()));
+        if !self.protocol.names_epochs() {
             let old_end = self.epochs.back().map(|epoch| epoch.highest);
             self.runs
                 .begin(arrival.line, old_end, packet.reset, arrival.now_ns);
@@ -492,7 +510,7 @@ impl StreamArbiter {
             epoch.close_window_at(arrival.now_ns);
         }
         self.epochs.push_back(epoch);
-        self.epochs.len() - 1
+        (self.epochs.len() - 1, number)
     }
 
     fn close_oldest(&mut self, actions: &mut Vec<Action>) {

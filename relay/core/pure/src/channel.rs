@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::account::LineCounters;
 use crate::arbiter::{Action, Limits, StreamArbiter, StreamState};
+use crate::naming::Position;
 use crate::protocol::{Packet, Protocol};
 use crate::recovery::Recovery;
 
@@ -21,6 +22,9 @@ pub struct ChannelArbiter {
     limits: Limits,
     main: StreamArbiter,
     streams: BTreeMap<u64, StreamArbiter>,
+    /// Where streams were that have not shown themselves yet.
+    positions: BTreeMap<u64, Position>,
+    utc_offset_ns: u64,
 }
 
 impl ChannelArbiter {
@@ -33,7 +37,34 @@ impl ChannelArbiter {
             limits,
             main: StreamArbiter::new(protocol, lines, limits),
             streams: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            utc_offset_ns: 0,
         }
+    }
+
+    /// Where each stream was, by its number (see [`StreamArbiter::resuming`]).
+    #[must_use]
+    pub fn resuming(mut self, positions: BTreeMap<u64, Position>) -> Self {
+        if let (None, Some(position)) = (self.protocol.stream, positions.get(&0)) {
+            self.main = self.main.resuming(*position);
+        }
+        self.positions = positions;
+        self
+    }
+
+    /// See [`StreamArbiter::set_utc_offset`].
+    pub fn set_utc_offset(&mut self, utc_offset_ns: u64) {
+        self.utc_offset_ns = utc_offset_ns;
+        self.main.set_utc_offset(utc_offset_ns);
+        for arbiter in self.streams.values_mut() {
+            arbiter.set_utc_offset(utc_offset_ns);
+        }
+    }
+
+    /// Where each stream is now.
+    pub fn positions(&self) -> impl Iterator<Item = (u64, Position)> + '_ {
+        let arbiters = self.arbiters();
+        arbiters.filter_map(|(stream, arbiter)| Some((stream, arbiter.position()?)))
     }
 
     /// Ask for holes of the channel before they are given up (see [`StreamArbiter::with_recovery`]).
@@ -155,9 +186,18 @@ impl ChannelArbiter {
         }
         let before = actions.len();
         let (protocol, lines, limits) = (self.protocol, self.lines, self.limits);
+        let (positions, utc_offset_ns) = (&mut self.positions, self.utc_offset_ns);
+        let fresh = || {
+            let mut arbiter = StreamArbiter::of_stream(packet.stream, protocol, lines, limits);
+            arbiter.set_utc_offset(utc_offset_ns);
+            match positions.remove(&packet.stream) {
+                Some(position) => arbiter.resuming(position),
+                None => arbiter,
+            }
+        };
         self.streams
             .entry(packet.stream)
-            .or_insert_with(|| StreamArbiter::of_stream(packet.stream, protocol, lines, limits))
+            .or_insert_with(fresh)
             .take(line, datagram, packet, now_ns, actions);
         let left = actions.iter().skip(before);
         if left

@@ -1,12 +1,13 @@
 //! Packing a stream's messages anew: the relay's own MoldUDP64 session, with the exchange's numbers.
 //!
 //! The session's name is a pure function of feed, channel, stream and epoch, and the numbers are the exchange's, so two
-//! relays, or one that was restarted, send the same stream. Where numbers come round they go on counting here, because
-//! MoldUDP64 has 64 bits for them.
+//! relays, or one that was restarted, send the same stream (what an epoch is called where no header says it:
+//! `crate::naming`). Where numbers come round they go on counting here, because MoldUDP64 has 64 bits for them.
 
 use std::collections::BTreeMap;
 
 use crate::arbiter::Content;
+use crate::naming::Position;
 use crate::protocol::{EpochKey, Protocol};
 
 /// MoldUDP64 1.0, Downstream Packet: session 0:10, sequence number 10:8, message count 18:2.
@@ -17,6 +18,9 @@ const LENGTH_BYTES: usize = 2;
 
 /// MoldUDP64 1.0: this count says that the session is over.
 const END_OF_SESSION: u16 = 0xFFFF;
+
+/// MoldUDP64 1.0, Heartbeats: about one a second while nothing else is sent in the session.
+pub const HEARTBEAT_NS: u64 = 1_000_000_000;
 
 /// The name of a session, of printable characters.
 pub type Session = [u8; EpochKey::BYTES];
@@ -106,6 +110,9 @@ struct Open {
     next: u64,
     /// Header and blocks; the header's number and count are written when it is closed.
     bytes: Vec<u8>,
+    /// Whether something was said in the session since the last flush, and when that was. Monotonic, nanoseconds.
+    said: bool,
+    said_ns: u64,
 }
 
 /// Packs the messages of one channel.
@@ -116,6 +123,8 @@ pub struct Packer {
     /// How many bytes of UDP payload a datagram may have.
     room_bytes: usize,
     open: BTreeMap<u64, Open>,
+    /// No heartbeat is due before. Monotonic, nanoseconds.
+    heartbeat_ns: Option<u64>,
 }
 
 impl Packer {
@@ -126,7 +135,23 @@ impl Packer {
             sessions,
             room_bytes,
             open: BTreeMap::new(),
+            heartbeat_ns: None,
         }
+    }
+
+    /// Nobody is told any more: all sessions are forgotten.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.heartbeat_ns = None;
+    }
+
+    /// Somebody is told from now on: `stream` is at `position`, and a heartbeat says so if nothing else does.
+    pub fn resume(&mut self, stream: u64, position: Position, now_ns: u64) {
+        let number = self.protocol.numbers().uncounted(position.next);
+        let mut open = Open::new(&self.sessions, stream, position.epoch, number);
+        open.said_ns = now_ns;
+        self.open.insert(stream, open);
+        self.await_heartbeat(now_ns);
     }
 
     /// `packet` leaves; the datagrams that it fills are added to `packed`. Bytes without a number have no place here.
@@ -151,26 +176,57 @@ impl Packer {
                 epoch,
                 next,
             } => {
-                self.switch(stream, epoch, next, packed);
-                self.close(stream, packed);
-                self.notice(stream, END_OF_SESSION, content, packed);
+                let protocol = self.protocol;
+                let open = self.switch(stream, epoch, next, packed);
+                go_to(open, next, protocol, packed);
+                notice(open, END_OF_SESSION, content, protocol, packed);
+                open.said = true;
             }
             Content::Other => {}
         }
     }
 
-    /// Close what is open: nothing more comes at once.
-    pub fn flush(&mut self, packed: &mut Packed) {
-        for open in self.open.values_mut() {
-            close(open, self.protocol, packed);
-        }
+    /// What is below `next` was given up: whoever follows the session has to hear that it was there.
+    pub fn skip_to(&mut self, stream: u64, epoch: EpochKey, next: u64, packed: &mut Packed) {
+        let protocol = self.protocol;
+        let open = self.switch(stream, epoch, next, packed);
+        go_to(open, next, protocol, packed);
     }
 
-    /// For each stream a heartbeat, which names the number to come (MoldUDP64 1.0, Heartbeats).
-    pub fn heartbeats(&mut self, packed: &mut Packed) {
-        let streams: Vec<u64> = self.open.keys().copied().collect();
-        for stream in streams {
-            self.notice(stream, 0, Content::Other, packed);
+    /// Close what is open: nothing more comes at once. `now_ns` is monotonic.
+    pub fn flush(&mut self, now_ns: u64, packed: &mut Packed) {
+        for open in self.open.values_mut() {
+            close(open, self.protocol, packed);
+            if std::mem::take(&mut open.said) {
+                open.said_ns = now_ns;
+            }
+        }
+        self.await_heartbeat(now_ns);
+    }
+
+    /// When [`Self::heartbeats`] wants to be called. Monotonic, nanoseconds.
+    #[must_use]
+    pub fn next_heartbeat_ns(&self) -> Option<u64> {
+        self.heartbeat_ns
+    }
+
+    /// For each session that was silent for long enough a heartbeat, which names the number to come (MoldUDP64 1.0,
+    /// Heartbeats).
+    pub fn heartbeats(&mut self, now_ns: u64, packed: &mut Packed) {
+        for open in self.open.values_mut() {
+            if now_ns.saturating_sub(open.said_ns) >= HEARTBEAT_NS {
+                notice(open, 0, Content::Other, self.protocol, packed);
+                open.said_ns = now_ns;
+            }
+        }
+        let earliest = self.open.values().map(|open| open.said_ns).min();
+        self.heartbeat_ns = earliest.map(|said_ns| said_ns.saturating_add(HEARTBEAT_NS));
+    }
+
+    /// A session that has just been heard of is due no earlier than those that wait already.
+    fn await_heartbeat(&mut self, now_ns: u64) {
+        if self.heartbeat_ns.is_none() && !self.open.is_empty() {
+            self.heartbeat_ns = Some(now_ns.saturating_add(HEARTBEAT_NS));
         }
     }
 
@@ -194,6 +250,7 @@ impl Packer {
         let kept = message.get(..usize::from(length)).unwrap_or_default();
         open.bytes.extend_from_slice(kept);
         open.next += 1;
+        open.said = true;
     }
 
     /// The open datagram of `stream`, which is of `epoch` afterwards.
@@ -205,14 +262,7 @@ impl Packer {
         packed: &mut Packed,
     ) -> &mut Open {
         let sessions = &self.sessions;
-        let fresh = || Open {
-            stream,
-            epoch,
-            session: sessions.name(stream, epoch),
-            first: number,
-            next: number,
-            bytes: vec![0; HEADER_BYTES],
-        };
+        let fresh = || Open::new(sessions, stream, epoch, number);
         let open = self.open.entry(stream).or_insert_with(fresh);
         if open.epoch != epoch {
             close(open, self.protocol, packed);
@@ -220,20 +270,34 @@ impl Packer {
         }
         open
     }
+}
 
-    fn close(&mut self, stream: u64, packed: &mut Packed) {
-        if let Some(open) = self.open.get_mut(&stream) {
-            close(open, self.protocol, packed);
+impl Open {
+    fn new(sessions: &Sessions, stream: u64, epoch: EpochKey, number: u64) -> Self {
+        Self {
+            stream,
+            epoch,
+            session: sessions.name(stream, epoch),
+            first: number,
+            next: number,
+            bytes: vec![0; HEADER_BYTES],
+            said: false,
+            said_ns: 0,
         }
     }
+}
 
-    /// A packet without messages.
-    fn notice(&mut self, stream: u64, count: u16, content: Content, packed: &mut Packed) {
-        if let Some(open) = self.open.get(&stream) {
-            let number = self.protocol.numbers().counted(open.next);
-            packed.push(&header(open.session, number, count), content);
-        }
-    }
+/// Close it; its session goes on at `next` at the earliest.
+fn go_to(open: &mut Open, next: u64, protocol: &Protocol, packed: &mut Packed) {
+    close(open, protocol, packed);
+    open.next = open.next.max(next);
+    open.first = open.next;
+}
+
+/// A packet without messages.
+fn notice(open: &Open, count: u16, content: Content, protocol: &Protocol, packed: &mut Packed) {
+    let number = protocol.numbers().counted(open.next);
+    packed.push(&header(open.session, number, count), content);
 }
 
 fn close(open: &mut Open, protocol: &Protocol, packed: &mut Packed) {

@@ -242,13 +242,33 @@ pub fn find(name: &str) -> Option<&'static Protocol> {
     PROTOCOLS.iter().find(|protocol| protocol.name == name)
 }
 
-/// What an epoch is known by: the header's bytes or count, or for in-band resets the arbiter's own count of them.
+/// What an epoch is known by: the header's bytes or count, or for in-band resets a day and an ordinal (`crate::naming`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EpochKey(pub [u8; EpochKey::BYTES]);
 
 impl EpochKey {
     /// MoldUDP64's session, the longest so far.
     pub const BYTES: usize = 10;
+
+    /// Two digits a byte.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What [`Self::hex`] wrote; none for anything else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut key = Self::default();
+        if text.len() != 2 * Self::BYTES {
+            return None;
+        }
+        for (at, byte) in key.0.iter_mut().enumerate() {
+            let digits = text.get(2 * at..2 * at + 2)?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        Some(key)
+    }
 
     pub(crate) fn step(count: u64) -> Self {
         let mut key = Self::default();

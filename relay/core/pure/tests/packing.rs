@@ -91,10 +91,10 @@ proptest! {
         for (at, (datagram, content)) in input.iter().enumerate() {
             packer.push(datagram, *content, &mut packed);
             if at % flush_every == 0 {
-                packer.flush(&mut packed);
+                packer.flush(0, &mut packed);
             }
         }
-        packer.flush(&mut packed);
+        packer.flush(0, &mut packed);
         let mut next = 1;
         for (datagram, _) in packed.datagrams() {
             let (first, messages) = read(datagram);

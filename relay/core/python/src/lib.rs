@@ -117,11 +117,17 @@ impl Engine {
         })
     }
 
-    /// The counters as JSON: now, or as they were at the end.
-    fn counters(&self, py: Python<'_>) -> PyResult<String> {
+    /// The counters as JSON: now, with `none`, the `new` or `all` ranges of numbers, or as they were at the end.
+    fn counters(&self, py: Python<'_>, ranges: &str) -> PyResult<String> {
+        let ranges = match ranges {
+            "none" => edge::Ranges::None,
+            "new" => edge::Ranges::New,
+            "all" => edge::Ranges::All,
+            other => return Err(PyValueError::new_err(format!("no such ranges: {other}"))),
+        };
         py.detach(|| match &*self.state() {
             State::Made => Err(PyRuntimeError::new_err("the engine was not started")),
-            State::Running(engine) => to_json(&engine.counters().map_err(raised)?),
+            State::Running(engine) => to_json(&engine.counters(ranges).map_err(raised)?),
             State::Stopped(counters) => Ok(counters.clone()),
         })
     }

@@ -7,6 +7,7 @@
 mod bpf;
 mod program;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -55,6 +56,8 @@ pub(crate) struct Member {
 /// The program, attached, and its groups.
 pub(crate) struct Kernel {
     map: bpf::Map,
+    /// Clones that the kernel could not send, of groups that are no more.
+    failed_before: Cell<u64>,
     _program: OwnedFd,
     _link: OwnedFd,
 }
@@ -75,6 +78,7 @@ impl Kernel {
         let link = bpf::attach(&program, interface_index("lo")?)?;
         Ok(Self {
             map,
+            failed_before: Cell::new(0),
             _program: program,
             _link: link,
         })
@@ -115,8 +119,15 @@ impl Kernel {
         bytes.map_or(0, u64::from_ne_bytes)
     }
 
-    /// The group is no more.
+    /// The same of all groups that are no more.
+    pub(crate) fn failed_before(&self) -> u64 {
+        self.failed_before.get()
+    }
+
+    /// The group is no more; its failed clones stay counted. Whoever calls is the one who sends, so none fails in between.
     pub(crate) fn dissolve(&self, group: &Group) {
+        let failed = self.failed_before.get() + self.failed(group);
+        self.failed_before.set(failed);
         // It may be gone already: then there is nothing to do.
         drop(self.map.remove(group.key));
     }

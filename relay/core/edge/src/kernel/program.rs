@@ -3,8 +3,9 @@
 //!
 //! It sits at the egress of the loopback interface (tcx). The relay sends to [`GROUP_ADDRESS`] from a port that is the
 //! group's own; the program finds the group by the ports, rewrites link-layer and IP addresses and ports for each member,
-//! and lets clones of it out of the members' interfaces; the last member gets the original. Whatever is no group's passes
-//! untouched. The instruction set is RFC 9669's; helpers are those of bpf-helpers(7).
+//! and lets clones of it out of the members' interfaces; the last member gets the original. A clone that an interface does
+//! not take is counted; what becomes of the original is decided after the program has ended, so that it cannot be: a copy
+//! more for the last one would be the price. Whatever is no group's passes untouched. The instruction set is RFC 9669's; helpers are those of bpf-helpers(7).
 
 use std::net::Ipv4Addr;
 
