@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 
 use lanecast_relay_core::{Content, Packed, Protocol, RateLimit};
 
+use crate::answered::{Answered, Later};
 use crate::burst::{Burst, Room};
 use crate::channel::{declared_ns, epoch_text};
 use crate::config::Delivery as Form;
@@ -24,11 +25,19 @@ pub(crate) struct Sending {
     plain: Room,
     /// By feed and subscriber.
     limits: BTreeMap<String, BTreeMap<String, RateLimit>>,
+    running: bool,
 }
 
 impl Sending {
-    /// Who keeps a rate keeps what is used of it.
+    /// Who keeps a rate keeps what is used of it. Who comes while the relay runs has used up all of it until now: coming
+    /// and going is worth nothing.
     pub(crate) fn set_limits(&mut self, rates: Rates, now_ns: u64) {
+        let fresh = if self.running {
+            RateLimit::empty
+        } else {
+            RateLimit::new
+        };
+        self.running = true;
         let mut before = std::mem::take(&mut self.limits);
         for (feed, subscribers) in rates {
             for (subscriber, rate) in subscribers {
@@ -36,11 +45,29 @@ impl Sending {
                     .get_mut(&feed)
                     .and_then(|limits| limits.remove(&subscriber))
                     .filter(|limit| limit.rate() == rate);
-                let limit = kept.unwrap_or_else(|| RateLimit::new(rate, now_ns));
+                let limit = kept.unwrap_or_else(|| fresh(rate, now_ns));
                 let limits = self.limits.entry(feed.clone()).or_default();
                 limits.insert(subscriber, limit);
             }
         }
+    }
+
+    /// Whether the subscriber's limits of the feed have room for `bytes` more; if so they count.
+    pub(crate) fn admit(
+        &mut self,
+        feed: &str,
+        subscriber: &str,
+        bytes: usize,
+        now_ns: u64,
+    ) -> bool {
+        let limits = self.limits.get_mut(feed);
+        let limit = limits.and_then(|limits| limits.get_mut(subscriber));
+        limit.is_none_or(|limit| limit.admit(bytes, now_ns))
+    }
+
+    pub(crate) fn limits(&self, feed: &str, subscriber: &str) -> bool {
+        let limits = self.limits.get(feed);
+        limits.is_some_and(|limits| limits.contains_key(subscriber))
     }
 }
 
@@ -52,6 +79,10 @@ pub(crate) struct Delivery {
     /// Which of the groups serves it.
     group: Option<usize>,
     refusals: Refusals,
+    /// Answers to its re-requests: from memory, those that limits kept back, and from the journal.
+    pub answered: Answered,
+    pub answers_limited: u64,
+    pub later: Later,
 }
 
 /// What a limit kept back. Nothing is thinned in silence: each range is declared, counted and can be asked for again.
@@ -111,6 +142,10 @@ impl Deliveries {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
         self.all.iter()
+    }
+
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Delivery> {
+        self.all.get_mut(at)
     }
 
     /// The exchange's datagrams, to who gets them as they are.
@@ -289,11 +324,17 @@ impl Delivery {
             output,
             group: None,
             refusals: Refusals::default(),
+            answered: Answered::default(),
+            answers_limited: 0,
+            later: Later::default(),
         }
     }
 
-    /// Add what it was sent, and what was kept back, to `snapshot`.
-    pub(crate) fn add_to(&self, snapshot: &mut SubscriberSnapshot) {
+    /// Add what it was sent of `channel` of a feed, and what was kept back, to `snapshot`.
+    pub(crate) fn add_to(&self, channel: (&str, &str), snapshot: &mut SubscriberSnapshot) {
+        self.answered.add_to(channel, snapshot);
+        self.later.add_to(channel, snapshot);
+        snapshot.answers_limited += self.answers_limited;
         self.output.add_to(snapshot);
         snapshot.limited_datagrams += self.refusals.datagrams;
         snapshot.limited_messages += self.refusals.messages;

@@ -219,8 +219,9 @@ impl Worker {
                 .batch
                 .receive(answering.socket.as_raw_fd())
                 .unwrap_or(0);
-            if let Some(channel) = self.channels.get(&answering.channel) {
-                answering.receive(channel, self.past.as_ref(), &self.batch, monotonic_ns());
+            if let Some(channel) = self.channels.get_mut(&answering.channel) {
+                let (sending, past) = (&mut self.sending, self.past.as_ref());
+                answering.receive(channel, sending, past, &self.batch, monotonic_ns());
             }
             return count;
         }
@@ -246,6 +247,8 @@ impl Worker {
         let now_ns = monotonic_ns();
         for channel in self.channels.values_mut() {
             channel.drain(now_ns, &mut self.sending);
+            // What is still being looked for is not answered after the last counters.
+            channel.deliveries.iter().for_each(|it| it.later.end());
         }
     }
 
@@ -300,7 +303,8 @@ impl Worker {
             }
             Step::RemoveDelivery(id, subscriber) => {
                 if let Some(channel) = self.channels.get_mut(&id) {
-                    end(&channel.deliveries.remove(&subscriber), ended);
+                    let gone = channel.deliveries.remove(&subscriber);
+                    end((&channel.feed, &channel.name), &gone, ended);
                 }
             }
             Step::SetLimits(rates) => self.sending.set_limits(rates, monotonic_ns()),
@@ -363,7 +367,8 @@ impl Worker {
             if let Some(kernel) = &self.kernel.program {
                 channel.deliveries.ungroup(kernel);
             }
-            end(&channel.deliveries.remove_all(), ended);
+            let gone = channel.deliveries.remove_all();
+            end((&channel.feed, &channel.name), &gone, ended);
         }
     }
 
@@ -412,19 +417,22 @@ impl Worker {
             .enumerate()
             .map(|(at, name)| (name.as_str(), at))
             .collect();
-        for delivery in self.channels.values().flat_map(|it| it.deliveries.iter()) {
-            let place = places.get(delivery.subscriber.as_str());
-            if let Some(snapshot) = place.and_then(|at| snapshots.get_mut(*at)) {
-                delivery.add_to(snapshot);
+        for channel in self.channels.values() {
+            for delivery in channel.deliveries.iter() {
+                let place = places.get(delivery.subscriber.as_str());
+                if let Some(snapshot) = place.and_then(|at| snapshots.get_mut(*at)) {
+                    delivery.add_to((&channel.feed, &channel.name), snapshot);
+                }
             }
         }
         snapshots
     }
 }
 
-/// Add what `gone` had got to what is told of subscribers that ended.
-fn end(gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
+/// Add what `gone` had got of a channel to what is told of subscribers that ended.
+fn end(channel: (&str, &str), gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
     for delivery in gone {
+        delivery.later.end();
         let name = &delivery.subscriber;
         let known = ended.iter().position(|snapshot| snapshot.name == *name);
         let at = known.unwrap_or_else(|| {
@@ -432,7 +440,7 @@ fn end(gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
             ended.len() - 1
         });
         if let Some(snapshot) = ended.get_mut(at) {
-            delivery.add_to(snapshot);
+            delivery.add_to(channel, snapshot);
         }
     }
 }
