@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -11,13 +12,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from leasing import NEEDS_ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
 RELAY = [sys.executable, "-m", "lanecast_relay.cli"]
@@ -189,3 +191,90 @@ def test_the_service_manager_hears_that_the_packet_path_answers(tmp_path: Path) 
         process.terminate()
         assert process.wait(DEADLINE_S) == 0
     assert heard == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]
+
+
+def test_a_service_manager_that_is_gone_ends_no_relay(tmp_path: Path) -> None:
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    path = tmp_path / "notify"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(path))
+        manager.settimeout(DEADLINE_S)
+        environment = os.environ | {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen(
+            [*RELAY, "run", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert manager.recv(100) == b"READY=1"
+    path.unlink()
+    assert process.stderr is not None
+    said: list[dict[str, Any]] = []
+    while len(said) < 3:
+        line = process.stderr.readline()
+        assert line, "it has ended"
+        event = json.loads(line)
+        said += [event] if event["event"] == "the service manager cannot be told" else []
+    assert {one["state"] for one in said} == {"WATCHDOG=1"}
+    process.terminate()
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000
+"""ptrace(2); wait(2), __WALL."""
+
+
+@contextmanager
+def stopped_thread(pid: int, name: str) -> Iterator[None]:
+    """The thread of that name stands still meanwhile, and all others go on."""
+    (thread,) = [
+        int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text().strip() == name
+    ]
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def trace(request: int) -> None:
+        if libc.ptrace(request, thread, None, None):
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    trace(PTRACE_SEIZE)
+    trace(PTRACE_INTERRUPT)
+    os.waitpid(thread, WAIT_ALL)
+    try:
+        yield
+    finally:
+        trace(PTRACE_DETACH)
+
+
+@NEEDS_ROOT
+def test_the_service_manager_hears_nothing_while_the_packet_path_does_not_answer(tmp_path: Path) -> None:
+    """Everything but the packet thread goes on; after five seconds the engine says that it does not answer."""
+    metrics, a, b, out = free_ports(4)
+    file = tmp_path / "relay.yaml"
+    file.write_text(FILE.format(directory=tmp_path, metrics=metrics, a=a, b=b, out=out))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(DEADLINE_S)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen(
+            [*RELAY, "run", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+        with stopped_thread(process.pid, "relay-packets"):
+            manager.setblocking(False)
+            with suppress(BlockingIOError):
+                while manager.recv(100):
+                    pass
+            assert process.stderr is not None
+            while json.loads(process.stderr.readline())["event"] != "the packet path does not answer":
+                pass
+            heard = []
+            with suppress(BlockingIOError):
+                while True:
+                    heard.append(manager.recv(100))
+        _, rest = process.communicate(timeout=DEADLINE_S)
+    # One may have been on its way: the thread had answered, and was stopped before it was told.
+    assert heard in ([], [b"WATCHDOG=1"])
+    assert process.returncode == 2, rest
+    assert "does not answer" in rest
