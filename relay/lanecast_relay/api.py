@@ -26,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lanecast_relay.access.gate import NotAdmitted, TooManyFailures
 from lanecast_relay.access.leases import Lease, LeaseRefused, LeaseRequest
 from lanecast_relay.access.secrets import located, private_file
-from lanecast_relay.access.tokens import LONGEST_TOKEN_BYTES, Claims
+from lanecast_relay.access.tokens import LONGEST_TOKEN_BYTES, Admitted
 from lanecast_relay.config.fields import Endpoint
 from lanecast_relay.config.leases import CODE_HEADER, Api
 from lanecast_relay.running import NotReloaded, RunningRelay
@@ -34,11 +34,17 @@ from lanecast_relay.running import NotReloaded, RunningRelay
 LONGEST_BODY_BYTES = 65_536
 LONGEST_HEAD_BYTES = LONGEST_TOKEN_BYTES + 8192
 
-CONNECTIONS = 64
+CONNECTIONS = 256
+CONNECTIONS_A_SOURCE = 8
+"""At a time, from those that have not shaken hands yet on: each address keeps only itself out by being slow."""
+
 CONNECTION_S = 30.0
-"""A connection ends after so long, whatever it does: a lease is a request, not a session."""
+"""A connection ends after so long, whatever it does: it is for one request."""
 
 HANDSHAKE_S = 5.0
+HEAD_S = 5.0
+"""From the handshake to the end of the request's head. Only who is admitted by it may take longer, for the body."""
+
 BACKLOG = 64
 STOP_WITHIN_S = 2.0
 
@@ -55,16 +61,17 @@ class LeaseApi:
             return
         request = Request(scope, receive)
         response = await self._answer(request)
+        response.headers["connection"] = "close"
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         route, lease_id = _route(request)
         try:
-            claims = await run_in_threadpool(self._admit, request, route in WITH_CODE)
+            admitted = await run_in_threadpool(self._admit, request, route in WITH_CODE)
             if route is None:
                 return _problem(404, "no such path; see the README's section on leases")
             body = await _body(request)
-            return await run_in_threadpool(route, self, claims, lease_id, body)
+            return await run_in_threadpool(route, self, admitted, lease_id, body)
         except TooManyFailures as refused:
             return _problem(429, "too many failed attempts", {"retry-after": str(int(refused.wait_s) + 1)})
         except NotAdmitted as refused:
@@ -78,12 +85,12 @@ class LeaseApi:
             self._running.log.error("request failed", path=request.url.path, reason=str(error))
             return _problem(503, "the relay could not do it; its log says why")
 
-    def _admit(self, request: Request, with_code: bool) -> Claims:
+    def _admit(self, request: Request, with_code: bool) -> Admitted:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         code = request.headers.get(CODE_HEADER, "")
         return self._running.admit(_source(request), token if scheme.lower() == "bearer" else "", code, with_code)
 
-    def give(self, claims: Claims, _lease_id: str, body: bytes) -> Response:
+    def give(self, admitted: Admitted, _lease_id: str, body: bytes) -> Response:
         """``POST /v1/leases``."""
         try:
             wanted = LeaseRequest.model_validate(json.loads(body))
@@ -92,32 +99,32 @@ class LeaseApi:
             raise LeaseRefused(422, "; ".join(mistakes)) from None
         except (ValueError, RecursionError):
             raise LeaseRefused(400, 'expected JSON such as {"feed": …, "channels": {…: "address:port"}}') from None
-        return JSONResponse(shown(self._running.give(claims, wanted)), 201)
+        return JSONResponse(shown(self._running.give(admitted, wanted)), 201)
 
-    def renew(self, claims: Claims, lease_id: str, _body: bytes) -> Response:
+    def renew(self, admitted: Admitted, lease_id: str, _body: bytes) -> Response:
         """``POST /v1/leases/ID/renew``."""
-        return JSONResponse(shown(self._running.renew(claims, lease_id)))
+        return JSONResponse(shown(self._running.renew(admitted, lease_id)))
 
-    def end(self, claims: Claims, lease_id: str, _body: bytes) -> Response:
+    def end(self, admitted: Admitted, lease_id: str, _body: bytes) -> Response:
         """``DELETE /v1/leases/ID``."""
-        self._running.end(claims, lease_id)
+        self._running.end(admitted, lease_id)
         return Response(status_code=204)
 
-    def own(self, claims: Claims, _lease_id: str, _body: bytes) -> Response:
+    def own(self, admitted: Admitted, _lease_id: str, _body: bytes) -> Response:
         """``GET /v1/leases``."""
-        return JSONResponse({"leases": [shown(lease) for lease in self._running.own(claims)]})
+        return JSONResponse({"leases": [shown(lease) for lease in self._running.own(admitted)]})
 
-    def reload(self, claims: Claims, _lease_id: str, _body: bytes) -> Response:
+    def reload(self, admitted: Admitted, _lease_id: str, _body: bytes) -> Response:
         """``POST /v1/reload``, for administrators."""
-        if "admin" not in claims.scope:
+        if "admin" not in admitted.claims.scope:
             raise LeaseRefused(403, "the token is not one for administrators")
         try:
-            return JSONResponse({"changes": self._running.reload(f"token of {claims.sub}")})
+            return JSONResponse({"changes": self._running.reload(f"token of {admitted.claims.sub}", admitted)})
         except NotReloaded as problem:
             return JSONResponse({"error": "not reloaded", "mistakes": problem.mistakes}, 409)
 
 
-Route = Callable[[LeaseApi, Claims, str, bytes], Response]
+Route = Callable[[LeaseApi, Admitted, str, bytes], Response]
 WITH_CODE: frozenset[Route | None] = frozenset({LeaseApi.give, LeaseApi.reload})
 """What takes a one-time code of subjects that have them; what a lease needs to go on does not."""
 
@@ -169,11 +176,39 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._end = self.loop.call_later(CONNECTION_S, transport.abort)
+        self._ends = (self.loop.call_later(CONNECTION_S, transport.abort), self.loop.call_later(HEAD_S, self._head_due))
+
+    def _head_due(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end.cancel()
+        for end in self._ends:
+            end.cancel()
         super().connection_lost(exc)
+
+
+class _Listener(socket.socket):
+    """Takes so many connections at a time, and so many of each source; others are ended as they come."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM)
+        self._open: dict[str, list[socket.socket]] = {}
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Raises ``ConnectionAbortedError`` where there are too many: the loop goes on with the next one."""
+        connection, address = super().accept()
+        source = address[0]
+        # A socket that was closed, by whomever, has no descriptor any more.
+        self._open = {
+            of: there for of, all_ in self._open.items() if (there := [one for one in all_ if one.fileno() >= 0])
+        }
+        mine = self._open.setdefault(source, [])
+        if len(mine) >= CONNECTIONS_A_SOURCE or sum(map(len, self._open.values())) >= CONNECTIONS:
+            connection.close()
+            raise ConnectionAbortedError(f"too many connections of {source}")
+        mine.append(connection)
+        return connection, address
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -200,9 +235,7 @@ class ApiServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
             h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
-            timeout_keep_alive=5,
             timeout_graceful_shutdown=int(STOP_WITHIN_S),
         )
         config.load()
@@ -244,7 +277,7 @@ def _context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 def _listen(listen: Endpoint) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = _Listener()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((str(listen.address), listen.port))

@@ -23,6 +23,9 @@ FIRST = "0" * 64
 LOG_MODE = 0o640
 READ_BACK_BYTES = 65_536
 
+COUNTED = ("datagrams", "bytes", "answers", "answer_bytes", "answers_limited")
+"""Of a subscriber's counters, those in the log. Answers are those to its re-requests, and not in ``datagrams``."""
+
 Record = dict[str, Any]
 
 

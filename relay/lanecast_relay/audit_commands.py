@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lanecast_relay.audit import COUNTED
 from lanecast_relay.audit_report import Month, report
 
 EXIT_WRONG = 1
@@ -73,8 +74,8 @@ COLUMNS = (
     "until",
     "known_until",
     "reason",
-    "datagrams",
-    "bytes",
+    *COUNTED,
+    "answered",
     "counts_other_feeds",
 )
 
@@ -83,20 +84,22 @@ def _csv(rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(sys.stdout, COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {"outputs": "; ".join(row["outputs"])})
+        writer.writerow(row | {name: "; ".join(row[name]) for name in ("outputs", "answered")})
 
 
 def _table(feed: str, month: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=f"{feed} in {month}: who received it", title_justify="left")
     for name in ("who", "channel and address", "from", "until", "why it ended"):
         table.add_column(name)
-    for name in ("datagrams", "bytes"):
-        table.add_column(name, justify="right")
+    for name in COUNTED:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("numbers in answers")
     for row in rows:
         until = row["until"] or f"at least {row['known_until']}"
-        counts = ["—" if row[name] is None else str(row[name]) for name in ("datagrams", "bytes")]
+        counts = ["—" if row[name] is None else str(row[name]) for name in COUNTED]
         if row["counts_other_feeds"]:
             counts = [f"{count} (all feeds)" for count in counts]
         who = row["subject"] or row["subscriber"]
-        table.add_row(who, "\n".join(row["outputs"]), row["from"], until, row["reason"], *counts)
+        outputs, answered = "\n".join(row["outputs"]), "\n".join(row["answered"])
+        table.add_row(who, outputs, row["from"], until, row["reason"], *counts, answered)
     return table

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lanecast_relay.audit import line_hash
+from lanecast_relay.audit import COUNTED, line_hash
 
 Record = dict[str, Any]
 
@@ -25,8 +25,10 @@ class Interval:
     known_until: str = ""
     """When the relay was last heard of, where ``until`` is not known."""
     reason: str = "going on"
-    datagrams: int | None = None
-    bytes: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    """By the names of :data:`COUNTED`; empty where the end is not known."""
+    answered: list[Record] = field(default_factory=list)
+    """What was asked for again: the lowest and the highest number in answers, by stream and epoch."""
 
     def outputs(self, feed: str) -> list[Record]:
         """What it received of a feed."""
@@ -45,8 +47,13 @@ class Interval:
             "until": self.until,
             "known_until": self.until or self.known_until,
             "reason": self.reason,
-            "datagrams": self.datagrams,
-            "bytes": self.bytes,
+            **{name: self.counts.get(name) for name in COUNTED},
+            "answered": [
+                f"{each['channel']} {each['epoch']} {each['first']}-{each['last']}"
+                + (f" of stream {each['stream']}" if each["stream"] else "")
+                for each in self.answered
+                if each["feed"] == feed
+            ],
             # The relay counts by subscriber: with other feeds in it, the numbers are not the feed's own.
             "counts_other_feeds": len(outputs) != len(opening["outputs"]),
         }
@@ -112,7 +119,8 @@ class Reading:
         if event == "closed":
             interval = self.intervals.setdefault(record["id"], Interval(record))
             interval.until, interval.reason = record["until"], record["reason"]
-            interval.datagrams, interval.bytes = record["datagrams"], record["bytes"]
+            interval.counts = {name: record[name] for name in COUNTED}
+            interval.answered = record["answered"]
             self._open.discard(record["id"])
         if event == "missed":
             self.problems.append(f"{record['records']} records are missing: the disk took none for too long")

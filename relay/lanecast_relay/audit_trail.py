@@ -5,31 +5,21 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from lanecast_relay.access.leases import Lease
-from lanecast_relay.audit import AuditLog, AuditLogInUse, Record, moment
+from lanecast_relay.audit import COUNTED, AuditLog, Record, moment
+from lanecast_relay.audit_writer import AuditWriter, Awaited, Log
 from lanecast_relay.config.model import RelayFile, Subscriber
 
-ALIVE_EVERY_S = 60.0
-"""After a crash the report knows to within so long until when the relay was there."""
-
-PENDING_RECORDS = 10_000
-"""How many records wait in memory while the disk takes none."""
-
 Counters = dict[str, Any]
-Sent = tuple[int, int]
-"""Datagrams and bytes."""
+Sent = dict[str, int]
+"""By the names of :data:`COUNTED`."""
 
-
-class Log(Protocol):
-    """What is needed of a structlog logger."""
-
-    def info(self, event: str, **fields: object) -> object: ...
-    def error(self, event: str, **fields: object) -> object: ...
+Answered = dict[tuple[str, str, int, str], tuple[int, int]]
+"""By feed, channel, stream and epoch: the lowest and the highest number in answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +49,52 @@ class _Interval:
     id: str
     receiving: Receiving
     from_: str
-    before: Sent = (0, 0)
+    before: Sent = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     """What the engine's counters said at the start."""
+    answered: Answered = field(default_factory=dict)
+    """Of outputs that were closed meanwhile."""
 
     def record(self, event: str) -> Record:
         return {"event": event, "id": self.id, "from": self.from_, **self.receiving.record()}
+
+    def closed(self, at: str, reason: str, sent: Sent, answered: Answered) -> Record:
+        """``sent`` is what the counters say now."""
+        counts = {name: sent[name] - self.before[name] for name in COUNTED}
+        ranges = [
+            {"feed": feed, "channel": channel, "stream": stream, "epoch": epoch, "first": first, "last": last}
+            for (feed, channel, stream, epoch), (first, last) in _joined(self.answered, answered).items()
+        ]
+        return self.record("closed") | {"until": at, "reason": reason, **counts, "answered": ranges}
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A lease that is being recorded, and not given yet."""
+
+    interval: _Interval
+    awaited: Awaited
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A subscriber's counters."""
+
+    sent: Sent = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    answered: Answered = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, one: Counters) -> _Counted:
+        keys = [(each["feed"], each["channel"], each["stream"], each["epoch"]) for each in one["answered"]]
+        ranges = [(each["first"], each["last"]) for each in one["answered"]]
+        return cls({name: one[name] for name in COUNTED}, dict(zip(keys, ranges, strict=True)))
+
+
+def _joined(first: Answered, second: Answered) -> Answered:
+    joined = dict(first)
+    for key, (lowest, highest) in second.items():
+        before = joined.get(key, (lowest, highest))
+        joined[key] = (min(lowest, before[0]), max(highest, before[1]))
+    return joined
 
 
 def receiving(relay: RelayFile, leases: Mapping[str, Lease]) -> dict[str, Receiving]:
@@ -88,36 +119,52 @@ def _of(name: str, subscriber: Subscriber, *lease: str) -> Receiving:
 
 @dataclass(slots=True)
 class AuditTrail:
-    """Records changes, where there is a log. One that fails costs no forwarding: what it lacks waits in memory."""
+    """Records changes, where there is a log. A disk that fails or hangs costs no forwarding: records wait in memory."""
 
     log: AuditLog | None
     to_log: Log
     relay: str
+    _writer: AuditWriter | None = None
     _open: dict[str, _Interval] = field(default_factory=dict)
-    _pending: deque[Record] = field(default_factory=deque)
-    _missed: int = 0
-    _failing: bool = False
-    _alive_at_s: float = 0.0
 
-    def start(self) -> None:
-        """The relay starts. Raises ``OSError``: one that cannot record does not start."""
-        if self.log is not None:
-            self.to_log.info("audit log begins", file=str(self.log.path), previous=self.log.previous)
-            self.log.append([{"event": "started", "at": moment(time.time()), "relay": self.relay}])
-            self._alive_at_s = time.monotonic()
-
-    def open_lease(self, lease: Lease) -> None:
-        """Record a lease before it receives anything. Raises ``OSError``: what is not recorded is not given."""
+    def start(self, now: Mapping[str, Receiving]) -> None:
+        """The relay starts, and ``now`` receives. Raises ``OSError``: one that cannot record does not start."""
+        at = moment(time.time())
+        self._open = {name: _Interval(secrets.token_hex(8), one, at) for name, one in now.items()}
         if self.log is None:
-            raise OSError("there is no audit log")
+            return
+        self.to_log.info("audit log begins", file=str(self.log.path), previous=self.log.previous)
+        started = {"event": "started", "at": at, "relay": self.relay}
+        self.log.append([started, *(one.record("opened") for one in self._open.values())])
+        self._writer = AuditWriter(self.log, self.to_log)
+
+    def promise(self, lease: Lease) -> Promised:
+        """Have a lease recorded before it receives anything. Raises ``OSError`` when that cannot be now.
+
+        To be followed by :meth:`wait`, and then by :meth:`keep` or :meth:`withdraw`.
+        """
         interval = _Interval(secrets.token_hex(8), of_lease(lease), moment(time.time()))
-        self._pending.append(interval.record("opened"))
-        try:
-            self._write()
-        except OSError:
-            self._pending.pop()
-            raise
-        self._open[lease.name] = interval
+        return Promised(interval, self._asked().ask(interval.record("opened")))
+
+    def wait(self, promised: Promised) -> None:
+        """Until it is recorded. Raises ``OSError``: what is not recorded is not given."""
+        self._asked().wait(promised.awaited)
+
+    def _asked(self) -> AuditWriter:
+        if self._writer is None:
+            raise OSError("there is no audit log")
+        return self._writer
+
+    def keep(self, promised: Promised) -> None:
+        """The lease receives from now on."""
+        self._open[promised.interval.receiving.name] = promised.interval
+
+    def withdraw(self, promised: Promised, reason: str) -> None:
+        """The lease is not given after all. One whose record was thrown away leaves no trace."""
+        if promised.awaited.error is None:
+            self._open.pop(promised.interval.receiving.name, None)
+            nothing = _Counted()
+            self._put(promised.interval.closed(moment(time.time()), reason, nothing.sent, nothing.answered))
 
     def follow(
         self,
@@ -128,80 +175,37 @@ class AuditTrail:
         otherwise: str,
     ) -> None:
         """Record the difference to ``now``: ``ended`` and ``counters`` are the engine's, after the change."""
-        at = moment(time.time())
-        last = {one["name"]: (one["datagrams"], one["bytes"]) for one in ended}
-        going = {one["name"]: (one["datagrams"], one["bytes"]) for one in counters["subscribers"]}
+        at, none = moment(time.time()), _Counted()
+        last = {one["name"]: _Counted.of(one) for one in ended}
+        going = {one["name"]: _Counted.of(one) for one in counters["subscribers"]}
         for name, interval in list(self._open.items()):
-            kept, sent = last.get(name, (0, 0)), going.get(name, (0, 0))
+            if (kept := last.get(name)) is not None:
+                # What an output that was closed has sent until now is no longer in the counters.
+                interval.before = {each: interval.before[each] - kept.sent[each] for each in COUNTED}
+                interval.answered = _joined(interval.answered, kept.answered)
             if now.get(name) == interval.receiving:
-                # What an output that was opened anew has sent until now is no longer in its counters.
-                interval.before = (interval.before[0] - kept[0], interval.before[1] - kept[1])
                 continue
-            datagrams = kept[0] + sent[0] - interval.before[0]
-            sent_bytes = kept[1] + sent[1] - interval.before[1]
-            reason = reasons.get(name, otherwise)
-            end = {"until": at, "reason": reason, "datagrams": datagrams, "bytes": sent_bytes}
-            self._pending.append(interval.record("closed") | end)
+            sent = going.get(name, none)
+            self._put(interval.closed(at, reasons.get(name, otherwise), sent.sent, sent.answered))
             del self._open[name]
         for name, one in now.items():
             if name not in self._open:
-                self._open[name] = _Interval(secrets.token_hex(8), one, at, going.get(name, (0, 0)))
-                self._pending.append(self._open[name].record("opened"))
-        self.tick()
+                self._open[name] = _Interval(secrets.token_hex(8), one, at, going.get(name, none).sent)
+                self._put(self._open[name].record("opened"))
 
-    def tick(self) -> None:
-        """Write what waits, and now and then that the relay is there."""
-        if self.log is None:
-            self._pending.clear()
-            return
-        now_s = time.monotonic()
-        if not self._pending and now_s - self._alive_at_s < ALIVE_EVERY_S:
-            return
-        if not self._pending:
-            self._pending.append({"event": "alive", "at": moment(time.time())})
-        try:
-            self._write()
-        except OSError as error:
-            self._fails(error)
-
-    def _write(self) -> None:
-        if self.log is None:
-            return
-        missed = [{"event": "missed", "records": self._missed}] if self._missed else []
-        self.log.append([*missed, *self._pending])
-        if self._failing:
-            self.to_log.info("audit log is written again", waited=len(self._pending), missed=self._missed)
-        self._pending.clear()
-        self._missed, self._failing = 0, False
-        self._alive_at_s = time.monotonic()
-
-    def _fails(self, error: OSError) -> None:
-        while len(self._pending) > PENDING_RECORDS:
-            self._pending.popleft()
-            self._missed += 1
-        if not self._failing:
-            self.to_log.error("audit log cannot be written", reason=str(error), waiting=len(self._pending))
-        self._failing = True
+    def _put(self, record: Record) -> None:
+        if self._writer is not None:
+            self._writer.put(record)
 
     def rotate(self) -> None:
         """Go on in a new file when another program has put the old one away. The new one tells who receives."""
-        if self.log is None or not self.log.moved():
-            return
-        try:
-            self.log.reopen()
-        except (OSError, AuditLogInUse) as error:
-            self.to_log.error("audit log cannot be opened anew; the old one goes on", reason=str(error))
-            return
-        self.to_log.info("audit log goes on in a new file", previous=self.log.previous)
-        head: Record = {"event": "continued", "at": moment(time.time()), "relay": self.relay}
-        self._pending.extendleft(reversed([head, *(one.record("going-on") for one in self._open.values())]))
-        self.tick()
+        if self._writer is not None:
+            head: Record = {"event": "continued", "at": moment(time.time()), "relay": self.relay}
+            self._writer.go_on_in_new_file([head, *(one.record("going-on") for one in self._open.values())])
 
     def stop(self, counters: Counters) -> None:
         """The relay has drained: everybody's interval ends."""
         self.follow({}, [], counters, {}, "relay stopped")
-        self._pending.append({"event": "stopped", "at": moment(time.time())})
-        self.tick()
-        if self.log is not None:
-            self.to_log.info("audit log ends", previous=self.log.previous, unwritten=len(self._pending))
-            self.log.close()
+        self._put({"event": "stopped", "at": moment(time.time())})
+        if self._writer is not None:
+            self._writer.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
+import queue
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,6 @@ import structlog
 
 from lanecast_relay.access.gate import Gate
 from lanecast_relay.access.secrets import SecretProblem, located
-from lanecast_relay.access.throttle import Throttle
 from lanecast_relay.audit import AuditLog
 from lanecast_relay.audit_trail import AuditTrail
 from lanecast_relay.config.model import RelayFile
@@ -62,7 +64,8 @@ def _log_to_stderr() -> None:
 def forward(file: Path, relay: RelayFile, cpu: int | None) -> Counters:
     """Run until a signal asks for the end. Returns the last counters.
 
-    Raises :class:`Refused`, ``OSError``, ``AuditLogInUse`` and ``ControlSocketInUse`` when it cannot start.
+    Raises :class:`Refused`, ``OSError``, ``AuditLogInUse`` and ``ControlSocketInUse`` when it cannot start, and
+    ``OSError`` when the packet path does not answer.
     """
     _log_to_stderr()
     log = structlog.get_logger(relay=relay.name)
@@ -78,15 +81,15 @@ def forward(file: Path, relay: RelayFile, cpu: int | None) -> Counters:
 
 
 def _prepared(file: Path, relay: RelayFile, cpu: int | None, log: Log, positions: Positions) -> RunningRelay:
-    gate, throttle = None, Throttle()
+    gate = None
     if relay.api is not None:
-        gate, mistakes = Gate.of(relay.name, relay.api, throttle)
+        gate, mistakes = Gate.of(relay.name, relay.api)
         if mistakes:
             raise Refused(mistakes)
     trail = AuditTrail(None if relay.audit is None else AuditLog(located(relay.audit.log)), log, relay.name)
     # A reload reads the same file, wherever the process goes meanwhile.
     engine = Engine(relay, cpu, positions.known)
-    return RunningRelay(file.absolute(), relay, engine, trail, log, throttle, gate, cpu)
+    return RunningRelay(file.absolute(), relay, engine, trail, log, gate, cpu)
 
 
 def _forward(running: RunningRelay, log: Log, positions: Positions) -> Counters:
@@ -103,7 +106,12 @@ def _forward(running: RunningRelay, log: Log, positions: Positions) -> Counters:
         with _doors(running):
             _announce(relay, engine)
             log.info("forwarding", fan_out=engine.counters()["fan_out"])
-            received = _until_told_to_end(running, losses, positions)
+            try:
+                received = _until_told_to_end(running, losses, positions)
+            except RuntimeError as error:
+                # Told before the engine is closed, which waits for the packet path.
+                log.error("the packet path does not answer", reason=str(error))
+                raise OSError(errno.ETIMEDOUT, f"the packet path does not answer: {error}") from None
             notify("STOPPING=1")
             log.info("draining", signal=received.name)
     last = engine.counters()
@@ -146,7 +154,29 @@ def _reload(running: RunningRelay) -> dict[str, Any]:
         return {"mistakes": problem.mistakes, "refused": problem.refused}
 
 
+class _Hangups:
+    """What SIGHUP asks for, on a thread of its own: it reads files, and a disk that hangs must not end the relay."""
+
+    def __init__(self, running: RunningRelay) -> None:
+        self._running = running
+        self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="relay-hangup", daemon=True).start()
+
+    def ask(self) -> None:
+        self._running.rotate_audit_log()
+        self._asked.put(None)
+
+    def _serve(self) -> None:
+        while True:
+            self._asked.get()
+            # Every mistake stands in the log.
+            with contextlib.suppress(NotReloaded):
+                self._running.reload("SIGHUP")
+
+
 def _until_told_to_end(running: RunningRelay, losses: LossLog, positions: Positions) -> signal.Signals:
+    """Nothing here waits for a disk: who is told by the watchdog that the relay lives would end it."""
+    hangups = _Hangups(running)
     watchdog = watchdog_s()
     longest_s = CHECK_S if watchdog is None else min(CHECK_S, watchdog / 2)
     wait_s = longest_s
@@ -155,17 +185,13 @@ def _until_told_to_end(running: RunningRelay, losses: LossLog, positions: Positi
         if received is not None and received.si_signo in ENDING:
             return signal.Signals(received.si_signo)
         if received is not None:
-            running.rotate_audit_log()
-            # Every mistake stands in the log.
-            with contextlib.suppress(NotReloaded):
-                running.reload("SIGHUP")
+            hangups.ask()
         next_s = running.sweep()
         counters = running.engine.counters(Ranges.NEW)  # the packet thread answered: it lives
         losses.update(counters)
         positions.follow(counters)
         if watchdog is not None:
             notify("WATCHDOG=1")
-        running.tick()
         wait_s = longest_s if next_s is None else min(longest_s, next_s)
 
 

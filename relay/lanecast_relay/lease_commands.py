@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import ssl
@@ -23,6 +24,9 @@ ANSWER_WITHIN_S = 10.0
 RENEW_AT = 1 / 3
 """Renewed after this share of what is left, so that a renewal may fail."""
 
+SHORTEST_WAIT_S = 0.1
+"""Between two renewals that fail, in seconds: little is left at the end."""
+
 lease_commands = typer.Typer(name="lease", help="Lease feeds of a relay.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Argument(help="The API, such as https://relay-1:8443.")]
@@ -32,12 +36,17 @@ Code = Annotated[str, typer.Option(help="A one-time code, where the token's subj
 LeaseId = Annotated[str, typer.Argument(help="The lease.")]
 
 
-class Answered(Exception):
-    """The relay says no, or does not answer."""
+NOT_NOW = frozenset({429, 503})
+"""Too Many Requests (RFC 6585, section 4) and Service Unavailable (RFC 9110, section 15.6.4): ask again later."""
 
-    def __init__(self, code: int, text: str) -> None:
+
+class Answered(Exception):
+    """The relay says no, or does not answer. ``again``: it may say something else later."""
+
+    def __init__(self, code: int, text: str, again: bool = False) -> None:
         super().__init__(text)
         self.code = code
+        self.again = again
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +74,30 @@ class Client:
             with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S, context=context) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise Answered(EXIT_WRONG, f"{self.url}: {error.code}: {_said(error.read())}") from None
-        except OSError as error:
-            raise Answered(EXIT_REFUSED, f"{self.url}: {getattr(error, 'reason', error)}") from None
+            again = error.code in NOT_NOW
+            raise Answered(EXIT_WRONG, f"{self.url}: {error.code}: {_said(error)}", again) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Answered(EXIT_REFUSED, f"{self.url}: {getattr(error, 'reason', error)}", again=True) from None
         return json.loads(text) if text else None
 
     def renew(self, lease_id: str, until_s: float) -> Any:
-        """The lease renewed; None when the relay did not answer, and the lease still lives until ``until_s``."""
+        """The lease renewed; None when the relay could not now, and the lease still lives until ``until_s``."""
         try:
             return self.ask("POST", f"/v1/leases/{lease_id}/renew")
         except Answered as answered:
-            if answered.code != EXIT_REFUSED or time.monotonic() >= until_s:
+            if not answered.again or time.monotonic() >= until_s:
                 raise
             print(answered, file=sys.stderr)
             return None
 
 
-def _said(body: bytes) -> str:
+def _said(error: urllib.error.HTTPError) -> str:
+    """What stands in the answer, as far as it comes."""
     try:
+        body = error.read()
         answer = json.loads(body)
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)
     except ValueError:
         return body[:200].decode(errors="replace")
     return "\n".join([answer["error"], *answer.get("mistakes", [])])
@@ -114,7 +128,7 @@ def hold(
         lease = client.ask("POST", "/v1/leases", wanted, code)
         print(json.dumps(lease), flush=True)
         until_s = time.monotonic() + lease["seconds-left"]
-        while signal.sigtimedwait(signals, max(0.0, until_s - time.monotonic()) * RENEW_AT) is None:
+        while signal.sigtimedwait(signals, max(SHORTEST_WAIT_S, (until_s - time.monotonic()) * RENEW_AT)) is None:
             fresh = client.renew(lease["id"], until_s)
             until_s = until_s if fresh is None else time.monotonic() + fresh["seconds-left"]
         client.ask("DELETE", f"/v1/leases/{lease['id']}")

@@ -24,9 +24,8 @@ from lanecast_relay.access.leases import (
     with_leases,
 )
 from lanecast_relay.access.secrets import SecretProblem
-from lanecast_relay.access.throttle import Throttle
-from lanecast_relay.access.tokens import Claims
-from lanecast_relay.audit_trail import AuditTrail, receiving
+from lanecast_relay.access.tokens import Admitted
+from lanecast_relay.audit_trail import AuditTrail, Promised, receiving
 from lanecast_relay.config.document import DocumentError, UnreadableDocument, load_document, validate
 from lanecast_relay.config.leases import Api
 from lanecast_relay.config.model import RelayFile
@@ -65,15 +64,25 @@ class NotReloaded(Exception):
 
 
 def is_local(address: IPv4Address) -> bool:
-    """Whether the address is one of this machine's: only then a socket can be bound to it (ip(7))."""
+    """Whether the address is one of this machine's now, or one of its networks' broadcast addresses.
+
+    A socket that is connected to an own address has that address, whatever may be bound (ip(7), ip_nonlocal_bind).
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((str(address), 0))
+            probe.connect((str(address), 1))
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
+            if error.errno == errno.EACCES:  # connect(2): a broadcast address
+                return True
+            if error.errno in NO_WAY_THERE:
                 return False
             raise
-    return True
+        own: str = probe.getsockname()[0]
+        return own == str(address)
+
+
+NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL)
+"""What a route that leads nowhere says: none, unreachable, blackhole (ip-route(8))."""
 
 
 @dataclass(slots=True)
@@ -85,7 +94,6 @@ class RunningRelay:
     engine: Engine
     trail: AuditTrail
     log: Log
-    throttle: Throttle
     gate: Gate | None
     cpu: int | None = None
     prepare_certificate: Callable[[Api], Callable[[], None]] | None = None
@@ -93,22 +101,29 @@ class RunningRelay:
     changed: Callable[[], None] = lambda: None
     """Called when feeds or subscribers have changed."""
     _leases: Leases = field(default_factory=dict)
+    _promised: Leases = field(default_factory=dict)
+    """Leases that are being recorded; their addresses are taken."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    """Never held while a disk is waited for: who looks after leases and the service manager takes it every second."""
     _gate_lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while somebody is admitted, so that no code is taken twice. Taken after ``_lock``, where both are."""
+    _reloading: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the file is read anew. Taken before the others."""
 
-    def admit(self, source: str, token: str, code: str, with_code: bool) -> Claims:
-        """See :meth:`Gate.admit`."""
+    def admit(self, source: str, token: str, code: str, with_code: bool) -> Admitted:
+        """See :meth:`Gate.admit`. Raises ``OSError`` when a used code cannot be remembered."""
         with self._gate_lock:
             if self.gate is None:
                 raise NotAdmitted("the file has no api section")
-            return self.gate.admit(source, token, code, with_code)
+            admitted, used = self.gate.admit(source, token, code, with_code)
+        if used is not None:
+            used.save()
+        return admitted
 
     def started(self) -> None:
         """Record who receives from the start. Raises ``OSError`` when it cannot be recorded."""
         with self._lock:
-            self.trail.start()
-            self.trail.follow(receiving(self.relay, {}), [], self.engine.counters(), {}, "")
+            self.trail.start(receiving(self.relay, {}))
 
     def stopped(self, last: Counters) -> None:
         """Record that all have ended."""
@@ -126,12 +141,16 @@ class RunningRelay:
         with self._lock:
             self.trail.rotate()
 
-    def reload(self, by: str) -> list[Change]:
+    def reload(self, by: str, admitted: Admitted | None = None) -> list[Change]:
         """Read the file anew and go on with it; raise :class:`NotReloaded`, and then nothing has changed.
 
-        The service manager hears of it as of a reload that it asked for (sd_notify(3), RELOADING=1).
+        The service manager hears of it as of a reload that it asked for (sd_notify(3), RELOADING=1). Raises
+        :class:`NotAdmitted` when who asks, if it is by a token, is no longer admitted.
         """
-        with self._lock:
+        with self._reloading:
+            if admitted is not None:
+                with self._lock:
+                    self._still_admitted(admitted)
             reloading()
             try:
                 changes = self._reload()
@@ -147,32 +166,34 @@ class RunningRelay:
             return changes
 
     def _reload(self) -> list[Change]:
+        """Whatever comes from a disk first, and then the change."""
         relay = self._read()
-        with self._gate_lock:
-            gate, mistakes = None, _restarts(self.relay, relay)
-            if relay.api is not None and not mistakes:
-                gate, mistakes = Gate.of(relay.name, relay.api, self.throttle)
-            if mistakes:
-                raise NotReloaded([f"{self.file}: {mistake}" for mistake in mistakes])
-            changes = self._change_to(relay)
-            self.gate = gate
-        return changes
-
-    def _change_to(self, relay: RelayFile) -> list[Change]:
-        rules, kept, reasons = Rules(relay, is_local), dict(self._leases), dict[str, str]()
-        for lease in self._leases.values():
-            if (reason := rules.lost(lease, kept.values())) is not None:
-                del kept[lease.id]
-                reasons[lease.name] = reason
+        gate, mistakes = None, _restarts(self.relay, relay)
+        if relay.api is not None and not mistakes:
+            gate, mistakes = Gate.of(relay.name, relay.api, self.gate)
+        if mistakes:
+            raise NotReloaded([f"{self.file}: {mistake}" for mistake in mistakes])
         try:
             prepare = None if relay.api is None else self.prepare_certificate
             put_in_place = None if prepare is None or relay.api is None else prepare(relay.api)
-            changes = self._go_on(relay, kept, reasons, "reload")
+            with self._lock, self._gate_lock:
+                changes = self._change_to(relay)
+                if gate is not None and self.gate is not None:
+                    gate.takes_over_from(self.gate)
+                self.gate = gate
         except (OSError, ValueError, SecretProblem) as error:
             raise NotReloaded([f"{self.file}: {error}"], refused=True) from None
         if put_in_place is not None:
             put_in_place()
         return changes
+
+    def _change_to(self, relay: RelayFile) -> list[Change]:
+        rules, kept, reasons = Rules(relay, is_local), dict(self._leases), dict[str, str]()
+        for lease in self._leases.values():
+            if (reason := rules.lost(lease, kept.values(), time.time())) is not None:
+                del kept[lease.id]
+                reasons[lease.name] = reason
+        return self._go_on(relay, kept, reasons, "reload")
 
     def _read(self) -> RelayFile:
         try:
@@ -191,48 +212,86 @@ class RunningRelay:
         self.trail.follow(receiving(relay, leases), reloaded["ended"], counters, reasons, otherwise)
         return reloaded["changes"]
 
-    def give(self, claims: Claims, request: LeaseRequest) -> Lease:
-        """A lease. Raises :class:`LeaseRefused`, and ``OSError`` when it cannot be recorded or sent."""
+    def _still_admitted(self, admitted: Admitted) -> None:
+        """Raise :class:`NotAdmitted` when a reload has taken back what a token was verified by, or it has ended."""
+        reason = Rules(self.relay, is_local).withdrawn(admitted, time.time())
+        if reason is not None:
+            raise NotAdmitted(reason)
+
+    def give(self, admitted: Admitted, request: LeaseRequest) -> Lease:
+        """A lease. Raises :class:`LeaseRefused`, :class:`NotAdmitted` when the token was revoked since it was verified,
+        and ``OSError`` when it cannot be recorded or sent."""
         with self._lock:
+            self._still_admitted(admitted)
             self.sweep()
-            rules = Rules(self.relay, is_local)
-            lease = rules.give(self._leases, claims, request, time.monotonic_ns(), time.time())
-            leases = replaced(self._leases, lease)
-            reasons = {it.name: "asked for anew" for it in self._leases.values() if it.id not in leases}
-            self.trail.open_lease(lease)
-            try:
-                self._go_on(self.relay, leases, reasons, "refused")
-            except (OSError, ValueError):
-                now = receiving(self.relay, self._leases)
-                self.trail.follow(now, [], self.engine.counters(), {}, "never sent: the system refused it")
-                raise
-            self.log.info("lease given", lease=lease.id, subject=claims.sub, feed=request.feed)
+            rules, known = Rules(self.relay, is_local), {**self._leases, **self._promised}
+            lease = rules.give(known, admitted, request, time.monotonic_ns(), time.time())
+            if lease.id in self._leases:
+                self._leases = {**self._leases, lease.id: lease}
+                return lease
+            if lease.id in self._promised:
+                raise LeaseRefused(503, "the same lease is being given to who asked before: ask again")
+            promised = self.trail.promise(lease)
+            self._promised = {**self._promised, lease.id: lease}
+        try:
+            self.trail.wait(promised)
+        except OSError as error:
+            self._take_back(lease, promised, f"never sent: {error.strerror}")
+            raise
+        with self._lock:
+            self._send(lease, promised)
+            self.log.info("lease given", lease=lease.id, subject=lease.claims.sub, feed=request.feed)
             return lease
 
-    def renew(self, claims: Claims, lease_id: str) -> Lease:
-        """Another period; raise :class:`LeaseRefused`."""
+    def _send(self, lease: Lease, promised: Promised) -> None:
+        """Start a lease that is recorded, when nothing that came meanwhile is against it."""
+        leases = replaced(self._leases, lease)
+        reasons = {it.name: "asked for anew" for it in self._leases.values() if it.id not in leases}
+        reason = Rules(self.relay, is_local).lost(lease, leases.values(), time.time())
+        if reason is not None:
+            self._take_back(lease, promised, f"never sent: {reason}")
+            self._still_admitted(lease.admitted)
+            raise LeaseRefused(409, f"the relay's file changed meanwhile: {reason}")
+        self.trail.keep(promised)
+        try:
+            self._go_on(self.relay, leases, reasons, "refused")
+        except (OSError, ValueError):
+            self._take_back(lease, promised, "never sent: the system refused it")
+            raise
+        self._promised = {id_: one for id_, one in self._promised.items() if id_ != lease.id}
+
+    def _take_back(self, lease: Lease, promised: Promised, reason: str) -> None:
         with self._lock:
-            self.sweep()
-            lease = self._own(claims, lease_id)
+            self._promised = {id_: one for id_, one in self._promised.items() if id_ != lease.id}
+            self.trail.withdraw(promised, reason)
+
+    def renew(self, admitted: Admitted, lease_id: str) -> Lease:
+        """Another period; raise :class:`LeaseRefused` and :class:`NotAdmitted`."""
+        with self._lock:
+            lease = self._own(admitted, lease_id)
             period_ns = self.relay.api.period_ns if self.relay.api is not None else 0
-            fresh = renewed(lease, claims, period_ns, time.monotonic_ns(), time.time())
+            fresh = renewed(lease, admitted.claims, period_ns, time.monotonic_ns(), time.time())
             self._leases = {**self._leases, lease_id: fresh}
             return fresh
 
-    def end(self, claims: Claims, lease_id: str) -> None:
-        """End a lease of one's own; raise :class:`LeaseRefused`."""
+    def end(self, admitted: Admitted, lease_id: str) -> None:
+        """End a lease of one's own; raise :class:`LeaseRefused` and :class:`NotAdmitted`."""
         with self._lock:
-            self._end({self._own(claims, lease_id).id: "ended by its holder"})
+            self._end({self._own(admitted, lease_id).id: "ended by its holder"})
 
-    def own(self, claims: Claims) -> list[Lease]:
-        """The leases of a token's holder."""
+    def own(self, admitted: Admitted) -> list[Lease]:
+        """The leases of a token's holder; raise :class:`NotAdmitted`."""
         with self._lock:
+            self._still_admitted(admitted)
             self.sweep()
-            return [lease for lease in self._leases.values() if lease.holder == (claims.iss, claims.sub)]
+            holder = (admitted.claims.iss, admitted.claims.sub)
+            return [lease for lease in self._leases.values() if lease.holder == holder]
 
-    def _own(self, claims: Claims, lease_id: str) -> Lease:
+    def _own(self, admitted: Admitted, lease_id: str) -> Lease:
+        self._still_admitted(admitted)
+        self.sweep()
         lease = self._leases.get(lease_id)
-        if lease is None or lease.holder != (claims.iss, claims.sub):
+        if lease is None or lease.holder != (admitted.claims.iss, admitted.claims.sub):
             raise LeaseRefused(404, "no such lease: it has ended, or it is another's")
         return lease
 
@@ -253,11 +312,6 @@ class RunningRelay:
         self._go_on(self.relay, kept, reasons, "ended")
         for name, reason in reasons.items():
             self.log.info("lease ended", lease=name, reason=reason)
-
-    def tick(self) -> None:
-        """Whatever the audit log still lacks."""
-        with self._lock:
-            self.trail.tick()
 
 
 def _restarts(before: RelayFile, after: RelayFile) -> list[str]:

@@ -6,6 +6,11 @@ import os
 import socket
 import time
 
+import structlog
+
+TOLD_WITHIN_S = 1.0
+"""How long a service manager that does not read may take, in seconds."""
+
 
 def watchdog_s() -> float | None:
     """How often the service manager wants to hear from this process, in seconds; None: never (sd_notify(3))."""
@@ -16,14 +21,22 @@ def watchdog_s() -> float | None:
 
 
 def notify(state: str) -> None:
-    """Send ``state``, such as ``READY=1``, to the service manager; do nothing where there is none."""
+    """Send ``state``, such as ``READY=1``, to the service manager; do nothing where there is none.
+
+    One that is gone ends no relay: sd_notify(3), "the return value should generally be ignored".
+    """
     path = os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     # sd_notify(3): a leading @ stands for the zero byte of an abstract socket.
     address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.sendto(state.encode(), address)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(TOLD_WITHIN_S)
+            channel.sendto(state.encode(), address)
+    except OSError as error:
+        log = structlog.get_logger()
+        log.warning("the service manager cannot be told", state=state, socket=path, reason=str(error))
 
 
 def reloading() -> None:

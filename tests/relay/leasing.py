@@ -13,6 +13,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,36 +79,80 @@ api:
 """
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_outside: list[int] = []
+"""Descriptors of the network namespaces of other hosts, the innermost last."""
+
+
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    """This thread in a new network namespace, with ``wan`` hearing what 192.0.2.1 sends, and clients' addresses.
+    """This thread in a new network namespace, whose ``wan`` (192.0.2.2) leads to another with the source and the clients.
 
-    Processes and sockets that are made meanwhile are in it; it goes when the last of them does.
+    Processes and sockets that are made meanwhile are in it; it goes when the last of them does. See :func:`outside`.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    home = _namespace()
     try:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
+        _enter_new()
+        others = _namespace()
         for command in (
             "link set lo up",
             "link add tap type veth peer name wan",
             "address add 192.0.2.1/24 dev tap",
-            "address add 192.0.2.2/24 dev wan",
             f"address add {CLIENT}/24 dev tap",
             f"address add {OTHER_CLIENT}/24 dev tap",
             "address add 10.8.2.20/24 dev tap",
             "link set tap up",
-            "link set wan up",
         ):
-            subprocess.run(["ip", *command.split()], check=True)
-        settings = ("all.rp_filter=0", "wan.rp_filter=0", "wan.accept_local=1", "all.accept_local=1")
-        subprocess.run(["sysctl", "-qw", *(f"net.ipv4.conf.{setting}" for setting in settings)], check=True)
+            ip(command)
+        _enter_new()
+        subprocess.run(["nsenter", f"--net=/proc/self/fd/{others}", "ip", "link", "set", "wan", "netns", str(threading.get_native_id())],
+                       check=True, pass_fds=[others])  # fmt: skip
+        for command in (
+            "link set lo up",
+            "address add 192.0.2.2/24 dev wan",
+            "link set wan up",
+            "route add 10.8.2.0/24 dev wan",
+        ):
+            ip(command)
+        _outside.append(others)
+        try:
+            yield
+        finally:
+            _outside.pop()
+            os.close(others)
+    finally:
+        _enter(home)
+        os.close(home)
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """Sockets that are made meanwhile are those of the source's and the clients' hosts."""
+    here = _namespace()
+    try:
+        _enter(_outside[-1])
         yield
     finally:
-        if libc.setns(home, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(home)
+        _enter(here)
+        os.close(here)
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+def _namespace() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+
+def _enter_new() -> None:
+    if _LIBC.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def _enter(namespace: int) -> None:
+    if _LIBC.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def mold(first: int, *bodies: bytes) -> bytes:
@@ -163,6 +208,7 @@ class Leasing:
     environment: dict[str, str] = field(default_factory=dict)
     wrapper: list[str] = field(default_factory=list)
     """What runs the relay's command, where something does."""
+    command_to_run: list[str] = field(default_factory=lambda: RELAY)
     process: subprocess.Popen[str] | None = None
 
     def __post_init__(self) -> None:
@@ -193,7 +239,7 @@ class Leasing:
         """Run the relay until it is ready."""
         log = (self.directory / "log.jsonl").open("a")
         self.process = subprocess.Popen(
-            [*self.wrapper, *RELAY, "run", str(self.file), "--json"],
+            [*self.wrapper, *self.command_to_run, "run", str(self.file), "--json"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -240,6 +286,17 @@ class Leasing:
     def audit(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.audit_log.read_text().splitlines()]
 
+    def closed(self, count: int = 1) -> list[dict[str, Any]]:
+        """The first ``count`` intervals that ended, once the audit log's thread has written them."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = self.audit_log.read_bytes().splitlines(keepends=True)
+            whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
+            return [one for one in whole if one["event"] == "closed"]
+
+        wait_until(lambda: len(found()) >= count)
+        return found()
+
     def claims(self, **changes: Any) -> Claims:
         now = int(time.time())
         claims: dict[str, Any] = {
@@ -279,7 +336,9 @@ class Leasing:
 
 @contextlib.contextmanager
 def receiver(address: str = CLIENT, port: int = 20001) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    with outside():
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with one:
         one.bind((address, port))
         one.settimeout(DEADLINE_S)
         yield one
@@ -293,7 +352,9 @@ class Source:
 
     def send(self, count: int) -> list[bytes]:
         """What subscribers get of it."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with outside():
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sender:
             sender.bind(("192.0.2.1", 0))
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.1"))
             sent = []

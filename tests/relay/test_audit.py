@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import signal
+import socket
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from leasing import CLIENT, NEEDS_ROOT, OTHER_CLIENT, Leasing, Source, own_network, receiver, wait_until
+from leasing import CLIENT, DEADLINE_S, NEEDS_ROOT, OTHER_CLIENT, Leasing, Source, own_network, receiver, wait_until
 
 pytestmark = NEEDS_ROOT
 
@@ -167,3 +172,62 @@ def fill(file: io.FileIO) -> None:
     """Write until the disk takes no more; raise ``OSError``."""
     while True:
         file.write(bytes(512))
+
+
+@contextlib.contextmanager
+def hanging(gate: Path) -> Iterator[None]:
+    """Meanwhile no ``fsync`` of the relay returns."""
+    with gate.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_disk_that_hangs_costs_no_forwarding_and_no_lease_outlives_it(network: None, tmp_path: Path) -> None:
+    """The service manager goes on hearing that the relay lives, leases end in time, and who asks for one is told."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(DEADLINE_S)
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        relay = Leasing(tmp_path, period="2s", environment=told)
+        relay.command_to_run = [sys.executable, str(Path(__file__).with_name("held_disk.py")), str(gate)]
+        relay.start()
+        source, token = Source(), relay.token()
+        with receiver("10.8.2.20") as fixed:
+            left = relay.lease(token).document
+            with hanging(gate):
+                # What it had said until now is read first, so that what comes is of now.
+                assert relay.lease(token, f"{OTHER_CLIENT}:20001").status == 503
+                said_until_now(manager)
+                wait_until(lambda: set(relay.subscribers()) == {"fixed"})
+                relay.audit_log.rename(tmp_path / "older.jsonl")
+                assert relay.process is not None
+                relay.process.send_signal(signal.SIGHUP)
+                for _ in range(20):
+                    while manager.recv(200) != b"WATCHDOG=1":
+                        pass
+                sent = source.send(20)
+                assert [fixed.recv(2048) for _ in range(20)] == sent
+                assert relay.call("GET", "/v1/leases", token).document == {"leases": []}
+                assert relay.lease(token, f"{OTHER_CLIENT}:20001").status == 503
+                assert set(relay.subscribers()) == {"fixed"}
+        wait_until(lambda: relay.lease(token, f"{OTHER_CLIENT}:20001").status == 201)
+    relay.stop()
+    rows, problems = report(relay, tmp_path / "older.jsonl", relay.audit_log)
+    assert problems == []
+    reasons = {row["subscriber"]: row["reason"] for row in rows}
+    assert reasons[f"lease:alice:{left['id']}"] == "not renewed"
+    assert any(reason.startswith("never sent") for reason in reasons.values()), (
+        "what was too late is in the log after all"
+    )
+    assert sum(row["datagrams"] for row in rows if row["subscriber"] != "fixed") == 0
+
+
+def said_until_now(manager: socket.socket) -> None:
+    """Take what the relay has told already."""
+    manager.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while manager.recv(200):
+            pass
+    manager.settimeout(DEADLINE_S)

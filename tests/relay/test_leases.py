@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.server
 import json
+import queue
 import signal
 import socket
 import ssl
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +29,15 @@ from leasing import (
     RELAY,
     Leasing,
     Source,
+    ip,
+    make_certificate,
     own_network,
     receiver,
     wait_until,
 )
 
 from lanecast_relay.access.tokens import issue, new_key
+from lanecast_relay.api import CONNECTIONS_A_SOURCE
 from lanecast_relay.config.leases import Algorithm
 
 pytestmark = NEEDS_ROOT
@@ -72,7 +80,7 @@ def test_a_lease_delivers_until_it_is_ended(relay: Leasing) -> None:
         client.setblocking(False)
         with pytest.raises(BlockingIOError):
             client.recv(2048)
-    ended = [one for one in relay.audit() if one["event"] == "closed"]
+    ended = relay.closed()
     assert [(one["reason"], one["datagrams"], one["subject"]) for one in ended] == [
         ("ended by its holder", 100, "alice")
     ]
@@ -109,7 +117,7 @@ def test_a_lease_that_is_not_renewed_stops_within_its_period(network: None, tmp_
         assert relay.call("POST", f"/v1/leases/{kept['id']}/renew", token).status == 200
         assert time.monotonic() < given_s + DEADLINE_S
     assert f"lease:alice:{kept['id']}" in relay.subscribers(), "the one that was renewed goes on"
-    (ended,) = [one for one in relay.audit() if one["event"] == "closed"]
+    (ended,) = relay.closed()
     assert ended["reason"] == "not renewed"
     assert 1.5 < seconds_between(ended["from"], ended["until"]) < 2.0 + DEADLINE_S
     relay.stop()
@@ -129,7 +137,7 @@ def test_the_end_of_a_token_ends_its_leases_however_long_the_period(network: Non
     assert lease.status == 201
     assert lease.document["seconds-left"] <= 3
     wait_until(lambda: set(relay.subscribers()) == {"fixed"})
-    (ended,) = [one for one in relay.audit() if one["event"] == "closed"]
+    (ended,) = relay.closed()
     assert ended["reason"] in ("token expired", "not renewed")
     assert relay.call("POST", f"/v1/leases/{lease.document['id']}/renew", token).status == 401
     relay.stop()
@@ -225,9 +233,10 @@ NEVER = [
         ("255.255.255.255:20001", "broadcast"),
         ("0.0.0.0:20001", "this network"),
         ("127.0.0.1:20001", "loopback"),
-        ("192.0.2.2:21001", "itself listens"),
-        ("192.0.2.2:8443", "itself listens"),
-        ("10.8.2.11:8443", "itself listens"),
+        ("192.0.2.2:21001", "own machine"),
+        ("192.0.2.2:8443", "own machine"),
+        ("192.0.2.2:514", "own machine"),
+        ("192.0.2.255:20001", "broadcast"),
         ("192.0.2.7:20002", "does not name"),
         ("10.8.2.20:20001", "in use"),
 ]  # fmt: skip
@@ -241,6 +250,16 @@ def test_no_token_makes_the_relay_send_where_it_must_not(relay: Leasing) -> None
         assert words in answer.document["error"], to
     assert set(relay.subscribers()) == {"fixed"}
     assert "lease" not in relay.audit_log.read_text()
+    later = "10.8.7.1:20001"
+    assert relay.lease(relay.token(to=["10.8.7.0/24"]), later).status == 201
+    ip("address add 10.8.7.1/24 dev wan")
+    refused = relay.lease(relay.token(to=["10.8.7.0/24"]), later)
+    assert (refused.status, "own machine" in refused.document["error"]) == (403, True), (
+        "as the machine is when it is asked"
+    )
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    assert set(relay.subscribers()) == {"fixed"}
+    assert "own machine" in relay.closed()[0]["reason"]
 
 
 WRONG = [
@@ -324,19 +343,222 @@ def test_secrets_that_others_can_read_are_refused(network: None, tmp_path: Path)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_tls_is_refused_and_slow_connections_harm_nobody(relay: Leasing) -> None:
+def test_old_tls_is_refused(relay: Leasing) -> None:
     context = ssl.create_default_context(cafile=str(relay.directory / "certificate.pem"))
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     with socket.create_connection(("127.0.0.1", 8443), timeout=DEADLINE_S) as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="127.0.0.1")
-    idle = [socket.create_connection(("127.0.0.1", 8443), timeout=DEADLINE_S) for _ in range(100)]
+
+
+@contextlib.contextmanager
+def shaken(relay: Leasing, source: str) -> Iterator[ssl.SSLSocket]:
+    """A connection from ``source`` on which TLS has begun."""
+    context = ssl.create_default_context(cafile=str(relay.directory / "certificate.pem"))
+    plain = socket.create_connection(("127.0.0.1", 8443), timeout=DEADLINE_S, source_address=(source, 0))
+    with plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+        yield connection
+
+
+def test_one_address_cannot_take_all_connections(relay: Leasing) -> None:
+    token = relay.token()
+    lease = relay.lease(token).document
+    with contextlib.ExitStack() as stack:
+        held = 0
+        for _ in range(100):
+            try:
+                stack.enter_context(shaken(relay, "127.0.0.7"))
+            except OSError:
+                continue
+            held += 1
+        assert held == CONNECTIONS_A_SOURCE
+        plain = [socket.create_connection(("127.0.0.1", 8443), source_address=("127.0.0.6", 0)) for _ in range(100)]
+        for one in plain:
+            stack.enter_context(one)
+        assert relay.call("POST", f"/v1/leases/{lease['id']}/renew", token).status == 200
+        assert not answers(relay, token, "127.0.0.7")
+    wait_until(lambda: answers(relay, token, "127.0.0.7"))
+
+
+def answers(relay: Leasing, token: str, source: str) -> bool:
+    """Whether the address gets in: what it had open is ended by the relay a moment after."""
+    try:
+        return relay.call("GET", "/v1/leases", token, source=source).status == 200
+    except OSError:
+        return False
+
+
+def asked_to_go_on(connection: ssl.SSLSocket, token: str, body: bytes) -> None:
+    """Send the head of a request for a lease, until the relay has admitted it and waits for the body (RFC 9110, 10.1.1)."""
+    head = f"POST /v1/leases HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\n"
+    connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 100")
+
+
+BODY = json.dumps({"feed": "quotes", "channels": {"main": f"{CLIENT}:20001"}}).encode()
+
+
+def test_who_is_slow_before_being_admitted_has_less_time_than_who_is(relay: Leasing) -> None:
+    with shaken(relay, "127.0.0.1") as admitted, shaken(relay, "127.0.0.7") as stranger:
+        asked_to_go_on(admitted, relay.token(), BODY)
+        stranger.sendall(b"POST /v1/leases HTTP/1.1\r\nhost:")
+        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
+            assert stranger.recv(1) == b""
+        admitted.sendall(BODY)
+        assert admitted.recv(4096).startswith(b"HTTP/1.1 201")
+
+
+def revoked(relay: Leasing, *tokens: str) -> None:
+    """Reload with the tokens' ``jti`` in ``revoked``."""
+    names = [jwt.decode(token, options={"verify_signature": False})["jti"] for token in tokens]
+    relay.write(("  used-codes:", f"  revoked: {json.dumps(names)}\n  used-codes:"))
+    assert relay.command("reload", str(relay.file)).returncode == 0
+
+
+def test_a_token_that_is_revoked_ends_its_leases_and_gets_no_more(relay: Leasing) -> None:
+    bad, good = relay.token(), relay.token()
+    lost = relay.lease(bad).document
+    kept = relay.lease(good, f"{OTHER_CLIENT}:20001").document
+    revoked(relay, bad)
+    assert set(relay.subscribers()) == {"fixed", f"lease:alice:{kept['id']}"}
+    assert [one["reason"] for one in relay.closed()] == ["token revoked"]
+    assert relay.lease(bad).status == 401
+    assert relay.call("POST", f"/v1/leases/{lost['id']}/renew", bad).status == 401
+    assert relay.call("POST", f"/v1/leases/{kept['id']}/renew", good).status == 200
+
+
+def test_another_key_of_the_issuer_ends_the_leases_of_the_one_before(relay: Leasing) -> None:
+    before = relay.token()
+    lost = relay.lease(before).document
+    relay.private_key, relay.public_key = new_key(Algorithm.EDDSA)
+    relay.write()
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    assert set(relay.subscribers()) == {"fixed"}
+    assert [one["reason"] for one in relay.closed()] == ["token revoked"]
+    assert relay.call("POST", f"/v1/leases/{lost['id']}/renew", before).status == 401
     assert relay.lease(relay.token()).status == 201
-    # A connection that never shakes hands is ended by the relay.
-    assert idle[0].recv(1) == b""
-    for one in idle:
-        one.close()
+
+
+@pytest.mark.parametrize("by", ["revoked", "key"])
+def test_a_token_that_is_revoked_while_its_request_comes_gets_no_lease(relay: Leasing, by: str) -> None:
+    token = relay.token()
+    with shaken(relay, "127.0.0.1") as connection:
+        asked_to_go_on(connection, token, BODY)
+        if by == "revoked":
+            revoked(relay, token)
+        else:
+            _, relay.public_key = new_key(Algorithm.EDDSA)
+            relay.write()
+            assert relay.command("reload", str(relay.file)).returncode == 0
+        connection.sendall(BODY)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+    assert set(relay.subscribers()) == {"fixed"}
+
+
+def send_and_take(source: Source, count: int, taker: socket.socket) -> None:
+    """No more at a time than a socket's buffer has room for."""
+    for _ in range(count // 100):
+        source.send(100)
+        for _ in range(100):
+            taker.recv(2048)
+
+
+def test_asking_again_brings_no_new_allowance(relay: Leasing) -> None:
+    """Neither at once, which the same lease answers, nor after ending it, which each time begins with nothing."""
+    source, bits_per_second = Source(), 10_000
+    token = relay.token(limits={"quotes": {"bits_per_second": bits_per_second}})
+    began_s, ids = time.monotonic(), []
+    with receiver("10.8.2.20") as fixed:
+        for again in range(8):
+            ids.append(relay.lease(token).document["id"])
+            send_and_take(source, 300, fixed)
+            if again >= 4:
+                assert relay.call("DELETE", f"/v1/leases/{ids[-1]}", token).status == 204
+    took_s = time.monotonic() - began_s
+    assert len(set(ids[:5])) == 1
+    assert len(set(ids)) == 4
+    assert sum(one["bytes"] for one in relay.closed(4)) * 8 <= bits_per_second * took_s
+
+
+def answering(relay: Leasing, memory: str, more: str = "") -> None:
+    """The relay's file with a re-request server for quotes."""
+    listen = '{main: "192.0.2.2:31001", late: "192.0.2.2:31002"}'
+    asked = f"hole-wait: 1s\n    re-requests: {{listen: {listen}, memory: {memory}, answers: 100000 pps}}"
+    relay.write(("hole-wait: 1s", asked), ("audit:", f"{more}\naudit:"))
+
+
+def re_request(number: int) -> bytes:
+    """MoldUDP64 1.0, Request Packet."""
+    return b"SESSION001" + struct.pack(">QH", number, 1)
+
+
+RE_REQUESTS = ("192.0.2.2", 31001)
+
+
+def test_answers_to_re_requests_count_for_a_tokens_limit_and_stand_in_the_audit_log(
+    network: None, tmp_path: Path
+) -> None:
+    relay = Leasing(tmp_path)
+    answering(relay, "64MiB")
+    relay.start()
+    source, rate_pps, asked = Source(), 50, 200
+    with receiver("10.8.2.20") as fixed, receiver() as client:
+        send_and_take(source, asked, fixed)
+        token = relay.token(limits={"quotes": {"datagrams_per_second": rate_pps}})
+        began_s = time.monotonic()
+        lease = relay.lease(token).document
+        name = f"lease:alice:{lease['id']}"
+        for number in range(3, asked + 1):
+            client.sendto(re_request(number), RE_REQUESTS)
+        wait_until(lambda: relay.counters()["streams"][0]["re_requests"]["requests"] == asked - 2)
+        # What was refused may be asked for again, as long as it takes.
+        while relay.subscribers()[name]["answers"] == 0:
+            client.sendto(re_request(3), RE_REQUESTS)
+        told = relay.subscribers()[name]
+        took_s = time.monotonic() - began_s
+        assert 1 <= told["answers"] <= rate_pps * took_s
+        requests = relay.counters()["streams"][0]["re_requests"]
+        assert requests["limited"] == told["answers_limited"] > 0
+        assert requests["answers"] == told["answers"] == requests["requests"] - requests["limited"]
+        assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 204
+        got = [client.recv(2048) for _ in range(told["answers"])]
+    (closed,) = relay.closed()
+    numbers = [struct.unpack_from(">Q", packet, 10)[0] for packet in got]
+    assert (closed["datagrams"], closed["answers"], closed["answer_bytes"]) == (0, len(got), sum(map(len, got)))
+    assert closed["answers_limited"] == told["answers_limited"]
+    assert [(one["feed"], one["channel"], one["epoch"], one["first"], one["last"]) for one in closed["answered"]] == [
+        ("quotes", "main", "SESSION001", min(numbers), max(numbers))
+    ]
+    relay.stop()
+
+
+def test_what_the_journal_answers_stands_in_the_audit_log_and_in_its_report(network: None, tmp_path: Path) -> None:
+    relay = Leasing(tmp_path)
+    answering(relay, "1KiB", f"journal: {{directory: {tmp_path}/journal, sync: 20ms}}")
+    relay.start()
+    source, token = Source(), relay.token()
+    with receiver("10.8.2.20") as fixed, receiver() as client:
+        source.send(100)
+        for _ in range(100):
+            fixed.recv(2048)
+        wait_until(lambda: relay.counters()["journal"]["written"] == relay.counters()["journal"]["recorded"] > 0)
+        lease = relay.lease(token).document
+        for number in (2, 1, 5, 100):
+            client.sendto(re_request(number), RE_REQUESTS)
+            assert struct.unpack_from(">Q", client.recv(2048), 10)[0] == number
+        assert relay.counters()["streams"][0]["re_requests"]["answers_from_journal"] == 3
+        assert relay.call("DELETE", f"/v1/leases/{lease['id']}", token).status == 204
+        client.sendto(re_request(1), RE_REQUESTS)
+        wait_until(lambda: relay.counters()["streams"][0]["re_requests"]["strangers"] == 1)
+    (closed,) = relay.closed()
+    (answered,) = closed["answered"]
+    assert (closed["datagrams"], closed["answers"], answered["first"], answered["last"]) == (0, 4, 1, 100)
+    month = closed["from"][:7]
+    shown = relay.command("audit", "report", str(relay.audit_log), "--feed", "quotes", "--month", month, "--json")
+    (row,) = [one for one in json.loads(shown.stdout)["receivers"] if one["subject"] == "alice"]
+    assert (row["answers"], row["answered"]) == (4, ["main SESSION001 1-100"])
+    relay.stop()
 
 
 def test_a_person_leases_a_feed_by_commands(relay: Leasing, tmp_path: Path) -> None:
@@ -377,3 +599,60 @@ def test_a_person_leases_a_feed_by_commands(relay: Leasing, tmp_path: Path) -> N
     assert f"secret={(tmp_path / 'alice.otp').read_text().strip()}&" in enrolled.stdout
     assert relay.command("otp", "enroll", "alice", str(tmp_path / "alice.otp"), "--relay", "edge").returncode == 2
     assert (tmp_path / "alice.otp").stat().st_mode & 0o777 == 0o600
+
+
+class ScriptedApi(http.server.BaseHTTPRequestHandler):
+    """Answers with what the test has put in ``server.answers``, and notes what it was asked."""
+
+    server: ScriptedServer
+
+    def do_POST(self) -> None:
+        self.server.asked.put(f"{self.command} {self.path}")
+        status, left_s = self.server.answers.pop(0)
+        body = json.dumps({"id": "abc", "seconds-left": left_s} if status < 300 else {"error": "not now"}).encode()
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_DELETE = do_POST
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class ScriptedServer(http.server.HTTPServer):
+    """An API with answers of the test's own."""
+
+    def __init__(self, directory: Path, answers: list[tuple[int, float]]) -> None:
+        super().__init__(("127.0.0.1", 0), ScriptedApi)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.answers = answers
+        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+
+def test_a_holder_whom_the_relay_cannot_answer_now_asks_again_while_the_lease_lives(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    (tmp_path / "token").write_text("a token")
+    script = [(201, 1.0), (200, 6.0), (503, 0), (429, 0), (200, 3600.0), (204, 0)]
+    with ScriptedServer(tmp_path, script) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        command = [
+            *RELAY, "lease", "hold", f"https://127.0.0.1:{server.server_port}", "--token", str(tmp_path / "token"),
+            "--feed", "quotes", "--to", f"main={CLIENT}:20001", "--cafile", str(tmp_path / "certificate.pem"),
+        ]  # fmt: skip
+        try:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as holding:
+                asked = [server.asked.get(timeout=DEADLINE_S) for _ in range(5)]
+                wait_until(lambda: len(server.answers) == 1)
+                holding.send_signal(signal.SIGTERM)
+                _, said = holding.communicate(timeout=DEADLINE_S)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == ["POST /v1/leases", *["POST /v1/leases/abc/renew"] * 4]
+    assert (holding.returncode, server.asked.get_nowait()) == (0, "DELETE /v1/leases/abc")
+    assert [code in said for code in (": 503: not now", ": 429: not now")] == [True, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from hmac import compare_digest
 from pathlib import Path
@@ -24,33 +25,42 @@ class UsedCodes:
 
     def __init__(self, path: Path) -> None:
         """Raises ``OSError`` when the file cannot be read or written, ``ValueError`` when it is not ours."""
-        self._path = path
+        self.path = path
         self._steps: dict[str, int] = {}
+        self._saving = threading.Lock()
         if path.exists():
             steps = json.loads(path.read_text())
             if not isinstance(steps, dict) or not all(isinstance(step, int) for step in steps.values()):
                 raise ValueError(f"{path}: not a file of used codes; move it away")
             self._steps = steps
-        self._write(self._steps)
+        self.save()
 
     def last(self, subject: str) -> int:
         """The subject's last used step; before all steps when there is none."""
         return self._steps.get(subject, -1)
 
     def use(self, subject: str, step: int) -> None:
-        """Remember on the disk first, so that no crash makes a code good again. Raises ``OSError``."""
-        steps = self._steps | {subject: step}
-        self._write(steps)
-        self._steps = steps
+        """The step is used from now on; :meth:`save` before anything is given for it."""
+        self._steps = self._steps | {subject: max(step, self.last(subject))}
+
+    def use_all_of(self, other: UsedCodes) -> None:
+        """What was used there is used here."""
+        for subject, step in other._steps.items():
+            self.use(subject, step)
+
+    def save(self) -> None:
+        """Have on the disk what was used until now, so that no crash makes a code good again. Raises ``OSError``."""
+        with self._saving:
+            self._write(self._steps)
 
     def _write(self, steps: Mapping[str, int]) -> None:
-        fresh = self._path.with_name(self._path.name + ".new")
+        fresh = self.path.with_name(self.path.name + ".new")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
             json.dump(steps, file)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        fresh.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
@@ -72,7 +82,7 @@ class OneTimeCodes:
             if length * 8 < 128:
                 raise ValueError(f"the one-time-code secret of {subject} is shorter than 128 bits")
             self._generators[subject] = generator
-        self._used = used
+        self.used = used
         self._decoy = pyotp.TOTP(pyotp.random_base32(), digits=DIGITS, interval=STEP_S)
 
     def step(self, subject: str | None, code: str, now_s: int) -> int | None:
@@ -89,19 +99,19 @@ class OneTimeCodes:
             for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1)
             if compare_digest(generator.generate_otp(step).encode(), code.encode())
         ]
-        if not known or not good or subject is None or self._used is None:
+        if not known or not good or subject is None or self.used is None:
             return None
         # RFC 6238, section 5.2: a code is good once.
-        return good[-1] if good[-1] > self._used.last(subject) else None
+        return good[-1] if good[-1] > self.used.last(subject) else None
 
     def needed(self, subject: str) -> bool:
         """Whether the subject needs a code."""
         return subject in self._generators
 
     def use(self, subject: str, step: int) -> None:
-        """The code of ``step`` is used up. Raises ``OSError`` when that cannot be remembered."""
-        if self._used is not None:
-            self._used.use(subject, step)
+        """The code of ``step`` is used up; see :meth:`UsedCodes.save`."""
+        if self.used is not None:
+            self.used.use(subject, step)
 
 
 def enrolment_uri(secret: str, subject: str, relay: str) -> str:

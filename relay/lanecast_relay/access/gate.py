@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from lanecast_relay.access.codes import OneTimeCodes, UsedCodes
 from lanecast_relay.access.secrets import SecretProblem, located, read_secret
-from lanecast_relay.access.throttle import Throttle
-from lanecast_relay.access.tokens import Claims, TokenRefused, Verifier
+from lanecast_relay.access.throttle import CodeThrottle, Throttle
+from lanecast_relay.access.tokens import Admitted, TokenRefused, Verifier
 from lanecast_relay.config.leases import Api
 
 
@@ -29,17 +29,18 @@ class TooManyFailures(Exception):
 
 @dataclass(slots=True)
 class Gate:
-    """What a file says about who comes in. The throttle outlives a reload."""
+    """What a file says about who comes in. Failures and used codes outlive a reload."""
 
     verifier: Verifier
     codes: OneTimeCodes
     throttle: Throttle
+    code_throttle: CodeThrottle
 
     @classmethod
     def of(
-        cls, relay: str, api: Api, throttle: Throttle, environment: Mapping[str, str] = os.environ
+        cls, relay: str, api: Api, before: Gate | None = None, environment: Mapping[str, str] = os.environ
     ) -> tuple[Gate | None, list[str]]:
-        """The gate, or everything that is wrong with its secrets."""
+        """The gate that follows ``before``, or everything that is wrong with its secrets."""
         secrets, mistakes = {}, []
         for subject, secret in api.one_time_codes.items():
             try:
@@ -47,41 +48,62 @@ class Gate:
             except SecretProblem as problem:
                 mistakes.append(f"api.one-time-codes.{subject}: {problem}")
         try:
-            used = None if api.used_codes is None else UsedCodes(located(api.used_codes, environment))
-            codes = OneTimeCodes(secrets, used)
+            codes = OneTimeCodes(secrets, _used_codes(api, before, environment))
         except (OSError, ValueError, SecretProblem) as error:
             mistakes.append(f"api.used-codes: {error}" if isinstance(error, OSError) else str(error))
         if mistakes:
             return None, mistakes
         lifetime = timedelta(microseconds=api.token_lifetime_ns / 1000)
-        return cls(Verifier(relay, api.issuers, api.revoked, lifetime), codes, throttle), []
+        verifier = Verifier(relay, api.issuers, api.revoked, lifetime)
+        throttle = Throttle() if before is None else before.throttle
+        code_throttle = CodeThrottle() if before is None else before.code_throttle
+        return cls(verifier, codes, throttle, code_throttle), []
 
-    def admit(self, source: str, token: str, code: str, with_code: bool) -> Claims:
-        """What the token says. ``with_code``: where the subject has one-time codes, this takes one.
+    def takes_over_from(self, before: Gate) -> None:
+        """What was used while this gate was made is used here as well."""
+        used, earlier = self.codes.used, before.codes.used
+        if used is not None and earlier is not None and used is not earlier:
+            used.use_all_of(earlier)
 
-        Raises :class:`NotAdmitted`, :class:`TooManyFailures`, and ``OSError`` when a used code cannot be remembered.
+    def admit(self, source: str, token: str, code: str, with_code: bool) -> tuple[Admitted, UsedCodes | None]:
+        """What the token says, and what has to be saved before it is acted upon.
+
+        ``with_code``: where the subject has one-time codes, this takes one. Raises :class:`NotAdmitted` and
+        :class:`TooManyFailures`.
         """
         now_s = time.monotonic()
         wait_s = self.throttle.wait_s(source, now_s)
         if wait_s > 0:
             raise TooManyFailures(wait_s)
-        claims, reason = None, ""
+        admitted, reason = None, ""
         try:
-            claims = self.verifier.verify(token)
+            admitted = self.verifier.verify(token)
         except TokenRefused as refused:
             reason = str(refused)
+        subject = None if admitted is None else admitted.claims.sub
         # Computed for everybody, so that the time that an answer takes does not tell a right token from a wrong one.
-        step = self.codes.step(None if claims is None else claims.sub, code, int(time.time()))
-        if claims is None:
+        step = self.codes.step(subject, code, int(time.time()))
+        if admitted is None or subject is None:
             self.throttle.failed(source, now_s)
             raise NotAdmitted(reason)
-        if not (with_code and self.codes.needed(claims.sub)):
-            return claims
-        subject = f"code of {claims.sub}"
-        if step is None or self.throttle.wait_s(subject, now_s) > 0:
+        if not (with_code and self.codes.needed(subject)):
+            return admitted, None
+        wait_s = self.code_throttle.wait_s(subject, source, now_s)
+        if wait_s > 0:
+            raise TooManyFailures(wait_s)
+        if step is None:
             self.throttle.failed(source, now_s)
-            # Guessing from many addresses is slowed as well (RFC 4226, section 7.3).
-            self.throttle.failed(subject, now_s)
+            self.code_throttle.failed(subject, now_s)
             raise NotAdmitted("one-time code")
-        self.codes.use(claims.sub, step)
-        return claims
+        self.code_throttle.was_right(subject, source)
+        self.codes.use(subject, step)
+        return admitted, self.codes.used
+
+
+def _used_codes(api: Api, before: Gate | None, environment: Mapping[str, str]) -> UsedCodes | None:
+    """Those of ``before`` where the file is the same: a code that is being used now is not in the file yet."""
+    if api.used_codes is None:
+        return None
+    path = located(api.used_codes, environment)
+    known = None if before is None else before.codes.used
+    return known if known is not None and known.path == path else UsedCodes(path)

@@ -13,8 +13,8 @@ from ipaddress import IPv4Address
 
 from pydantic import Field
 
-from lanecast_relay.access.destinations import own_endpoints, refusal
-from lanecast_relay.access.tokens import Claims
+from lanecast_relay.access.destinations import refusal
+from lanecast_relay.access.tokens import Admitted, Claims
 from lanecast_relay.config.fields import Channel, EndpointText, Name, Strict
 from lanecast_relay.config.model import Delivery, Limit, Protocol, RelayFile, Subscriber
 from lanecast_relay.config.quantity import nanoseconds
@@ -46,10 +46,14 @@ class Lease:
     """What was given."""
 
     id: str
-    claims: Claims
-    issuer_key: str
+    admitted: Admitted
     request: LeaseRequest
     due_ns: int
+
+    @property
+    def claims(self) -> Claims:
+        """What the token says that it was given for."""
+        return self.admitted.claims
 
     @property
     def name(self) -> str:
@@ -94,9 +98,21 @@ class Rules:
     relay: RelayFile
     is_local: Callable[[IPv4Address], bool]
 
-    def give(self, leases: Leases, claims: Claims, request: LeaseRequest, now_ns: int, wall_s: float) -> Lease:
-        """The lease that ``request`` gets; raise :class:`LeaseRefused`. One that is just the same is replaced."""
-        api = self.relay.api
+    def withdrawn(self, admitted: Admitted, wall_s: float) -> str | None:
+        """Why a token is no longer good, though it was when it was verified; None while it is."""
+        claims, api = admitted.claims, self.relay.api
+        issuer = None if api is None else api.issuers.get(claims.iss)
+        if api is None or issuer is None or issuer.public_key != admitted.key or claims.jti in api.revoked:
+            return "token revoked"
+        return "token expired" if wall_s >= claims.exp else None
+
+    def give(self, leases: Leases, admitted: Admitted, request: LeaseRequest, now_ns: int, wall_s: float) -> Lease:
+        """The lease that ``request`` gets; raise :class:`LeaseRefused`.
+
+        One that the same token has already goes on, with the allowance that it has left; one that is just the same, but
+        of another token of the holder, is replaced.
+        """
+        claims, api = admitted.claims, self.relay.api
         if api is None or "lease" not in claims.scope:
             raise LeaseRefused(403, "the token is not one for leases")
         others = [lease for lease in leases.values() if not _same(lease, claims, request)]
@@ -104,15 +120,16 @@ class Rules:
         self._free(request, others)
         self._counted(claims, request, others)
         due = due_ns(claims, api.period_ns, now_ns, wall_s)
-        key = api.issuers[claims.iss].public_key
-        return Lease(secrets.token_hex(LEASE_ID_BYTES), claims, key, request, due)
+        for lease in leases.values():
+            if lease.request == request and lease.admitted == admitted:
+                return replace(lease, due_ns=due)
+        return Lease(secrets.token_hex(LEASE_ID_BYTES), admitted, request, due)
 
-    def lost(self, lease: Lease, leases: Iterable[Lease]) -> str | None:
+    def lost(self, lease: Lease, leases: Iterable[Lease], wall_s: float) -> str | None:
         """Why a lease that was given under another file ends under this one; None when it goes on."""
-        api = self.relay.api
-        issuer = None if api is None else api.issuers.get(lease.claims.iss)
-        if api is None or issuer is None or issuer.public_key != lease.issuer_key or lease.claims.jti in api.revoked:
-            return "token revoked"
+        reason = self.withdrawn(lease.admitted, wall_s)
+        if reason is not None:
+            return reason
         try:
             self._named(lease.claims, lease.request)
             self._free(lease.request, [other for other in leases if other.id != lease.id])
@@ -130,9 +147,8 @@ class Rules:
         unknown = [name for name in request.channels if feed is None or name not in feed.channels]
         if feed is None or unknown:
             raise LeaseRefused(404, f"the relay does not have {request.feed}: {', '.join(sorted(unknown))}")
-        own = own_endpoints(self.relay)
         for to in request.channels.values():
-            reason = refusal(to, claims.destinations, own, self.is_local)
+            reason = refusal(to, claims.destinations, self.is_local)
             if reason is not None:
                 raise LeaseRefused(403, reason)
         if feed.protocol is Protocol.RAW and request.delivery is Delivery.MOLD:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
@@ -85,6 +86,15 @@ class Claims(BaseModel):
         return tuple(_destination(text) for text in self.to)
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What a token says, and by which key it was found to be right: both may be taken back before they are used."""
+
+    claims: Claims
+    key: str
+    """The issuer's public key in PEM."""
+
+
 def _destination(text: str) -> IPv4Network | Endpoint:
     if ":" in text:
         return read_endpoint(text)
@@ -110,7 +120,7 @@ class Verifier:
         self._lifetime_s = lifetime.total_seconds()
         self._decoy = _Decoy()
 
-    def verify(self, token: str) -> Claims:
+    def verify(self, token: str) -> Admitted:
         """Return what a token says, or raise :class:`TokenRefused`; in both cases after verifying one signature."""
         try:
             header = jwt.get_unverified_header(token) if len(token) <= LONGEST_TOKEN_BYTES else {}
@@ -121,7 +131,7 @@ class Verifier:
         if issuer is None or algorithm != issuer.algorithm.value:
             self._decoy.verify()
             raise TokenRefused("no token of an issuer in the file")
-        return self._checked(token, str(name), issuer)
+        return Admitted(self._checked(token, str(name), issuer), issuer.public_key)
 
     def _checked(self, token: str, name: str, issuer: Issuer) -> Claims:
         try:

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use lanecast_relay_core::{Answer, Desk, Reply, Request};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::answered::{Later, Numbers};
 use crate::batch::Batch;
 use crate::channel::Channel;
 use crate::config::Delivery as Form;
+use crate::delivery::{Delivery, Sending};
 use crate::errors::EngineError;
 use crate::past::{Counted, Past, Question};
 use crate::snapshot::ReRequestSnapshot;
@@ -23,6 +25,8 @@ pub(crate) struct Answering {
     answer_bytes: u64,
     errors: u64,
     forgotten: u64,
+    /// Kept back by subscribers' limits.
+    limited: u64,
     /// What the journal's thread did for it.
     past: Arc<Counted>,
 }
@@ -55,6 +59,7 @@ impl Answering {
             answer_bytes: 0,
             errors: 0,
             forgotten: 0,
+            limited: 0,
             past: Arc::default(),
         })
     }
@@ -63,10 +68,12 @@ impl Answering {
         self.desk.set_rate(answers_per_second);
     }
 
-    /// Answer the requests of the batch that came last from `channel`'s memory, or have them looked up in the `past`.
+    /// Answer the requests of the batch that came last from `channel`'s memory, or have them looked up in the `past`. An
+    /// answer is a datagram of the channel like any other: it takes from the limits of who asked, and is counted there.
     pub(crate) fn receive(
         &mut self,
-        channel: &Channel,
+        channel: &mut Channel,
+        sending: &mut Sending,
         past: Option<&Past>,
         batch: &Batch,
         now_ns: u64,
@@ -78,18 +85,53 @@ impl Answering {
             let reply = self
                 .desk
                 .receive(received.datagram, client, known, memory, now_ns);
-            match reply {
-                Reply::Nothing => {}
-                Reply::LookUp(_, Answer::Packet(packet)) => self.send(&packet, received.sender),
-                Reply::LookUp(request, answer) => {
-                    let question = self.question(channel, request, &answer, received.sender);
-                    if !question.is_some_and(|it| past.is_some_and(|past| past.ask(it))) {
-                        self.forgotten += 1;
-                    }
-                }
+            if let Reply::LookUp(request, answer) = reply {
+                let about = (request, answer, received.sender);
+                self.give(channel, sending, past, about, now_ns);
             }
         }
-        self.desk.keep_known(|client| is_known(channel, client));
+        self.desk
+            .keep_known(|client| is_known(channel, client), now_ns);
+    }
+
+    /// The desk has taken the request.
+    fn give(
+        &mut self,
+        channel: &mut Channel,
+        sending: &mut Sending,
+        past: Option<&Past>,
+        (request, answer, to): (Request, Answer, SocketAddrV4),
+        now_ns: u64,
+    ) {
+        let at = asker(channel, sending, to);
+        let later = at.and_then(|at| Some(channel.deliveries.get_mut(at)?.later.clone()));
+        let question = later.and_then(|it| self.question(channel, request, &answer, to, it));
+        let memory = channel.memory.as_ref();
+        let delivery = at.and_then(|at| channel.deliveries.get_mut(at));
+        // How long what the journal has will be is not known yet: it counts as a full datagram.
+        let (bytes, question) = match (&answer, question, past) {
+            (Answer::Packet(packet), ..) => (packet.len(), None),
+            (_, Some(question), Some(past)) => (question.room_bytes, Some((question, past))),
+            _ => (0, None),
+        };
+        let Some(delivery) = delivery.filter(|_| bytes > 0) else {
+            self.forgotten += 1;
+            return;
+        };
+        if !sending.admit(&channel.feed, &delivery.subscriber, bytes, now_ns) {
+            delivery.answers_limited += 1;
+            self.limited += 1;
+            return;
+        }
+        if let Answer::Packet(packet) = answer {
+            if self.send(&packet, to) {
+                let known = memory.and_then(|memory| memory.known(&request.session));
+                let numbers = known.and_then(|it| Numbers::of(&packet, it.stream, it.epoch));
+                delivery.answered.count(packet.len(), numbers);
+            }
+        } else if !question.is_some_and(|(question, past)| past.ask(question)) {
+            self.forgotten += 1;
+        }
     }
 
     /// What the journal is asked for when the memory has let go of it; none where the journal could not tell.
@@ -99,6 +141,7 @@ impl Answering {
         request: Request,
         answer: &Answer,
         to: SocketAddrV4,
+        later: Later,
     ) -> Option<Question> {
         let Answer::Forgotten {
             stream,
@@ -127,17 +170,20 @@ impl Answering {
             end,
             room_bytes: memory.room_bytes(),
             counted: Arc::clone(&self.past),
+            later,
         })
     }
 
-    fn send(&mut self, packet: &[u8], to: SocketAddrV4) {
-        match self.socket.send_to(packet, &SockAddr::from(to)) {
-            Ok(_) => {
-                self.answers += 1;
-                self.answer_bytes += packet.len() as u64;
-            }
-            Err(_) => self.errors += 1,
+    /// Returns whether it left.
+    fn send(&mut self, packet: &[u8], to: SocketAddrV4) -> bool {
+        let sent = self.socket.send_to(packet, &SockAddr::from(to)).is_ok();
+        if sent {
+            self.answers += 1;
+            self.answer_bytes += packet.len() as u64;
+        } else {
+            self.errors += 1;
         }
+        sent
     }
 
     pub(crate) fn snapshot(&self, channel: &Channel) -> ReRequestSnapshot {
@@ -156,7 +202,7 @@ impl Answering {
             requests: turned.requests,
             malformed: turned.malformed,
             strangers: turned.strangers,
-            limited: turned.limited,
+            limited: turned.limited + self.limited,
             unknown: turned.unknown,
             answers: self.answers + answers,
             answers_from_journal: answers,
@@ -170,9 +216,22 @@ impl Answering {
 
 /// Whether somebody who gets the channel in a form that has MoldUDP64's numbers lives there.
 fn is_known(channel: &Channel, client: Ipv4Addr) -> bool {
+    askers(channel, client).next().is_some()
+}
+
+fn askers(channel: &Channel, client: Ipv4Addr) -> impl Iterator<Item = (usize, &Delivery)> {
     let asks = |form: Form| form == Form::Mold || channel.protocol.requests;
-    channel
-        .deliveries
-        .iter()
-        .any(|delivery| *delivery.output.to.ip() == client && asks(delivery.form))
+    let there = move |it: &Delivery| *it.output.to.ip() == client && asks(it.form);
+    let all = channel.deliveries.iter().enumerate();
+    all.filter(move |(_, delivery)| there(delivery))
+}
+
+/// Whose request it is. Where several subscribers have one address, it is theirs who get the channel at the port that asks;
+/// from another port it is a limited one's before it is anybody's who has no limits.
+fn asker(channel: &Channel, sending: &Sending, from: SocketAddrV4) -> Option<usize> {
+    let all = || askers(channel, *from.ip());
+    let limited = |it: &Delivery| sending.limits(&channel.feed, &it.subscriber);
+    let exact = all().find(|(_, delivery)| delivery.output.to == from);
+    let found = exact.or_else(|| all().find(|(_, delivery)| limited(delivery)));
+    Some(found.or_else(|| all().next())?.0)
 }

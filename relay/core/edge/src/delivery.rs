@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lanecast_relay_core::{Content, EpochKey, Packed, Protocol, RateLimit};
 
+use crate::answered::{Answered, Later};
 use crate::burst::{Burst, Room};
 use crate::channel::{declared_ns, epoch_text, newest};
 use crate::config::{Delivery as Form, FanOut};
@@ -33,6 +34,7 @@ pub(crate) struct Sending {
     ring: RingOrWhyNot,
     /// By feed and subscriber.
     limits: BTreeMap<String, BTreeMap<String, RateLimit>>,
+    running: bool,
 }
 
 impl Sending {
@@ -52,8 +54,15 @@ impl Sending {
         (used, self.ring.reason.as_deref())
     }
 
-    /// Who keeps a rate keeps what is used of it.
+    /// Who keeps a rate keeps what is used of it. Who comes while the relay runs has used up all of it until now: coming
+    /// and going is worth nothing.
     pub(crate) fn set_limits(&mut self, rates: Rates, now_ns: u64) {
+        let fresh = if self.running {
+            RateLimit::empty
+        } else {
+            RateLimit::new
+        };
+        self.running = true;
         let mut before = std::mem::take(&mut self.limits);
         for (feed, subscribers) in rates {
             for (subscriber, rate) in subscribers {
@@ -61,11 +70,29 @@ impl Sending {
                     .get_mut(&feed)
                     .and_then(|limits| limits.remove(&subscriber))
                     .filter(|limit| limit.rate() == rate);
-                let limit = kept.unwrap_or_else(|| RateLimit::new(rate, now_ns));
+                let limit = kept.unwrap_or_else(|| fresh(rate, now_ns));
                 let limits = self.limits.entry(feed.clone()).or_default();
                 limits.insert(subscriber, limit);
             }
         }
+    }
+
+    /// Whether the subscriber's limits of the feed have room for `bytes` more; if so they count.
+    pub(crate) fn admit(
+        &mut self,
+        feed: &str,
+        subscriber: &str,
+        bytes: usize,
+        now_ns: u64,
+    ) -> bool {
+        let limits = self.limits.get_mut(feed);
+        let limit = limits.and_then(|limits| limits.get_mut(subscriber));
+        limit.is_none_or(|limit| limit.admit(bytes, now_ns))
+    }
+
+    pub(crate) fn limits(&self, feed: &str, subscriber: &str) -> bool {
+        let limits = self.limits.get(feed);
+        limits.is_some_and(|limits| limits.contains_key(subscriber))
     }
 }
 
@@ -84,6 +111,10 @@ pub(crate) struct Delivery {
     /// Which of the groups serves it.
     group: Option<usize>,
     refusals: Refusals,
+    /// Answers to its re-requests: from memory, those that limits kept back, and from the journal.
+    pub answered: Answered,
+    pub answers_limited: u64,
+    pub later: Later,
 }
 
 /// What a limit kept back. Nothing is thinned in silence: each range is declared, counted and can be asked for again.
@@ -171,7 +202,7 @@ impl Deliveries {
             let Some(snapshot) = place.and_then(|at| snapshots.get_mut(*at)) else {
                 continue;
             };
-            delivery.add_to(snapshot);
+            delivery.add_to((&self.feed, &self.channel), snapshot);
             let (refused, new) = delivery.refusals.of(ranges);
             snapshot.limited.extend(refused.map(|(at, range)| Refusal {
                 feed: Arc::clone(&self.feed),
@@ -184,6 +215,10 @@ impl Deliveries {
                 new: at >= new,
             }));
         }
+    }
+
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Delivery> {
+        self.all.get_mut(at)
     }
 
     /// The exchange's datagrams, to who gets them as they are.
@@ -449,11 +484,17 @@ impl Delivery {
             output,
             group: None,
             refusals: Refusals::default(),
+            answered: Answered::default(),
+            answers_limited: 0,
+            later: Later::default(),
         }
     }
 
-    /// Add what it was sent, and how much was kept back, to `snapshot`.
-    pub(crate) fn add_to(&self, snapshot: &mut SubscriberSnapshot) {
+    /// Add what it was sent of `channel` of a feed, and what was kept back, to `snapshot`.
+    pub(crate) fn add_to(&self, channel: (&str, &str), snapshot: &mut SubscriberSnapshot) {
+        self.answered.add_to(channel, snapshot);
+        self.later.add_to(channel, snapshot);
+        snapshot.answers_limited += self.answers_limited;
         self.output.add_to(snapshot);
         snapshot.limited_datagrams += self.refusals.datagrams;
         snapshot.limited_messages += self.refusals.messages;

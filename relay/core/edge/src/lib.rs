@@ -3,6 +3,7 @@
 //! The thread owns every socket and every arbiter, so the packet path takes no lock. Others talk to it through a queue
 //! that it looks at between batches; a snapshot of the counters is therefore consistent.
 
+mod answered;
 mod answering;
 mod asking;
 mod batch;

@@ -12,7 +12,9 @@ use lanecast_relay_core::memory::Block;
 use lanecast_relay_core::mold::Session;
 use lanecast_relay_core::{EpochKey, Packet, Protocol};
 use lanecast_relay_journal::Archive;
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
+
+use crate::answered::{Later, Numbers};
 
 /// Questions that may wait; whoever asks beyond that asks again later.
 const WAITING: usize = 256;
@@ -35,6 +37,8 @@ pub(crate) struct Question {
     pub end: u64,
     pub room_bytes: usize,
     pub counted: Arc<Counted>,
+    /// Who asked.
+    pub later: Later,
 }
 
 /// What became of the questions of one channel.
@@ -84,13 +88,15 @@ fn answer_all(directory: &Path, questions: &Receiver<Question>) {
         };
         let counter = match found {
             Ok(Some(packet)) => {
-                let to = SockAddr::from(question.to);
-                match question.socket.send_to(&packet, &to) {
-                    Ok(bytes) => {
-                        let bytes = bytes as u64;
+                let (socket, to) = (&question.socket, question.to);
+                let numbers = Numbers::of(&packet, question.stream, question.epoch);
+                match question.later.send(socket, to, &packet, numbers) {
+                    Ok(true) => {
+                        let bytes = packet.len() as u64;
                         counted.answer_bytes.fetch_add(bytes, Ordering::Relaxed);
                         &counted.answers
                     }
+                    Ok(false) => &counted.not_found,
                     Err(_) => &counted.errors,
                 }
             }

@@ -134,9 +134,9 @@ pub struct ReRequestSnapshot {
     pub malformed: u64,
     /// From an address that no subscriber of the channel has.
     pub strangers: u64,
-    /// Beyond the address's rate.
+    /// Beyond the address's rate, or the subscriber's limits.
     pub limited: u64,
-    /// Asked for what is in neither memory nor journal.
+    /// Asked for what is in neither memory nor journal, or by who was gone when it was found.
     pub forgotten: u64,
     /// Asked for another session, or for what has not left yet.
     pub unknown: u64,
@@ -166,6 +166,22 @@ pub struct SubscriberSnapshot {
     pub limited_messages: u64,
     pub limited_ranges: u64,
     pub limited: Vec<Refusal>,
+    /// Answers to its re-requests, which are not in `datagrams`, and those that its limits kept back.
+    pub answers: u64,
+    pub answer_bytes: u64,
+    pub answers_limited: u64,
+    pub answered: Vec<AnsweredRange>,
+}
+
+/// The lowest and the highest number of one stream's messages in answers to one subscriber.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnsweredRange {
+    pub feed: String,
+    pub channel: String,
+    pub stream: u64,
+    pub epoch: String,
+    pub first: u64,
+    pub last: u64,
 }
 
 /// Messages `first..=last` of one stream that a limit kept from one subscriber.
@@ -190,6 +206,19 @@ impl SubscriberSnapshot {
             name: name.to_owned(),
             segmentation: true,
             ..Self::default()
+        }
+    }
+
+    pub(crate) fn add_answered(&mut self, more: AnsweredRange) {
+        let key = |it: &AnsweredRange| (it.stream, it.epoch == more.epoch);
+        let same = |it: &&mut AnsweredRange| {
+            (&it.feed, &it.channel) == (&more.feed, &more.channel) && key(it) == (more.stream, true)
+        };
+        if let Some(known) = self.answered.iter_mut().find(same) {
+            known.first = known.first.min(more.first);
+            known.last = known.last.max(more.last);
+        } else {
+            self.answered.push(more);
         }
     }
 }

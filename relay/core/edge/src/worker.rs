@@ -221,8 +221,9 @@ impl Worker {
                 .batch
                 .receive(answering.socket.as_raw_fd())
                 .unwrap_or(0);
-            if let Some(channel) = self.channels.get(&answering.channel) {
-                answering.receive(channel, self.past.as_ref(), &self.batch, monotonic_ns());
+            if let Some(channel) = self.channels.get_mut(&answering.channel) {
+                let (sending, past) = (&mut self.sending, self.past.as_ref());
+                answering.receive(channel, sending, past, &self.batch, monotonic_ns());
             }
             return count;
         }
@@ -247,6 +248,8 @@ impl Worker {
         let now_ns = monotonic_ns();
         for channel in self.channels.values_mut() {
             channel.drain(now_ns, &mut self.sending);
+            // What is still being looked for is not answered after the last counters.
+            channel.deliveries.iter().for_each(|it| it.later.end());
         }
     }
 
@@ -321,7 +324,7 @@ impl Worker {
             Step::RemoveDelivery(id, subscriber) => {
                 if let Some(channel) = self.channels.get_mut(&id) {
                     let gone = channel.remove_delivery(&subscriber, monotonic_ns());
-                    end(&gone, ended);
+                    end((&channel.feed, &channel.name), &gone, ended);
                 }
             }
             Step::SetLimits(rates) => self.sending.set_limits(rates, monotonic_ns()),
@@ -380,7 +383,8 @@ impl Worker {
             if let Some(kernel) = &self.kernel.program {
                 channel.deliveries.ungroup(kernel);
             }
-            end(&channel.deliveries.remove_all(), ended);
+            let gone = channel.deliveries.remove_all();
+            end((&channel.feed, &channel.name), &gone, ended);
         }
     }
 
@@ -442,9 +446,10 @@ impl Worker {
     }
 }
 
-/// Add what `gone` had got to what is told of subscribers that ended.
-fn end(gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
+/// Add what `gone` had got of a channel to what is told of subscribers that ended.
+fn end(channel: (&str, &str), gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
     for delivery in gone {
+        delivery.later.end();
         let name = &delivery.subscriber;
         let known = ended.iter().position(|snapshot| snapshot.name == *name);
         let at = known.unwrap_or_else(|| {
@@ -452,7 +457,7 @@ fn end(gone: &[Delivery], ended: &mut Vec<SubscriberSnapshot>) {
             ended.len() - 1
         });
         if let Some(snapshot) = ended.get_mut(at) {
-            delivery.add_to(snapshot);
+            delivery.add_to(channel, snapshot);
         }
     }
 }

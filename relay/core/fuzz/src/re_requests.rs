@@ -82,7 +82,7 @@ pub fn check(data: &[u8]) {
                 model.desk.set_rate(model.rate);
                 model.times.clear();
             }
-            2 => model.know(input.byte()),
+            2 => model.know(input.byte(), now_ns),
             _ => model.ask(input, now_ns),
         }
     }
@@ -101,10 +101,11 @@ fn address(client: u64) -> Ipv4Addr {
 }
 
 impl Model {
-    fn know(&mut self, known: u8) {
+    /// Who goes and comes again has no more than who stays, so the times stay.
+    fn know(&mut self, known: u8, now_ns: u64) {
         self.known = known;
-        self.desk.keep_known(|client| is_known(known, client));
-        self.times.retain(|client, _| known >> client & 1 == 1);
+        self.desk
+            .keep_known(|client| is_known(known, client), now_ns);
     }
 
     fn ask(&mut self, input: &mut Input<'_>, now_ns: u64) {

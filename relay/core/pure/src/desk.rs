@@ -86,9 +86,10 @@ impl Desk {
         }
     }
 
-    /// Whoever is not known any more needs no rate.
-    pub fn keep_known(&mut self, is_known: impl Fn(Ipv4Addr) -> bool) {
-        self.clients.retain(|client, _| is_known(*client));
+    /// Whoever is not known any more needs no rate, once all of it is there again: going and coming is worth nothing.
+    pub fn keep_known(&mut self, is_known: impl Fn(Ipv4Addr) -> bool, now_ns: u64) {
+        self.clients
+            .retain(|client, limit| is_known(*client) || !limit.is_full(now_ns));
     }
 
     #[must_use]

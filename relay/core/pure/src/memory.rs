@@ -237,6 +237,12 @@ impl Memory {
         self.latest.get(&stream) == Some(&epoch)
     }
 
+    /// What the session of that name is, when it is one of ours.
+    #[must_use]
+    pub fn known(&self, session: &Session) -> Option<&Known> {
+        self.known.get(session)
+    }
+
     /// Every session that left something, by its name.
     pub fn sessions(&self) -> impl Iterator<Item = (&Session, &Known)> {
         self.known.iter()

@@ -37,6 +37,25 @@ impl RateLimit {
         }
     }
 
+    /// With nothing left at `now_ns`: for who comes and goes, so that coming again is worth nothing.
+    #[must_use]
+    pub fn empty(rate: Rate, now_ns: u64) -> Self {
+        let mut limit = Self::new(rate, now_ns);
+        for bucket in [&mut limit.datagrams, &mut limit.bits]
+            .into_iter()
+            .flatten()
+        {
+            bucket.level = 0;
+        }
+        limit
+    }
+
+    /// Whether it is as a new one would be.
+    pub fn is_full(&mut self, now_ns: u64) -> bool {
+        let mut buckets = [&mut self.datagrams, &mut self.bits].into_iter().flatten();
+        buckets.all(|bucket| bucket.has(0, now_ns) && bucket.level == bucket.most)
+    }
+
     #[must_use]
     pub fn rate(&self) -> Rate {
         self.rate

@@ -36,6 +36,28 @@ fn a_tenth_of_a_second_leaves_at_once_and_then_the_rate() {
 }
 
 #[test]
+fn who_begins_with_nothing_has_no_burst_until_it_has_come_in() {
+    let mut limit = RateLimit::empty(datagrams(1000), 0);
+    assert!(!limit.is_full(0));
+    assert_eq!(admitted(&mut limit, 500, 60, 0), 0);
+    assert_eq!(admitted(&mut limit, 500, 60, SECOND / 1000), 1);
+    assert!(!limit.is_full(SECOND / 1000 + 99_999_999));
+    assert!(limit.is_full(SECOND / 1000 + 100_000_000));
+    assert_eq!(admitted(&mut limit, 500, 60, SECOND), 100);
+}
+
+#[test]
+fn who_comes_again_and_again_gets_no_more_than_the_rate() {
+    let rate = Rate {
+        datagrams_per_second: Some(1000),
+        bits_per_second: Some(100_000),
+    };
+    let each = |at: u64| admitted(&mut RateLimit::empty(rate, at), 500, 1250, at + SECOND / 20);
+    let sent: usize = (0..20).map(|turn| each(turn * SECOND / 20)).sum();
+    assert!(sent <= 10, "100 kbit are ten of these, and {sent} left");
+}
+
+#[test]
 fn a_datagram_of_any_size_leaves_however_low_the_limit() {
     let rate = Rate {
         datagrams_per_second: None,
