@@ -45,14 +45,6 @@ subscribers:
 """
 
 
-# ptrace(2), include/uapi/linux/ptrace.h: requests that stop one thread and let the others run.
-PTRACE_DETACH = 17
-PTRACE_SEIZE = 0x4206
-PTRACE_INTERRUPT = 0x4207
-WAIT_FOR_THREADS = 0x40000000
-"""waitpid(2), __WALL."""
-
-
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback that were free a moment ago."""
     sockets = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, *[socket.SOCK_DGRAM] * (count - 1))]
