@@ -501,10 +501,7 @@ fn another_mach_session_is_another_epoch_although_every_line_lost_its_start() {
 fn a_restart_to_1_just_after_the_relay_began_mid_run_is_no_copy() {
     let mitch = |first: u32| unit(1, first, 1, &bodies(1, 1));
     let csm = |first: u32| csm(first, &bodies(1, 1));
-    for (name, stream, packet) in [
-        ("mitch", 1, &mitch as &dyn Fn(u32) -> Vec<u8>),
-        ("csm", 0, &csm),
-    ] {
+    for (name, stream, packet) in [("mitch", 1, &mitch as Write<'_>), ("csm", 0, &csm)] {
         let mut channel = Channel::new(name);
         channel.both(&packet(500_000), 0);
         channel.advance(WAIT + MS);
@@ -518,6 +515,9 @@ fn a_restart_to_1_just_after_the_relay_began_mid_run_is_no_copy() {
     }
 }
 
+/// The packet with this number.
+type Write<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
 /// A run of numbers ends and another begins below it, and no line shows a word of that.
 #[test]
 fn a_restart_whose_reset_every_line_lost_is_believed_when_a_line_insists() {
@@ -530,7 +530,7 @@ fn a_restart_whose_reset_every_line_lost_is_believed_when_a_line_insists() {
     let cme = |number: u32| common::cme(number, b"body");
     let pitch = |number: u32| unit(1, number, 1, &bodies(u64::from(number), 1));
     let deribit = |number: u32| deribit(1, number, &number.to_be_bytes());
-    let protocols: [(&'static str, u64, &dyn Fn(u32) -> Vec<u8>); 9] = [
+    let protocols: [(&'static str, u64, Write<'_>); 9] = [
         ("mach", 0, &mach),
         ("omd", 0, &omd),
         ("xdp", 0, &xdp),
