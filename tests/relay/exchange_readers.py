@@ -154,9 +154,9 @@ def _iex(data: bytes) -> list[Reading]:
 
 
 def _eobi(data: bytes) -> list[Reading]:
-    size, _template, none, number, segment, partition, _complete, reset = unpack_from("<HHIIIBBB", data)
+    size, _template, none, number, _segment, partition, _complete, reset = unpack_from("<HHIIIBBB", data)
     assert (size, none) == (32, 0xFFFFFFFF)
-    return [Reading(segment + (partition << 32), "data", _epoch(), number, 1, bool(reset) and number == 1)]
+    return [Reading(partition, "data", _epoch(), number, 1, bool(reset) and number == 1)]
 
 
 def _umdf(data: bytes) -> list[Reading]:
@@ -174,10 +174,10 @@ def _mach(data: bytes) -> list[Reading]:
     """One reading for each inner packet."""
     found, offset = [], 0
     while offset < len(data):
-        number, size, kind, _session = unpack_from("<QHBB", data, offset)
+        number, size, kind, session = unpack_from("<QHBB", data, offset)
         name = ("heartbeat", "restart", "end-of-session", "data")[kind]
         count = 1 if name == "data" else 0
-        found.append(Reading(0, name, _epoch(), number + 1 - count, count, name == "restart"))
+        found.append(Reading(0, name, _epoch(bytes([session])), number + 1 - count, count, name == "restart"))
         offset += size
     assert offset == len(data)
     return found

@@ -22,6 +22,9 @@ SESSION = b"SESSION001"
 MESSAGES = 200
 """Few enough for any receive buffer to hold all of them: what waits behind a hole leaves at once."""
 
+SO_TIMESTAMPNS = 35
+"""The kernel's own time of arrival comes with each datagram (``asm-generic/socket.h``)."""
+
 HEADER = struct.Struct(">10sQH")
 """MoldUDP64 1.0, Downstream Packet and Request Packet: session, sequence number, message count."""
 
@@ -74,12 +77,17 @@ class Server:
     socket: socket.socket
     silent: bool = False
     requests: list[tuple[bytes, int, int]] = field(default_factory=list)
+    came_ns: list[int] = field(default_factory=list)
+    """When each of the requests was taken up, by the kernel's word. Wall clock."""
 
     def serve(self) -> None:
         while True:
-            request, asker = self.socket.recvfrom(2048)
+            request, ancillary, _flags, asker = self.socket.recvmsg(2048, 64)
             if not request:
                 return
+            ((_level, _type, stamp),) = ancillary
+            seconds, nanoseconds = struct.unpack("@ll", stamp)
+            self.came_ns.append(seconds * 10**9 + nanoseconds)
             assert len(request) == HEADER.size
             session, first, count = HEADER.unpack(request)
             self.requests.append((session, first, count))
@@ -97,6 +105,8 @@ class Server:
 def servers() -> Iterator[list[Server]]:
     """The first one never answers."""
     made = [Server(bound(), silent=True), Server(bound())]
+    for server in made:
+        server.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     threads = [threading.Thread(target=server.serve) for server in made]
     for thread in threads:
         thread.start()
@@ -153,7 +163,20 @@ def test_what_both_lines_lose_comes_from_a_server(tmp_path: Path, servers: list[
     (stream,) = counters["streams"]
     assert stream["lost_messages"] == 0
     asked = [request for server in servers for request in server.requests]
-    assert all(server.requests for server in servers), "one that does not answer is followed by the other"
+    assert all(server.requests for server in servers), "holes are spread over the servers"
+    silent, other = servers
+    asked_there = [
+        (came_ns, first, first + count - 1)
+        for came_ns, (_session, first, count) in zip(other.came_ns, other.requests, strict=True)
+    ]
+    before: dict[int, int] = {}
+    for came_ns, (_session, first, _count) in zip(silent.came_ns, silent.requests, strict=True):
+        others = [at_ns for at_ns, low, high in asked_there if low <= first <= high]
+        assert others, f"{first} was put to the one that does not answer alone"
+        last_ns = before.get(first)
+        if last_ns is not None:
+            assert any(last_ns < at_ns < came_ns for at_ns in others), "each retry goes to the next server"
+        before[first] = came_ns
     assert {session for session, _, _ in asked} == {SESSION}
     assert {number for _, first, count in asked for number in range(first, first + count)} == set(missing)
     assert stream["requests"] == len(asked)

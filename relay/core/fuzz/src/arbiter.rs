@@ -21,9 +21,13 @@ struct Driver {
     lost_messages: u64,
     /// By stream, what has to come next, by the arbiter's own word: its epoch's key and the number.
     next: BTreeMap<u64, ([u8; 10], u64)>,
-    /// What has left. Where epochs have names, nothing leaves twice.
+    /// What has left since the last long silence. Where epochs have names, nothing leaves twice.
     left: BTreeSet<(u64, u64, u64)>,
     came: BTreeSet<(u64, u64, u64)>,
+    /// There was a long silence, after which a name may come back.
+    came_back: bool,
+    /// When messages last left.
+    left_ns: u64,
     actions: Vec<Action>,
 }
 
@@ -50,6 +54,8 @@ pub fn check(data: &[u8]) {
         next: BTreeMap::new(),
         left: BTreeSet::new(),
         came: BTreeSet::new(),
+        came_back: false,
+        left_ns: 0,
         actions: Vec::new(),
     };
     while !input.is_empty() {
@@ -97,17 +103,18 @@ impl Driver {
         self.pass(input.below(32) * MS / 8);
         let first = Message {
             stream: input.below(self.framing.streams),
-            epoch: if self.framing.anew == Anew::Never {
-                0
-            } else {
-                input.below(4)
-            },
+            epoch: input.below(4),
             index: input.below(256) + 8 * input.below(2) * input.below(1024),
         };
-        let datagram = match (input.below(8), self.framing.heartbeat, self.framing.end) {
-            (0, Some(heartbeat), _) => heartbeat(first),
-            (1, _, Some(end)) => end(first),
-            _ => {
+        let bare = match input.below(8) {
+            0 => self.framing.heartbeat,
+            1 => self.framing.end,
+            2 => self.framing.start,
+            _ => None,
+        };
+        let datagram = match bare {
+            Some(write) => write(first),
+            None => {
                 let count = if self.framing.identical {
                     1
                 } else {
@@ -123,6 +130,11 @@ impl Driver {
     }
 
     fn receive(&mut self, line: usize, datagram: &[u8]) {
+        // What is new may have been in hold for a while before it left.
+        if self.now_ns.saturating_sub(self.left_ns) > 9_000 * MS {
+            self.left.clear();
+            self.came_back = true;
+        }
         self.received[line] += 1;
         let mut actions = std::mem::take(&mut self.actions);
         self.arbiter
@@ -208,8 +220,8 @@ impl Driver {
     /// The numbers of a stream go on where they were, or start anew with another epoch.
     fn go_on(&mut self, stream: u64, epoch: [u8; 10], first: u64, end: u64) {
         if let Some((was, next)) = self.next.insert(stream, (epoch, end)) {
-            // A count of epochs may be the same again after a silence.
-            let anew = was != epoch || self.framing.anew == Anew::Counter;
+            // A name may be the same again after a silence.
+            let anew = was != epoch || self.came_back;
             assert!(
                 anew || next == first,
                 "{first} follows {next} in stream {stream}"
@@ -234,6 +246,7 @@ impl Driver {
             panic!("messages left that are none");
         };
         assert_eq!(number_end - number, end - first.index);
+        self.left_ns = self.now_ns;
         let wire = self.arbiter.main().wire(number);
         assert_eq!((self.framing.index)(first.epoch, wire), first.index);
         for index in first.index..end {

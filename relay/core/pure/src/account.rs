@@ -8,7 +8,7 @@ pub enum Class {
     Forwarded,
     /// All its messages had left, or were in hold, already.
     Duplicate,
-    /// It arrived after its numbers were declared lost, or after its epoch was closed.
+    /// It arrived after its numbers were declared lost, after its epoch was closed, or of one that never had data.
     Late,
     /// It waits for lower numbers.
     Held,
@@ -16,7 +16,7 @@ pub enum Class {
     Heartbeat,
     /// It has no number and left as it came.
     PassedOn,
-    /// It is not a packet of the feed's protocol.
+    /// It is not a packet of the feed's protocol, or its number is absurd and no other packet confirmed it.
     Malformed,
 }
 

@@ -21,7 +21,21 @@
 //! CLOSED              packet                           late                                             CLOSED
 //! any                 end of session                   leaves once, after everything below it           same
 //! any                 restart                          new epoch; it leaves once, before all of that    WINDOW
+//! (none), another     heartbeat or end of a new epoch  it is remembered, and ends nothing               RUMOURED
+//!   one is open
+//! RUMOURED            packet of data, or a restart     new epoch, with what was remembered of it        WINDOW
+//! WINDOW, RUNNING,    numbers below all of this, after numbers start anew: new epoch                    (CLOSING)
+//!   HOLE                10 s without a new one
+//! the same, unnamed   8 rising packets below what      numbers start anew: new epoch, from the first    (CLOSING)
+//!                       their line had, nothing new      of those on
+//! CLOSED              the same with new numbers of it  it goes on where it was closed                   WINDOW
+//! HOLE                that time over, and the hole is  the lone packet beyond it is a stray, and goes   HOLE/RUNNING
+//!                       absurd: 2^24 numbers or more
 //! ```
+//!
+//! Strays do occur on data groups, and parse if they are unlucky: a datagram of zeros is a heartbeat of session zero. So
+//! what can end a stream has to be confirmed: a session by data, a jump by a second packet, and what turns out to have been
+//! a mistake is undone by the lines' insistence (see `insisting`).
 //!
 //! Theory. Lines carry the same numbers, each with losses of its own and a delay that varies little, so the first copy to
 //! arrive is the best one and the other line is the first recovery. A number may leave only when all lower ones have left
@@ -33,10 +47,15 @@ use std::collections::VecDeque;
 
 use crate::account::{Class, LineCounters};
 use crate::epoch::{Arrival, Epoch, Mark, Sink};
+use crate::insisting::Insisting;
 use crate::naming::{Naming, Position};
 use crate::protocol::{Epoch as EpochRule, EpochKey, Kind, Packet, Protocol};
 use crate::recovery::Recovery;
-use crate::restart::{Runs, MEMORY_NS, SILENT_RESTART_NS};
+use crate::restart::Runs;
+
+mod placing;
+
+use placing::Place;
 
 /// Heartbeats leave only after this much silence, so that the copies of two lines do not double the traffic downstream.
 pub const HEARTBEAT_SILENCE_NS: u64 = 500_000_000;
@@ -49,6 +68,9 @@ const CLOSED_COUNTS_KEPT: usize = 2;
 
 /// Epochs that are served at a time: the one that closes and the one that opens.
 const EPOCHS_OPEN: usize = 2;
+
+/// Epochs that only heartbeats or ends have told of. Several begin within one lag of a line where sessions are short.
+const RUMOURS: usize = 8;
 
 /// What one stream may do.
 #[derive(Clone, Copy, Debug)]
@@ -137,9 +159,12 @@ pub struct StreamArbiter {
     lines: Vec<LineCounters>,
     /// Oldest first; the last one is the current one.
     epochs: VecDeque<Epoch>,
-    closed: VecDeque<EpochKey>,
+    /// Epochs without data, which end no other one: a stray looks the same. Oldest first.
+    rumours: VecDeque<Epoch>,
+    closed: VecDeque<Closed>,
     runs: Runs,
     naming: Naming,
+    insisting: Insisting,
     epochs_seen: u64,
     lost_messages: u64,
     /// When a datagram last left, and when a number last was new. Monotonic, nanoseconds.
@@ -147,12 +172,11 @@ pub struct StreamArbiter {
     new_ns: u64,
 }
 
-/// Where a packet belongs.
-enum Place {
-    /// This epoch of `epochs`, and its first number there.
-    Open(usize, u64),
-    Closed,
-    New,
+/// An epoch that is over: what it is known by, and one past its last number.
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    key: EpochKey,
+    next: u64,
 }
 
 impl StreamArbiter {
@@ -175,9 +199,11 @@ impl StreamArbiter {
             recovery: None,
             lines: vec![LineCounters::default(); lines],
             epochs: VecDeque::new(),
+            rumours: VecDeque::new(),
             closed: VecDeque::new(),
             runs: Runs::new(lines),
             naming: Naming::default(),
+            insisting: Insisting::new(lines),
             epochs_seen: 0,
             lost_messages: 0,
             left_ns: 0,
@@ -218,6 +244,7 @@ impl StreamArbiter {
         if lines > self.lines.len() {
             self.lines.resize(lines, LineCounters::default());
             self.runs.grow(lines);
+            self.insisting.grow(lines);
         }
     }
 
@@ -225,7 +252,7 @@ impl StreamArbiter {
     pub fn set_terms(&mut self, limits: Limits, recovery: Option<Recovery>) {
         self.limits = limits;
         self.recovery = recovery;
-        for epoch in &mut self.epochs {
+        for epoch in self.epochs.iter_mut().chain(&mut self.rumours) {
             epoch.set_terms(limits.hole_wait_ns, recovery);
         }
     }
@@ -244,9 +271,7 @@ impl StreamArbiter {
 
     #[must_use]
     pub fn state(&self) -> StreamState {
-        let holds = self.epochs.iter().map(Epoch::holds);
-        let (held_packets, held_bytes) =
-            holds.fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1));
+        let (held_packets, held_bytes) = self.holds();
         let current = self.epochs.back();
         StreamState {
             epoch: current.map(|epoch| epoch.key).unwrap_or_default(),
@@ -256,6 +281,14 @@ impl StreamArbiter {
             held_packets,
             held_bytes,
         }
+    }
+
+    /// Packets and bytes in hold.
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        let epochs = self.epochs.iter().chain(&self.rumours);
+        epochs
+            .map(Epoch::holds)
+            .fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
     }
 
     /// A datagram came on `line` (which counts from 0). `now_ns` is monotonic; what is to be done is added to `actions`.
@@ -353,9 +386,17 @@ impl StreamArbiter {
         self.note(actions, before, now_ns);
     }
 
+    /// Make room in hold, as when it is full. What is in hold becomes less.
+    pub(crate) fn give_way(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        self.yield_some(actions);
+        self.note(actions, before, now_ns);
+    }
+
     /// Give up every hole and let everything leave: the relay stops, or the stream is taken away.
     pub fn drain(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
         let before = actions.len();
+        while self.drop_rumour(actions) {}
         self.with_epochs(actions, |epochs, sink| {
             epochs.iter_mut().for_each(|epoch| epoch.flush(sink))
         });
@@ -366,7 +407,11 @@ impl StreamArbiter {
         let before = actions.len();
         let (index, first) = match self.place(arrival, packet) {
             Place::Open(index, first) => (index, first),
-            Place::New => self.open(arrival, packet, actions),
+            Place::New(from) => self.open(arrival, packet, from, actions),
+            Place::Rumour => {
+                self.rumour(arrival, packet, actions);
+                return self.keep_bounds(actions);
+            }
             Place::Closed => {
                 let heartbeat = matches!(packet.kind, Kind::Heartbeat { .. });
                 let class = if heartbeat {
@@ -381,21 +426,8 @@ impl StreamArbiter {
         let silence_ns = arrival.now_ns.saturating_sub(self.left_ns);
         let may_leave = silence_ns >= HEARTBEAT_SILENCE_NS && self.epochs.len() == 1;
         self.with_epochs(actions, |epochs, sink| {
-            let Some(epoch) = epochs.get_mut(index) else {
-                return;
-            };
-            match packet.kind {
-                Kind::Heartbeat { .. } => {
-                    sink.arrived(arrival.line, Class::Heartbeat);
-                    if epoch.heartbeat(first, arrival.now_ns) && may_leave {
-                        sink.send(arrival.unchanged(), Content::Other);
-                    }
-                }
-                Kind::Restart { .. } => epoch.mark(Mark::Start, arrival, first, sink),
-                Kind::EndOfSession { .. } => epoch.mark(Mark::End, arrival, first, sink),
-                Kind::Data | Kind::Unsequenced | Kind::Keepalive => {
-                    epoch.data(arrival, first, first.saturating_add(packet.count), sink)
-                }
+            if let Some(epoch) = epochs.get_mut(index) {
+                act(epoch, (arrival, packet, first), may_leave, sink);
             }
         });
         if self.epochs.get(index).map(|epoch| epoch.highest) != highest {
@@ -405,98 +437,74 @@ impl StreamArbiter {
         self.note(actions, before, arrival.now_ns);
     }
 
-    fn place(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
-        if !self.protocol.names_epochs() {
-            return self.place_in_band(arrival, packet);
-        }
-        let counted = matches!(self.protocol.epoch, EpochRule::Counter(_));
-        let silent = arrival.now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
-        // The last one: a count that started over may be that of the epoch before as well.
-        let open = self
-            .epochs
-            .iter()
-            .rposition(|epoch| epoch.key == packet.epoch);
-        match open {
-            Some(index) => {
-                let number = self.number_in(index, packet);
-                if counted && silent && self.is_behind(index, number, packet) {
-                    return Place::New;
-                }
-                Place::Open(index, number)
+    /// A heartbeat or an end of an epoch that no data came of, while another one is open.
+    fn rumour(&mut self, arrival: Arrival<'_>, packet: &Packet, actions: &mut Vec<Action>) {
+        let known = self.rumours.iter().position(|one| one.key == packet.epoch);
+        if known.is_none() {
+            if self.rumours.len() >= RUMOURS {
+                self.drop_rumour(actions);
             }
-            None if self.closed.contains(&packet.epoch) && !(counted && silent) => Place::Closed,
-            None => Place::New,
+            self.rumours.push_back(Epoch::open(
+                packet.epoch,
+                arrival.now_ns,
+                self.limits.hole_wait_ns,
+                self.recovery,
+                None,
+            ));
         }
-    }
-
-    /// Whether `number` is below what the epoch at `index` had; a heartbeat may be one off, should a protocol's word on what
-    /// its number means be wrong.
-    fn is_behind(&self, index: usize, number: u64, packet: &Packet) -> bool {
-        let spare = u64::from(matches!(packet.kind, Kind::Heartbeat { .. }));
-        self.epochs
-            .get(index)
-            .is_some_and(|epoch| number.saturating_add(spare) < epoch.highest)
-    }
-
-    /// See [`crate::restart`].
-    fn place_in_band(&mut self, arrival: Arrival<'_>, packet: &Packet) -> Place {
-        let Some(current) = self.epochs.back() else {
-            return Place::New;
+        let index = known.unwrap_or(self.rumours.len() - 1);
+        let first = self.rumours.get(index).map_or(0, |one| {
+            let numbers = self.protocol.numbers();
+            match one.highest {
+                0 => numbers.first_round(packet.number()),
+                highest => numbers.unwrap(packet.number(), highest),
+            }
+        });
+        let mut sink = Sink {
+            stream: self.stream,
+            actions,
+            lines: &mut self.lines,
+            protocol: self.protocol,
         };
-        let (line, now_ns, wire) = (arrival.line, arrival.now_ns, packet.number());
-        let numbers = self.protocol.numbers();
-        let number = numbers.unwrap(wire, current.highest);
-        let index = self.epochs.len() - 1;
-        if packet.reset {
-            let age_ns = now_ns.saturating_sub(current.opened_ns);
-            let same = current.reset_number == Some(wire);
-            // Number 1 alone, without a word that it is a reset, may as well be a copy that lags.
-            let unsure = self.protocol.epoch == EpochRule::BackToOne(None) && age_ns < MEMORY_NS;
-            let copies_within_ns = if unsure {
-                MEMORY_NS
-            } else {
-                self.limits.hole_wait_ns
-            };
-            if (unsure || same) && self.runs.is_copy(line, age_ns, copies_within_ns, now_ns) {
-                return Place::Open(index, number);
-            }
-            return Place::New;
-        }
-        let known = (current.floor(), current.highest);
-        let silent = now_ns.saturating_sub(self.new_ns) >= SILENT_RESTART_NS;
-        if silent && self.is_behind(index, number, packet) {
-            return Place::New;
-        }
-        match self.runs.in_old_run(line, wire, numbers, known, now_ns) {
-            None => Place::Open(index, number),
-            Some(number) if self.epochs.len() > 1 => Place::Open(index - 1, number),
-            Some(_) => Place::Closed,
+        if let Some(epoch) = self.rumours.get_mut(index) {
+            act(epoch, (arrival, packet, first), false, &mut sink);
         }
     }
 
-    fn number_in(&self, index: usize, packet: &Packet) -> u64 {
-        let reference = self.epochs.get(index).map_or(0, |epoch| epoch.highest);
-        self.protocol.numbers().unwrap(packet.number(), reference)
+    /// Forget the oldest of the epochs without data. Returns whether there was one.
+    fn drop_rumour(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some(mut epoch) = self.rumours.pop_front() else {
+            return false;
+        };
+        epoch.abandon(Class::Late, &mut self.sink(actions));
+        true
     }
 
-    /// Open the epoch of `packet` behind the current one, and return its index and the packet's number there.
+    /// Open the epoch of `packet` behind the current one, and return its index and the packet's number there. `from` is
+    /// the first number of an epoch whose numbers up to the packet's are known to be missing.
     fn open(
         &mut self,
         arrival: Arrival<'_>,
         packet: &Packet,
+        from: Option<u64>,
         actions: &mut Vec<Action>,
     ) -> (usize, u64) {
         while self.epochs.len() >= EPOCHS_OPEN {
             self.close_oldest(actions);
         }
         self.epochs_seen += 1;
-        let (key, number) = self.naming.open(self.protocol, packet, arrival.now_ns);
+        let (key, named) = self.naming.open(self.protocol, packet, arrival.now_ns);
+        let numbers = self.protocol.numbers();
+        let number = from.map_or(named, |from| numbers.unwrap(packet.number(), from));
         let start = packet.reset.then(|| (number, packet.number()));
         if !self.protocol.names_epochs() {
             let old_end = self.epochs.back().map(|epoch| epoch.highest);
             self.runs
                 .begin(arrival.line, old_end, packet.reset, arrival.now_ns);
+            self.runs.change_session(packet.epoch);
         }
+        self.insisting.clear();
+        self.new_ns = arrival.now_ns;
         let mut epoch = Epoch::open(
             key,
             arrival.now_ns,
@@ -504,6 +512,12 @@ impl StreamArbiter {
             self.recovery,
             start,
         );
+        if let Some(rumour) = self.take_rumour(key) {
+            epoch.take_over(rumour);
+        }
+        if let Some(from) = from {
+            epoch.begin_at(from, arrival.now_ns);
+        }
         // Nothing can come before it, and no older epoch needs the time.
         let begins = packet.kind == Kind::Data && self.protocol.begins_at == Some(packet.first);
         if begins && self.epochs.is_empty() && self.closed.is_empty() {
@@ -513,12 +527,20 @@ impl StreamArbiter {
         (self.epochs.len() - 1, number)
     }
 
+    fn take_rumour(&mut self, key: EpochKey) -> Option<Epoch> {
+        let at = self.rumours.iter().position(|one| one.key == key)?;
+        self.rumours.remove(at)
+    }
+
     fn close_oldest(&mut self, actions: &mut Vec<Action>) {
         let Some(mut epoch) = self.epochs.pop_front() else {
             return;
         };
         epoch.flush(&mut self.sink(actions));
-        self.closed.push_back(epoch.key);
+        self.closed.push_back(Closed {
+            key: epoch.key,
+            next: epoch.next().unwrap_or(epoch.highest),
+        });
         let kept = match self.protocol.epoch {
             EpochRule::Counter(_) => CLOSED_COUNTS_KEPT,
             _ => CLOSED_KEPT,
@@ -530,27 +552,27 @@ impl StreamArbiter {
 
     fn keep_bounds(&mut self, actions: &mut Vec<Action>) {
         loop {
-            let state = self.state();
-            if state.held_bytes <= self.limits.held_bytes
-                && state.held_packets <= self.limits.held_packets
-            {
+            let (held_packets, held_bytes) = self.holds();
+            if held_bytes <= self.limits.held_bytes && held_packets <= self.limits.held_packets {
                 return;
             }
-            if self.epochs.len() > 1
-                && self
-                    .epochs
-                    .front()
-                    .is_some_and(|epoch| epoch.holds().0 == 0)
-            {
-                self.close_oldest(actions);
-                continue;
-            }
-            self.with_epochs(actions, |epochs, sink| {
-                if let Some(epoch) = epochs.front_mut() {
-                    epoch.force(sink);
-                }
-            });
+            self.yield_some(actions);
         }
+    }
+
+    fn yield_some(&mut self, actions: &mut Vec<Action>) {
+        if self.drop_rumour(actions) {
+            return;
+        }
+        let empty = |epoch: &Epoch| epoch.holds().0 == 0;
+        while self.epochs.len() > 1 && self.epochs.front().is_some_and(empty) {
+            self.close_oldest(actions);
+        }
+        self.with_epochs(actions, |epochs, sink| {
+            if let Some(epoch) = epochs.front_mut() {
+                epoch.force(sink);
+            }
+        });
     }
 
     fn sink<'a>(&'a mut self, actions: &'a mut Vec<Action>) -> Sink<'a> {
@@ -588,6 +610,28 @@ impl StreamArbiter {
                 }
                 Action::Missing { .. } => {}
             }
+        }
+    }
+}
+
+/// Hand `packet`, whose number in `epoch` is `first`, to it. Heartbeats leave if they may.
+fn act(
+    epoch: &mut Epoch,
+    (arrival, packet, first): (Arrival<'_>, &Packet, u64),
+    may_leave: bool,
+    sink: &mut Sink<'_>,
+) {
+    match packet.kind {
+        Kind::Heartbeat { .. } => {
+            sink.arrived(arrival.line, Class::Heartbeat);
+            if epoch.heartbeat(first, arrival.now_ns) && may_leave {
+                sink.send(arrival.unchanged(), Content::Other);
+            }
+        }
+        Kind::Restart { .. } => epoch.mark(Mark::Start, arrival, first, sink),
+        Kind::EndOfSession { .. } => epoch.mark(Mark::End, arrival, first, sink),
+        Kind::Data | Kind::Unsequenced | Kind::Keepalive => {
+            epoch.data(arrival, first, first.saturating_add(packet.count), sink)
         }
     }
 }

@@ -4,7 +4,7 @@
 //! arbiter, which has everything; otherwise that one has what belongs to no stream: unsequenced packets, keep-alives, and
 //! datagrams that are not the protocol's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::LineCounters;
 use crate::arbiter::{Action, Limits, StreamArbiter, StreamState};
@@ -12,8 +12,8 @@ use crate::naming::Position;
 use crate::protocol::{Packet, Protocol};
 use crate::recovery::Recovery;
 
-/// How many streams a channel may have; PITCH has 255 units. Packets of any further one count as malformed.
-pub const STREAMS: usize = 1024;
+/// How many streams a channel may have: as many as two bytes tell apart. Packets of any further one count as malformed.
+pub const STREAMS: usize = 1 << 16;
 
 /// Arbitrates the streams of one channel.
 pub struct ChannelArbiter {
@@ -25,10 +25,14 @@ pub struct ChannelArbiter {
     /// Where streams were that have not shown themselves yet.
     positions: BTreeMap<u64, Position>,
     utc_offset_ns: u64,
+    /// Those that hold something or wait for a time: no others need to be looked at.
+    waiting: BTreeSet<u64>,
+    /// Packets and bytes that they hold.
+    held: (usize, usize),
 }
 
 impl ChannelArbiter {
-    /// `limits` are those of each stream.
+    /// What may be in hold by `limits` is for the whole channel.
     #[must_use]
     pub fn new(protocol: &'static Protocol, lines: usize, limits: Limits) -> Self {
         Self {
@@ -39,6 +43,8 @@ impl ChannelArbiter {
             streams: BTreeMap::new(),
             positions: BTreeMap::new(),
             utc_offset_ns: 0,
+            waiting: BTreeSet::new(),
+            held: (0, 0),
         }
     }
 
@@ -113,24 +119,34 @@ impl ChannelArbiter {
     /// When [`Self::on_deadline`] wants to be called. Monotonic, nanoseconds.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.arbiters()
-            .filter_map(|(_, arbiter)| arbiter.next_deadline_ns())
+        let waiting = self.waiting.iter();
+        let streams = waiting.filter_map(|stream| self.streams.get(stream));
+        std::iter::once(&self.main)
+            .chain(streams)
+            .filter_map(StreamArbiter::next_deadline_ns)
             .min()
+    }
+
+    /// Packets and bytes in hold.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        let main = self.main.holds();
+        (main.0 + self.held.0, main.1 + self.held.1)
     }
 
     /// Close windows and give up holes whose time has come. `now_ns` is monotonic.
     pub fn on_deadline(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
         self.main.on_deadline(now_ns, actions);
-        for arbiter in self.streams.values_mut() {
-            arbiter.on_deadline(now_ns, actions);
+        for stream in self.waiting.clone() {
+            self.with_stream(stream, |arbiter| arbiter.on_deadline(now_ns, actions));
         }
     }
 
     /// Give up every hole and let everything leave.
     pub fn drain(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
         self.main.drain(now_ns, actions);
-        for arbiter in self.streams.values_mut() {
-            arbiter.drain(now_ns, actions);
+        for stream in self.waiting.clone() {
+            self.with_stream(stream, |arbiter| arbiter.drain(now_ns, actions));
         }
     }
 
@@ -195,16 +211,49 @@ impl ChannelArbiter {
                 None => arbiter,
             }
         };
-        self.streams
-            .entry(packet.stream)
-            .or_insert_with(fresh)
-            .take(line, datagram, packet, now_ns, actions);
+        self.streams.entry(packet.stream).or_insert_with(fresh);
+        self.with_stream(packet.stream, |arbiter| {
+            arbiter.take(line, datagram, packet, now_ns, actions);
+        });
+        self.keep_bounds(now_ns, actions);
         let left = actions.iter().skip(before);
         if left
             .into_iter()
             .any(|action| matches!(action, Action::Send(..)))
         {
             self.main.note_left(now_ns);
+        }
+    }
+
+    /// Let a stream do something, and note what it holds then.
+    fn with_stream(&mut self, stream: u64, act: impl FnOnce(&mut StreamArbiter)) {
+        let Some(arbiter) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let before = arbiter.holds();
+        act(arbiter);
+        let after = arbiter.holds();
+        self.held.0 = self.held.0 + after.0 - before.0;
+        self.held.1 = self.held.1 + after.1 - before.1;
+        if after.0 > 0 || arbiter.next_deadline_ns().is_some() {
+            self.waiting.insert(stream);
+        } else if !self.waiting.is_empty() {
+            self.waiting.remove(&stream);
+        }
+    }
+
+    /// What the channel may hold is one bound for all its streams; what has waited longest goes first.
+    fn keep_bounds(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        while self.held.0 > self.limits.held_packets || self.held.1 > self.limits.held_bytes {
+            let since = |stream: &&u64| {
+                let arbiter = self.streams.get(stream);
+                let deadline_ns = arbiter.and_then(StreamArbiter::next_deadline_ns);
+                deadline_ns.unwrap_or(u64::MAX)
+            };
+            let Some(stream) = self.waiting.iter().min_by_key(since).copied() else {
+                return;
+            };
+            self.with_stream(stream, |arbiter| arbiter.give_way(now_ns, actions));
         }
     }
 }

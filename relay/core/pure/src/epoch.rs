@@ -11,6 +11,9 @@ use crate::protocol::{EpochKey, Protocol};
 use crate::ranges::{LostRanges, RangeSet};
 use crate::recovery::{Question, Recovery, HOLES_A_QUESTION};
 
+/// A hole so wide is no loss unless a second packet says so. Numbers; a million a second for a quarter of a minute.
+pub(crate) const FAR_AHEAD: u64 = 1 << 24;
+
 /// Where an epoch's consequences go: what leaves, and what became of each datagram.
 pub(crate) struct Sink<'a> {
     pub stream: u64,
@@ -146,6 +149,8 @@ pub(crate) struct Epoch {
     lost: LostRanges,
     /// Which marks have come.
     seen: Vec<Mark>,
+    /// The number of the last packet that was taken for a stray.
+    stray: Option<u64>,
 }
 
 impl Epoch {
@@ -175,7 +180,46 @@ impl Epoch {
             serial: 0,
             lost: LostRanges::default(),
             seen: Vec::new(),
+            stray: None,
         }
+    }
+
+    /// What was heard of the same epoch before it had data; the start window is this one's.
+    pub(crate) fn take_over(&mut self, before: Self) {
+        self.highest = self.highest.max(before.highest);
+        self.held = before.held;
+        self.held_bytes = before.held_bytes;
+        self.arrivals = before.arrivals;
+        self.serial = before.serial;
+        self.seen = before.seen;
+    }
+
+    /// The numbers from `number` on are known to exist, and none below it are wanted.
+    pub(crate) fn begin_at(&mut self, number: u64, now_ns: u64) {
+        self.floor = number;
+        self.highest = self.highest.max(number);
+        self.hold(number, Held::Marker, now_ns);
+    }
+
+    /// The lowest number that it was heard from.
+    pub(crate) fn begins(&self) -> u64 {
+        let lowest = self.held.keys().next().map(|(first, _)| *first);
+        match (self.window_ends_ns, lowest) {
+            (Some(_), Some(lowest)) => lowest.max(self.floor),
+            _ => self.floor,
+        }
+    }
+
+    /// Nothing in hold leaves; it counts as `class`.
+    pub(crate) fn abandon(&mut self, class: Class, sink: &mut Sink<'_>) {
+        for held in std::mem::take(&mut self.held).into_values() {
+            if let Held::Data { line, .. } | Held::Mark { line, .. } = held {
+                sink.left_hold(line, class);
+            }
+        }
+        self.held_bytes = 0;
+        self.arrivals.clear();
+        self.covered = RangeSet::default();
     }
 
     /// The start window ends at `now_ns` already.
@@ -331,7 +375,7 @@ impl Epoch {
             return false;
         };
         let over = now_ns >= lines_end_ns.saturating_add(recovery.wait_ns);
-        if self.window_ends_ns.is_some() || over {
+        if self.window_ends_ns.is_some() || over || self.lone_stray().is_some() {
             return false;
         }
         let mut question = match self.question() {
@@ -348,6 +392,7 @@ impl Epoch {
             .iter()
             .take_while(|(came_ns, _)| came_ns.saturating_add(self.hole_wait_ns) <= now_ns);
         let end = ripe.map(|(_, (first, _))| *first).max().unwrap_or(0);
+        let end = end.min(self.next.saturating_add(FAR_AHEAD));
         let holes = self.covered.gaps(self.next, end).take(HOLES_A_QUESTION);
         for (first, end) in holes {
             question.reaches(end);
@@ -377,6 +422,11 @@ impl Epoch {
     /// Do now what the next deadline would do: close the window, or give up the lowest hole.
     pub(crate) fn force(&mut self, sink: &mut Sink<'_>) {
         let lowest = self.held.keys().next().map(|(first, _)| *first);
+        if let Some(number) = self.lone_stray() {
+            self.stray = Some(number);
+            self.highest = self.next;
+            return self.abandon(Class::Malformed, sink);
+        }
         if self.window_ends_ns.take().is_some() {
             self.next = lowest.unwrap_or(self.floor).max(self.floor);
             self.floor = self.next;
@@ -391,6 +441,16 @@ impl Epoch {
             self.next = first;
         }
         self.release(sink);
+    }
+
+    /// The number of what is in hold, when that is at one number only, absurdly far ahead, and nothing confirms it.
+    fn lone_stray(&self) -> Option<u64> {
+        let next = self.next()?;
+        let (first, _) = *self.held.keys().next()?;
+        let (last, _) = *self.held.keys().next_back()?;
+        let far = first > next.saturating_add(FAR_AHEAD);
+        let near_another = |stray: u64| stray != first && stray.abs_diff(first) <= FAR_AHEAD;
+        (far && first == last && !self.stray.is_some_and(near_another)).then_some(first)
     }
 
     /// Give up every hole and let everything leave.

@@ -9,6 +9,7 @@ pub mod arbiter;
 pub mod channel;
 pub mod desk;
 mod epoch;
+mod insisting;
 pub mod memory;
 pub mod mold;
 pub mod naming;

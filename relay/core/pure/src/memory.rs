@@ -9,7 +9,8 @@ use crate::protocol::{EpochKey, Protocol};
 /// MoldUDP64 1.0, Request Packet: the header alone; its count says how many messages are asked for.
 pub const REQUEST_BYTES: usize = 20;
 
-/// How many sessions of one channel are known by name: epochs of the day, times streams in the channel.
+/// How many sessions of one channel are known by name: epochs of the day, times streams in the channel. Of more, the oldest
+/// that nothing is kept of are forgotten.
 const SESSIONS: usize = 4096;
 
 /// MoldUDP64 1.0: 0xFFFF is the end of a session, so an answer has fewer messages.
@@ -90,6 +91,8 @@ pub struct Memory {
     /// By stream and epoch, the serials of what is kept, whose numbers rise.
     places: BTreeMap<(u64, [u8; EpochKey::BYTES]), VecDeque<u64>>,
     known: BTreeMap<Session, Known>,
+    /// The names in `known`, in the order of becoming known.
+    names: VecDeque<Session>,
     /// By stream, the epoch that left last.
     latest: BTreeMap<u64, EpochKey>,
     /// The stream and epoch that left last, to look up names only when they change.
@@ -118,6 +121,7 @@ impl Memory {
             forgotten: 0,
             places: BTreeMap::new(),
             known: BTreeMap::new(),
+            names: VecDeque::new(),
             latest: BTreeMap::new(),
             last: None,
         }
@@ -164,6 +168,7 @@ impl Memory {
             return;
         };
         self.know(stream, epoch, end);
+        self.begin_anew(stream, epoch, first);
         let cost = packet.len() + ENTRY_BYTES;
         while self.kept_bytes + cost > self.most_bytes && self.forget() {}
         if cost > self.most_bytes {
@@ -266,9 +271,37 @@ impl Memory {
         let known = Known { stream, epoch, end };
         let own = self.protocol.requests.then_some(epoch.0);
         for name in std::iter::once(session).chain(own) {
-            if self.known.len() < SESSIONS || self.known.contains_key(&name) {
-                self.known.insert(name, known);
+            if self.known.insert(name, known).is_none() {
+                self.names.push_back(name);
+                self.forget_names();
             }
+        }
+    }
+
+    /// The newest name stays, whatever is kept of the others.
+    fn forget_names(&mut self) {
+        if self.known.len() <= SESSIONS {
+            return;
+        }
+        let older = self.names.len() - 1;
+        let is_empty = |name: &Session| {
+            let known = self.known.get(name);
+            known.is_none_or(|one| !self.places.contains_key(&(one.stream, one.epoch.0)))
+        };
+        let empty = self.names.iter().take(older).position(is_empty);
+        if let Some(name) = self.names.remove(empty.unwrap_or(0)) {
+            self.known.remove(&name);
+        }
+    }
+
+    /// Numbers that fall are another run under the same key, such as a count of restarts that begins anew each day: what is
+    /// kept of the run before is not asked for by these numbers any more.
+    fn begin_anew(&mut self, stream: u64, epoch: EpochKey, first: u64) {
+        let key = (stream, epoch.0);
+        let last = self.places.get(&key).and_then(|places| places.back());
+        let end = last.and_then(|serial| self.entry(*serial));
+        if end.is_some_and(|entry| first < entry.end) {
+            self.places.remove(&key);
         }
     }
 
@@ -277,11 +310,15 @@ impl Memory {
         let Some(oldest) = self.kept.pop_front() else {
             return false;
         };
+        let serial = self.forgotten;
         self.forgotten += 1;
         self.kept_bytes -= oldest.bytes.len() + ENTRY_BYTES;
         let key = (oldest.stream, oldest.epoch.0);
         if let Some(places) = self.places.get_mut(&key) {
-            places.pop_front();
+            // What a run under the same key ended is in no place.
+            if places.front() == Some(&serial) {
+                places.pop_front();
+            }
             if places.is_empty() {
                 self.places.remove(&key);
             }

@@ -159,14 +159,18 @@ impl Protocol {
 
     fn epoch_of(&self, bytes: &[u8]) -> EpochKey {
         let mut key = EpochKey::default();
+        let mut copy = |(offset, length): (usize, usize)| {
+            let name = bytes.iter().skip(offset).take(length);
+            key.0
+                .iter_mut()
+                .zip(name)
+                .for_each(|(to, from)| *to = *from);
+        };
+        if let Some(place) = self.session {
+            copy(place);
+        }
         match self.epoch {
-            Epoch::InHeader(offset, length) => {
-                let name = bytes.iter().skip(offset).take(length);
-                key.0
-                    .iter_mut()
-                    .zip(name)
-                    .for_each(|(to, from)| *to = *from);
-            }
+            Epoch::InHeader(offset, length) => copy((offset, length)),
             Epoch::Counter(bits) => key = EpochKey::step(self.read_bits(bytes, bits).unwrap_or(0)),
             _ => {}
         }

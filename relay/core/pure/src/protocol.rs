@@ -172,6 +172,8 @@ pub struct Protocol {
     pub begins_at: Option<u64>,
     pub messages: Messages,
     pub epoch: Epoch,
+    /// These bytes of the header are another session's when they change, where a session's may come back: `(offset, bytes)`.
+    pub session: Option<(usize, usize)>,
     /// What numbers belong to inside the group: a unit, a channel.
     pub stream: Option<Field>,
     pub size: Option<Size>,
@@ -205,6 +207,7 @@ impl Protocol {
         begins_at: None,
         messages: Messages::Opaque,
         epoch: Epoch::Unmarked,
+        session: None,
         stream: None,
         size: None,
         several: false,
@@ -301,6 +304,7 @@ pub enum Kind {
 pub struct Packet {
     /// What the numbers belong to inside the group; 0 where the group is one stream.
     pub stream: u64,
+    /// What the header says of it; in-band resets are not in it.
     pub epoch: EpochKey,
     pub first: u64,
     pub count: u64,

@@ -6,7 +6,10 @@
 //! the old one. Any other packet belongs to the run that it is nearer to, the new one unless that would be a giant hole.
 //!
 //! What follows a reset on a line and overtakes it there, before any line has shown the reset, looks like old numbers and
-//! counts as such: the other line has to bring it.
+//! counts as such: the other line has to bring it. Where no line shows the reset, see `insisting`.
+//!
+//! Where packets carry a session's number, which may come back, another one than before is another run whatever the
+//! numbers; only a restart that uses the same one again is told as above.
 //!
 //! A line that was away while the others moved on, and returns within [`MEMORY_NS`] when the new run is at numbers that the
 //! old one had after this line left it, looks like one that lags: it counts as late until it is past them.
@@ -15,6 +18,7 @@
 //! line that has not shown it yet (or again at once, where the network duplicates).
 
 use crate::numbers::Numbers;
+use crate::protocol::EpochKey;
 
 /// How long a line may lag behind a reset and still be told from the new run. Nanoseconds.
 ///
@@ -26,7 +30,10 @@ const LAG_PACKETS: u64 = 10_000;
 
 /// How long after a line has shown the new run a packet of the old one, or the reset once more, may still come on it:
 /// reordered or doubled, not lagging. A jump after that is a hole, however near to the old run's end it leads. Nanoseconds.
-const REORDERED_NS: u64 = 100_000_000;
+pub(crate) const REORDERED_NS: u64 = 100_000_000;
+
+/// How far above 1 an epoch may have begun for a 1 that follows to be a copy that lags.
+pub(crate) const COPIES_WITHIN: u64 = LAG_PACKETS;
 
 /// A jump inside the new run that a line makes less likely than a straggler of the old one. Packets.
 const FAR_PACKETS: u64 = 1_000;
@@ -64,6 +71,9 @@ struct LineState {
 #[derive(Debug)]
 pub(crate) struct Runs {
     old: Option<OldRun>,
+    /// What the headers of the run and of the one before carry beside the number.
+    session: Option<EpochKey>,
+    old_session: Option<EpochKey>,
     lines: Vec<LineState>,
 }
 
@@ -71,12 +81,37 @@ impl Runs {
     pub(crate) fn new(lines: usize) -> Self {
         Self {
             old: None,
+            session: None,
+            old_session: None,
             lines: vec![LineState::default(); lines],
         }
     }
 
     pub(crate) fn grow(&mut self, lines: usize) {
         self.lines.resize(lines, LineState::default());
+    }
+
+    /// The run that has begun has this in its headers.
+    pub(crate) fn change_session(&mut self, session: EpochKey) {
+        self.old_session = self.session.replace(session);
+    }
+
+    pub(crate) fn is_session(&self, session: EpochKey) -> bool {
+        self.session == Some(session)
+    }
+
+    pub(crate) fn was_session(&self, session: EpochKey) -> bool {
+        self.old_session == Some(session)
+    }
+
+    /// Whether the run is of another session than the one before.
+    pub(crate) fn changed_session(&self) -> bool {
+        self.old_session.is_some() && self.old_session != self.session
+    }
+
+    /// One past the highest number of the run before.
+    pub(crate) fn old_end(&self) -> Option<u64> {
+        self.old.map(|old| old.end)
     }
 
     /// A new run begins on `line`; the old one ended before `old_end`.
@@ -134,11 +169,13 @@ impl Runs {
         current: (u64, u64),
         now_ns: u64,
     ) -> Option<u64> {
+        // A run before that had another session's number cannot be this packet's.
+        let alike = !self.changed_session();
         let state = self.lines.get_mut(line)?;
         let new_number = numbers.unwrap(wire, current.1);
         let found = self
             .old
-            .filter(|old| now_ns < old.forget_ns)
+            .filter(|old| alike && now_ns < old.forget_ns)
             .and_then(|old| {
                 let number = numbers.unwrap(wire, old.end);
                 let last = old.end.saturating_sub(1);

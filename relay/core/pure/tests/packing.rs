@@ -6,8 +6,8 @@ mod common;
 
 use common::{mold_header, protocol, SESSION};
 use lanecast_relay_core::{
-    Action, Answer, ChannelArbiter, Content, Limits, Memory, Outgoing, Packed, Packer, Request,
-    Sessions,
+    Action, Answer, ChannelArbiter, Content, EpochKey, Limits, Memory, Outgoing, Packed, Packer,
+    Request, Sessions,
 };
 use proptest::prelude::*;
 
@@ -225,4 +225,105 @@ fn only_a_header_that_asks_for_something_is_a_request() {
     assert_eq!(Request::read(&mold_header(SESSION, 7, 0)), None);
     assert_eq!(Request::read(&whole[..19]), None);
     assert_eq!(Request::read(&[whole, vec![0]].concat()), None);
+}
+
+/// FLEX packets of one message each, all of one count of reboots, and what is said of them.
+fn of_flex(first: u64, count: u64, day: u8) -> Vec<(Vec<u8>, Content)> {
+    let numbers = first..first + count;
+    let one = |number: u64| {
+        let mut packet = vec![4, 0];
+        packet.extend((number as u32).to_be_bytes());
+        packet.extend([0; 19]);
+        packet.extend([1, 3, b'A', day, number as u8]);
+        let content = Content::Messages {
+            stream: 4,
+            epoch: EpochKey::default(),
+            first: (1 << 32) + number,
+            end: (1 << 32) + number + 1,
+            skip: 0,
+        };
+        (packet, content)
+    };
+    numbers.map(one).collect()
+}
+
+#[test]
+fn a_count_of_restarts_that_begins_anew_is_not_answered_with_yesterdays_bytes() {
+    let sessions = Sessions::of("f", "c");
+    let name = sessions.name(4, EpochKey::default());
+    let mut memory = Memory::new(protocol("flex"), sessions, ROOM_BYTES, 20_000);
+    let keep = |memory: &mut Memory, packets: Vec<(Vec<u8>, Content)>| {
+        for (packet, content) in packets {
+            memory.keep(&packet, content);
+        }
+    };
+    let ask = |memory: &Memory, number| {
+        memory.answer(&Request {
+            session: name,
+            number,
+            count: 1,
+        })
+    };
+    keep(&mut memory, of_flex(1, 60, 1));
+    keep(&mut memory, of_flex(1, 20, 2));
+    for number in 1..=20 {
+        let Answer::Packet(answer) = ask(&memory, number) else {
+            panic!("{number} has just left");
+        };
+        assert_eq!(read(&answer).1, [vec![b'A', 2, number as u8]]);
+    }
+    assert_eq!(ask(&memory, 21), Answer::Unknown, "yesterday is over");
+    // The oldest go in their order, which is not that of the numbers.
+    keep(&mut memory, of_flex(21, 400, 2));
+    let (kept, bytes) = memory.kept();
+    assert!(kept < 400 && bytes <= 20_000);
+    let answered = (1..=420).filter(|number| matches!(ask(&memory, *number), Answer::Packet(_)));
+    assert_eq!(
+        answered.collect::<Vec<_>>(),
+        (421 - kept as u64..=420).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn new_sessions_are_known_however_many_there_were() {
+    let sessions = Sessions::of("f", "c");
+    let mut memory = Memory::new(protocol("flex"), sessions.clone(), ROOM_BYTES, 1_000);
+    let key = |count: u64| {
+        let mut key = EpochKey::default();
+        key.0[..8].copy_from_slice(&count.to_be_bytes());
+        key
+    };
+    for count in 0..10_000 {
+        let (packet, content) = of_flex(1, 1, 1).remove(0);
+        let Content::Messages { first, end, .. } = content else {
+            panic!("a packet of messages");
+        };
+        let content = Content::Messages {
+            stream: 4,
+            epoch: key(count),
+            first,
+            end,
+            skip: 0,
+        };
+        memory.keep(&packet, content);
+        let request = Request {
+            session: sessions.name(4, key(count)),
+            number: 1,
+            count: 1,
+        };
+        assert!(
+            matches!(memory.answer(&request), Answer::Packet(_)),
+            "session {count} is not known"
+        );
+    }
+    assert_eq!(memory.sessions().count(), 4096);
+    // One of which something is kept is not forgotten for those of which nothing is.
+    let kept = memory.kept().0 as u64;
+    assert!(kept > 2);
+    let request = Request {
+        session: sessions.name(4, key(10_000 - kept)),
+        number: 1,
+        count: 1,
+    };
+    assert!(matches!(memory.answer(&request), Answer::Packet(_)));
 }

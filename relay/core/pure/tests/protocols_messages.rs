@@ -95,7 +95,7 @@ fn headers_say_stream_epoch_first_and_count() {
     );
     assert_eq!(reading("csm", &csm(7, &three)), data(0, b"", 7, 3));
     assert_eq!(
-        reading("flex", &flex(4, 2, 7, 3, b"any")),
+        reading("flex", &flex(4, 2, 7, &three)),
         data(4, &counted(2), 7, 3)
     );
 }
@@ -181,7 +181,7 @@ fn pitch_packets_with_number_0_are_unsequenced() {
 fn taking_messages_off_leaves_the_packet_that_would_have_been_sent() {
     let five = bodies(500, 5);
     let gone: usize = five[..2].iter().map(|body| 2 + body.len()).sum();
-    let whole: [(&str, Vec<u8>, Vec<u8>); 9] = [
+    let whole: [(&str, Vec<u8>, Vec<u8>); 10] = [
         (
             "moldudp64",
             mold(SESSION, 100, &five),
@@ -207,6 +207,7 @@ fn taking_messages_off_leaves_the_packet_that_would_have_been_sent() {
         ("memx-udp", memx(8, 100, &five), memx(8, 102, &five[2..])),
         ("impact", impact(8, 100, &five), impact(8, 102, &five[2..])),
         ("csm", csm(100, &five), csm(102, &five[2..])),
+        ("flex", flex(1, 2, 100, &five), flex(1, 2, 102, &five[2..])),
     ];
     for (name, packet, expected) in whole {
         let one = protocol(name);
@@ -248,11 +249,6 @@ fn omd_packets_that_are_compressed_are_not_looked_into() {
 }
 
 #[test]
-fn flex_cannot_be_split() {
-    assert_eq!(protocol("flex").trim(&flex(1, 1, 5, 3, b"abc"), 1), None);
-}
-
-#[test]
 fn a_length_that_is_not_the_datagrams_is_refused() {
     let three = bodies(1, 3);
     for (name, packet, at) in [
@@ -284,6 +280,7 @@ fn a_count_that_is_not_the_messages_is_refused() {
         ("memx-udp", memx(1, 7, &three), 19),
         ("impact", impact(1, 7, &three), 7),
         ("csm", csm(7, &three), 11),
+        ("flex", flex(1, 1, 7, &three), 25),
     ] {
         for count in [0, 2, 4] {
             let mut wrong = packet.clone();
@@ -308,16 +305,12 @@ fn what_is_cut_or_followed_by_more_is_refused() {
         ("memx-udp", memx_header(0, 1, 7)),
         ("impact", impact(1, 7, &three)),
         ("csm", csm(7, &three)),
+        ("flex", flex(1, 1, 7, &three)),
     ] {
         for length in 0..packet.len() {
             refused(name, &packet[..length]);
         }
         refused(name, &wire::join(&[&packet, &[0]]));
-    }
-    // FLEX does not say how long it is; only its header can be cut.
-    let packet = flex(1, 1, 7, 3, b"any");
-    for length in 0..26 {
-        refused("flex", &packet[..length]);
     }
     refused("flex", &[0x21]);
     refused("flex", &[0x20, 0x20]);
@@ -343,4 +336,27 @@ fn memx_types_and_header_length_are_checked() {
     let mut packet = memx(1, 7, &bodies(1, 1));
     packet[1] = 20;
     refused("memx-udp", &packet);
+}
+
+#[test]
+fn a_reset_to_1_needs_no_word_in_mitch_and_csm() {
+    let three = bodies(1, 3);
+    for (packet, other) in [
+        (
+            read("mitch", &unit(1, 1, 0x41, &three)),
+            read("mitch", &unit(1, 2, 0x41, &three)),
+        ),
+        (read("csm", &csm(1, &three)), read("csm", &csm(2, &three))),
+    ] {
+        assert!(packet.reset && !other.reset);
+    }
+    // What is not data says nothing.
+    assert!(!read("csm", &csm(1, &[])).reset);
+}
+
+#[test]
+fn a_csm_message_has_a_header_of_8_bytes() {
+    let mut packet = csm(7, &[b"".to_vec()]);
+    packet[17] = 7;
+    refused("csm", &packet);
 }

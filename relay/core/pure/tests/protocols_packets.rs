@@ -27,15 +27,27 @@ fn counted(step: u64) -> EpochKey {
 }
 
 #[test]
-fn eobi_numbers_belong_to_a_segment_on_a_partition() {
-    let packet = read("eobi", &eobi(589, 1, 0x0102_0304, 0));
-    assert_eq!(packet.stream, 1 << 32 | 589);
+fn eobi_numbers_belong_to_a_partition_whatever_the_segment() {
+    let packet = read("eobi", &eobi(589, 6, 0x0102_0304, 0));
+    assert_eq!(packet.stream, 6);
     assert_eq!(
         (packet.kind, packet.first, packet.count),
         (Kind::Data, 0x0102_0304, 1)
     );
     assert!(!packet.reset);
+    assert_eq!(packet.stream, read("eobi", &eobi(603, 6, 7, 0)).stream);
     assert_ne!(packet.stream, read("eobi", &eobi(589, 2, 7, 0)).stream);
+}
+
+#[test]
+fn mach_packets_say_their_session() {
+    let session = |session| read("mach", &mach(7, 3, session, b"body")).epoch;
+    assert_eq!(session(9).0, [9, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_ne!(session(9), session(10));
+    // Packets of two sessions are no run of numbers that go on.
+    let both = [mach(7, 3, 1, b"a"), mach(8, 3, 2, b"b")].concat();
+    let packets = protocol("mach").packets(&both).unwrap();
+    assert_eq!((packets.first.count, packets.others.len()), (1, 1));
 }
 
 #[test]
@@ -249,7 +261,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("impact", wire::impact(1, 7, &three)),
         ("csm", wire::csm(7, &three)),
         ("deribit", deribit(1, 7, b"body")),
-        ("flex", wire::flex(1, 1, 7, 3, b"body")),
+        ("flex", wire::flex(1, 1, 7, &three)),
         ("cme-mdp3", common::cme(7, b"body")),
         ("raw", b"any".to_vec()),
     ]
@@ -321,6 +333,7 @@ proptest! {
             ("pitch", wire::unit(1, first, 9, &all), wire::unit(1, rest, 9, &all[skip..])),
             ("impact", wire::impact(1, first, &all), wire::impact(1, rest, &all[skip..])),
             ("csm", wire::csm(first, &all), wire::csm(rest, &all[skip..])),
+            ("flex", wire::flex(1, 1, first, &all), wire::flex(1, 1, rest, &all[skip..])),
         ];
         for (name, packet, expected) in pairs {
             let trimmed = protocol(name).trim(&packet, skip as u64).unwrap();

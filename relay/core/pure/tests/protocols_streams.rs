@@ -10,7 +10,9 @@ mod wire;
 use common::{limits, protocol, MS, WAIT};
 use lanecast_relay_core::arbiter::HEARTBEAT_SILENCE_NS;
 use lanecast_relay_core::{Action, ChannelArbiter, Limits, Outgoing};
-use wire::{bodies, eobi, flex, iex, mach, omd, omd_reset, optiq, umdf, unit, xdp, xdp_packet};
+use wire::{
+    bodies, csm, deribit, eobi, flex, iex, mach, omd, omd_reset, optiq, umdf, unit, xdp, xdp_packet,
+};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -180,28 +182,59 @@ fn a_heartbeat_that_is_one_off_starts_no_epoch() {
 fn one_streams_silence_is_not_the_channels() {
     let mut channel = Channel::new("flex");
     let now = WAIT + SECOND;
-    channel.both(&flex(4, 1, 7, 1, b"a"), 0);
+    channel.both(&flex(4, 1, 7, &bodies(7, 1)), 0);
     channel.advance(WAIT + MS);
     channel.left();
     channel.receive(A, &[0x20], now);
     channel.receive(B, &[0x20], now + MS);
     assert_eq!(channel.left(), [vec![0x20]]);
-    channel.receive(A, &flex(4, 1, 8, 1, b"b"), now + HEARTBEAT_SILENCE_NS);
+    channel.receive(A, &flex(4, 1, 8, &bodies(8, 1)), now + HEARTBEAT_SILENCE_NS);
     channel.receive(A, &[0x20], now + HEARTBEAT_SILENCE_NS + MS);
-    assert_eq!(channel.left(), [flex(4, 1, 8, 1, b"b")]);
+    assert_eq!(channel.left(), [flex(4, 1, 8, &bodies(8, 1))]);
     assert_eq!(channel.arbiter.counters(A).heartbeat, 2);
     assert_eq!(channel.arbiter.streams().count(), 1);
 }
 
 #[test]
-fn a_channel_has_only_so_many_streams() {
-    let mut channel = Channel::new("eobi");
-    for segment in 0..2000 {
-        channel.receive(A, &eobi(segment, 1, 7, 0), 0);
+fn a_channel_may_have_as_many_streams_as_two_bytes_tell_apart() {
+    let mut channel = Channel::new("deribit");
+    for stream in 0..2000 {
+        channel.receive(A, &deribit(stream, 7, b"x"), 0);
     }
-    assert_eq!(channel.arbiter.streams().count(), 1024);
-    assert_eq!(channel.arbiter.counters(A).malformed, 2000 - 1024);
-    assert_eq!(channel.arbiter.counters(A).held, 1024);
+    channel.advance(WAIT);
+    assert_eq!(channel.left().len(), 2000);
+    assert_eq!(channel.arbiter.streams().count(), 2000);
+    assert_eq!(channel.arbiter.counters(A).malformed, 0);
+    assert_eq!(channel.arbiter.next_deadline_ns(), None);
+}
+
+#[test]
+fn what_may_be_in_hold_is_one_bound_for_all_streams_of_a_channel() {
+    let small = Limits {
+        held_packets: 50,
+        ..limits()
+    };
+    let mut channel = Channel::with_limits("deribit", small);
+    for stream in 0..40 {
+        channel.receive(A, &deribit(stream, 7, b"x"), 0);
+    }
+    channel.advance(WAIT);
+    channel.left();
+    for stream in 0..40u16 {
+        let now = WAIT + u64::from(stream);
+        channel.receive(A, &deribit(stream, 9, b"x"), now);
+        channel.receive(A, &deribit(stream, 11, b"x"), now);
+        assert!(channel.arbiter.held().0 <= 50);
+        let states = (0..40).filter_map(|stream| channel.arbiter.state(stream));
+        let held: usize = states.map(|state| state.held_packets).sum();
+        assert_eq!(channel.arbiter.held().0, held);
+    }
+    // The holes that were open longest were given up.
+    let lost: Vec<u64> = channel.lost.iter().map(|(stream, ..)| *stream).collect();
+    assert_eq!(lost.len(), 30);
+    assert!(lost.iter().all(|stream| *stream < 30), "{lost:?}");
+    channel.advance(3 * WAIT);
+    assert_eq!((channel.arbiter.held(), channel.lost.len()), ((0, 0), 80));
 }
 
 #[test]
@@ -342,17 +375,24 @@ fn mitch_goes_back_to_1_but_not_for_a_copy_that_lags() {
 }
 
 #[test]
-fn eobi_starts_anew_in_its_own_segment_alone() {
+fn eobi_counts_on_across_segments_and_starts_anew_in_a_partition() {
     let mut channel = Channel::new("eobi");
-    channel.both(&eobi(1, 1, 900, 0), 0);
-    channel.both(&eobi(2, 1, 500, 0), 0);
+    channel.both(&eobi(603, 6, 900, 0), 0);
+    channel.both(&eobi(604, 6, 901, 0), 0);
     channel.advance(WAIT + MS);
-    channel.left();
-    channel.both(&eobi(1, 1, 1, 1), SECOND);
-    channel.both(&eobi(1, 1, 2, 0), SECOND);
-    channel.both(&eobi(2, 1, 501, 0), SECOND);
+    channel.receive(A, &eobi(605, 6, 903, 0), SECOND);
+    channel.receive(B, &eobi(603, 6, 902, 0), SECOND);
+    channel.both(&eobi(604, 6, 1, 1), SECOND);
+    channel.both(&eobi(603, 6, 2, 0), SECOND);
     channel.advance(2 * SECOND);
-    let expected = [eobi(2, 1, 501, 0), eobi(1, 1, 1, 1), eobi(1, 1, 2, 0)];
+    let expected = [
+        eobi(603, 6, 900, 0),
+        eobi(604, 6, 901, 0),
+        eobi(603, 6, 902, 0),
+        eobi(605, 6, 903, 0),
+        eobi(604, 6, 1, 1),
+        eobi(603, 6, 2, 0),
+    ];
     assert_eq!(channel.left(), expected);
     assert!(channel.lost.is_empty());
 }
@@ -428,4 +468,127 @@ fn the_start_of_a_version_leaves_before_its_first_packet_although_it_came_later(
     channel.receive(B, &reset, WAIT);
     assert_eq!(channel.left(), [reset, first]);
     assert_eq!(channel.arbiter.counters(B).duplicate, 1);
+}
+
+#[test]
+fn another_mach_session_is_another_epoch_although_every_line_lost_its_start() {
+    let part = |number: u64, session: u8| mach(number, 3, session, &[session]);
+    let mut channel = Channel::new("mach");
+    for number in 5000..5003 {
+        channel.both(&part(number, 1), 0);
+    }
+    channel.advance(WAIT + MS);
+    channel.left();
+    // B lags, and still brings the old session after the new one has come.
+    channel.receive(A, &part(1, 2), SECOND);
+    channel.receive(B, &part(5003, 1), SECOND + MS);
+    channel.receive(B, &part(1, 2), SECOND + 2 * MS);
+    channel.both(&part(2, 2), SECOND + 3 * MS);
+    channel.advance(2 * SECOND);
+    channel.receive(B, &part(5004, 1), 2 * SECOND);
+    let expected = [part(5003, 1), part(1, 2), part(2, 2)];
+    assert_eq!(channel.left(), expected);
+    assert!(channel.lost.is_empty());
+    assert_eq!(channel.arbiter.counters(B).late, 1);
+    assert_eq!(channel.arbiter.state(0).unwrap().epochs, 2);
+    // The start of the old session once more, on the line that lags, starts nothing.
+    channel.receive(B, &mach(0, 1, 1, b""), 2 * SECOND);
+    channel.both(&part(3, 2), 2 * SECOND);
+    assert_eq!(channel.left(), [part(3, 2)]);
+}
+
+#[test]
+fn a_restart_to_1_just_after_the_relay_began_mid_run_is_no_copy() {
+    let mitch = |first: u32| unit(1, first, 1, &bodies(1, 1));
+    let csm = |first: u32| csm(first, &bodies(1, 1));
+    for (name, stream, packet) in [("mitch", 1, &mitch as Write<'_>), ("csm", 0, &csm)] {
+        let mut channel = Channel::new(name);
+        channel.both(&packet(500_000), 0);
+        channel.advance(WAIT + MS);
+        channel.left();
+        channel.both(&packet(1), 2 * SECOND);
+        channel.both(&packet(2), 2 * SECOND);
+        channel.advance(3 * SECOND);
+        assert_eq!(channel.left(), [packet(1), packet(2)], "{name}");
+        assert_eq!(channel.arbiter.state(stream).unwrap().epochs, 2);
+        assert!(channel.lost.is_empty());
+    }
+}
+
+/// The packet with this number.
+type Write<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
+/// A run of numbers ends and another begins below it, and no line shows a word of that.
+#[test]
+fn a_restart_whose_reset_every_line_lost_is_believed_when_a_line_insists() {
+    let mach = |number: u32| mach(u64::from(number), 3, 1, &number.to_be_bytes());
+    let omd = |number: u32| omd(number, &bodies(u64::from(number), 1));
+    let xdp = |number: u32| xdp(number, &bodies(u64::from(number), 1));
+    let mitch = |number: u32| unit(1, number, 1, &bodies(u64::from(number), 1));
+    let csm = |number: u32| csm(number, &bodies(u64::from(number), 1));
+    let eobi = |number: u32| eobi(1, 1, number, 0);
+    let cme = |number: u32| common::cme(number, b"body");
+    let pitch = |number: u32| unit(1, number, 1, &bodies(u64::from(number), 1));
+    let deribit = |number: u32| deribit(1, number, &number.to_be_bytes());
+    let protocols: [(&'static str, u64, Write<'_>); 9] = [
+        ("mach", 0, &mach),
+        ("omd", 0, &omd),
+        ("xdp", 0, &xdp),
+        ("mitch", 1, &mitch),
+        ("csm", 0, &csm),
+        ("eobi", 1, &eobi),
+        ("cme-mdp3", 0, &cme),
+        ("pitch", 1, &pitch),
+        ("deribit", 1, &deribit),
+    ];
+    // Below by a little, by much, and by more than half of what 32 bits count.
+    for old in [5_000u32, 30_000_000, 3_000_000_000] {
+        for (name, stream, packet) in protocols {
+            let mut channel = Channel::new(name);
+            for number in old..old + 20 {
+                channel.both(&packet(number), u64::from(number - old) * MS);
+            }
+            channel.advance(SECOND);
+            assert_eq!(channel.left().len(), 20);
+            // The first two are lost with the reset.
+            for number in 3..40 {
+                channel.both(&packet(number), SECOND + u64::from(number) * 10 * MS);
+            }
+            channel.advance(3 * SECOND);
+            let left = channel.left();
+            let skipped = 37 - left.len();
+            assert!(
+                (7..20).contains(&skipped),
+                "{name} after {old}: {skipped} skipped"
+            );
+            let first = 3 + skipped as u32;
+            let expected: Vec<Vec<u8>> = (first..40).map(packet).collect();
+            assert_eq!(left, expected, "{name} after {old}");
+            // What was skipped is told.
+            let lost = [(stream, 3, u64::from(first) - 1)];
+            assert_eq!(channel.lost, lost, "{name} after {old}");
+            let state = channel.arbiter.state(stream).unwrap();
+            assert_eq!((state.epochs, state.lost_messages), (2, skipped as u64));
+        }
+    }
+}
+
+#[test]
+fn one_line_that_shows_low_numbers_while_another_goes_on_is_not_believed() {
+    let cme = |number: u32| common::cme(number, b"body");
+    let mut channel = Channel::new("cme-mdp3");
+    for number in 5_000..5_020 {
+        channel.both(&cme(number), 0);
+    }
+    channel.advance(SECOND);
+    channel.left();
+    for step in 0..200 {
+        let now = SECOND + u64::from(step) * 20 * MS;
+        channel.receive(A, &cme(5_020 + step), now);
+        channel.receive(B, &cme(1 + step), now + MS);
+    }
+    let expected: Vec<Vec<u8>> = (5_020..5_220).map(cme).collect();
+    assert_eq!(channel.left(), expected);
+    assert_eq!(channel.arbiter.state(0).unwrap().epochs, 1);
+    assert_eq!(channel.arbiter.counters(B).late, 200);
 }

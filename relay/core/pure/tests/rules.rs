@@ -352,15 +352,202 @@ fn a_wait_of_nothing_still_sorts_out_duplicates() {
 }
 
 #[test]
-fn a_number_that_is_nonsense_does_not_make_the_count_of_losses_start_over() {
-    let mut driver = Driver::new("moldudp64", 1);
-    driver.receive(0, &mold(SESSION, 1, 1), 0);
+fn a_datagram_of_zeros_ends_no_session() {
+    let (mut driver, now) = started();
+    driver.receive(A, &[0; 20], now);
+    driver.advance(now + 2 * WAIT);
+    driver.receive(A, &mold(SESSION, 2, 1), now + 2 * WAIT);
+    driver.receive(B, &mold(SESSION, 2, 1), now + 2 * WAIT);
+    assert_eq!(driver.sent, [mold(SESSION, 2, 1)]);
+    assert_eq!(driver.arbiter.counters(A).heartbeat, 1);
+    assert_eq!(driver.arbiter.counters(B).duplicate, 1);
+    let state = driver.arbiter.state();
+    assert_eq!((state.epochs, state.next), (1, Some(3)));
+    assert_eq!(driver.arbiter.next_deadline_ns(), None);
+}
+
+#[test]
+fn sixteen_zeros_end_no_impact_session() {
+    let packet = |first: u32| {
+        let mut packet = vec![0, 31];
+        packet.extend(first.to_be_bytes());
+        packet.extend([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, b'g', 0, 1, b'x']);
+        packet
+    };
+    let mut driver = Driver::new("impact", 2);
+    driver.receive(A, &packet(7), 0);
     driver.advance(WAIT);
-    driver.receive(0, &mold(SESSION, u64::MAX - 1, 1), WAIT);
-    driver.receive(0, &mold(b"20261124BB", 1, 1), 2 * WAIT);
-    driver.advance(4 * WAIT);
-    driver.receive(0, &mold(b"20261124BB", u64::MAX - 1, 1), 5 * WAIT);
-    driver.drain(6 * WAIT);
-    assert_eq!(driver.lost, [(2, u64::MAX - 2), (2, u64::MAX - 2)]);
+    driver.receive(B, &[0; 16], WAIT);
+    driver.advance(3 * WAIT);
+    driver.receive(A, &packet(8), 3 * WAIT);
+    assert_eq!(driver.sent, [packet(7), packet(8)]);
+}
+
+#[test]
+fn yesterdays_end_of_session_ends_not_todays() {
+    let (mut driver, now) = started();
+    for at in 0..5 {
+        driver.receive(A, &mold_header(OTHER, 900, 0xFFFF), now + at * 1000 * MS);
+        driver.receive(B, &mold_header(OTHER, 900, 0xFFFF), now + at * 1000 * MS);
+    }
+    driver.receive(A, &mold(SESSION, 2, 1), now + 5000 * MS);
+    assert_eq!(driver.sent, [mold(SESSION, 2, 1)]);
+    driver.drain(now + 6000 * MS);
+    assert_eq!(driver.arbiter.counters(A).late, 1);
+}
+
+#[test]
+fn what_told_of_a_session_before_its_data_counts_when_they_come() {
+    let (mut driver, now) = started();
+    driver.receive(A, &mold_header(OTHER, 3, 0), now);
+    driver.advance(now + 5 * WAIT);
+    driver.receive(A, &mold_header(OTHER, 9, 0xFFFF), now + 5 * WAIT);
+    driver.receive(B, &mold(OTHER, 5, 4), now + 6 * WAIT);
+    driver.advance(now + 8 * WAIT);
+    assert_eq!(driver.lost, [(3, 4)]);
+    assert_eq!(
+        driver.sent,
+        [mold(OTHER, 5, 4), mold_header(OTHER, 9, 0xFFFF)]
+    );
+}
+
+#[test]
+fn a_session_that_begins_after_a_long_silence_begins_once() {
+    let (mut driver, now) = started();
+    let later = now + 60_000 * MS;
+    // The other line is far ahead already.
+    driver.receive(A, &mold_header(OTHER, 900, 0), later);
+    driver.receive(B, &mold(OTHER, 1, 1), later + MS);
+    driver.receive(B, &mold(OTHER, 2, 1), later + 2 * MS);
+    driver.receive(A, &mold(OTHER, 2, 1), later + 3 * MS);
+    driver.advance(later + 5 * WAIT);
+    assert_eq!(driver.sent_numbers(), [1, 2]);
+    assert_eq!(driver.arbiter.state().epochs, 2);
+    assert_eq!(driver.lost, [(3, 899)]);
+}
+
+#[test]
+fn strays_of_many_sessions_are_all_accounted_for() {
+    let (mut driver, now) = started();
+    for stray in 0..50u64 {
+        let name: [u8; 10] = std::array::from_fn(|_| b'a' + (stray % 26) as u8);
+        driver.receive(A, &mold_header(&name, stray, 0xFFFF), now + stray);
+        driver.receive(B, &mold_header(&name, 99, 0), now + stray);
+    }
+    assert!(driver.arbiter.state().held_packets <= 16);
+    driver.receive(A, &mold(SESSION, 2, 1), now + WAIT);
+    assert_eq!(driver.sent, [mold(SESSION, 2, 1)]);
+    driver.drain(now + WAIT);
+}
+
+#[test]
+fn a_session_that_a_stray_packet_of_data_ended_goes_on() {
+    let (mut driver, now) = started();
+    driver.receive(A, &mold(OTHER, 70, 1), now);
+    driver.advance(now + WAIT);
+    assert_eq!(driver.sent_numbers(), [70]);
+    driver.sent.clear();
+    for number in 2..40 {
+        driver.receive(A, &mold(SESSION, number, 1), now + WAIT + number * 10 * MS);
+        driver.receive(
+            B,
+            &mold(SESSION, number, 1),
+            now + WAIT + number * 10 * MS + MS,
+        );
+    }
+    driver.advance(now + 1000 * MS);
+    let left = driver.sent_numbers();
+    let first = left[0];
+    assert!((9..20).contains(&first), "{first} is the first to leave");
+    assert_eq!(left, (first..40).collect::<Vec<_>>());
+    assert_eq!(driver.lost, [(2, first - 1)], "what was skipped is told");
+    // What it had sent before does not leave again.
+    driver.receive(B, &mold(SESSION, 1, 1), now + 1000 * MS);
+    assert_eq!(driver.sent_numbers(), left);
+}
+
+#[test]
+fn the_rest_of_a_session_that_is_over_does_not_bring_it_back() {
+    let (mut driver, now) = started();
+    driver.receive(A, &mold(OTHER, 1, 1), now);
+    driver.advance(now + WAIT);
+    for number in 2..40 {
+        let at = now + WAIT + number * 10 * MS;
+        driver.receive(A, &mold(OTHER, number, 1), at);
+        driver.receive(B, &mold(SESSION, number, 1), at + MS);
+    }
+    assert_eq!(driver.sent_numbers(), (1..40).collect::<Vec<_>>());
+    assert_eq!(driver.arbiter.counters(B).late, 38);
+    assert_eq!(driver.arbiter.state().epochs, 2);
+}
+
+#[test]
+fn a_session_whose_name_comes_back_after_a_long_silence_is_a_new_one() {
+    let (mut driver, now) = started();
+    driver.receive(A, &mold(SESSION, 2, 3), now);
+    let morning = now + 60_000 * MS;
+    // Neither a heartbeat nor an old packet that a line repeats at once says so.
+    driver.receive(A, &mold(SESSION, 1, 1), now + 5_000 * MS);
+    driver.receive(A, &mold_header(SESSION, 1, 0), morning - MS);
+    assert_eq!(driver.arbiter.state().epochs, 1);
+    driver.receive(A, &mold(SESSION, 1, 1), morning);
+    driver.receive(B, &mold(SESSION, 1, 1), morning);
+    driver.receive(B, &mold(SESSION, 2, 1), morning);
+    driver.advance(morning + WAIT);
+    assert_eq!(driver.sent_numbers(), [2, 3, 4, 1, 2]);
+    assert!(driver.lost.is_empty());
+}
+
+#[test]
+fn a_number_that_is_nonsense_ends_no_stream() {
+    for nonsense in [1 << 63, u64::MAX - 1, 1 << 40] {
+        let (mut driver, now) = started();
+        driver.receive(A, &mold(SESSION, nonsense, 1), now);
+        driver.receive(A, &mold_header(SESSION, nonsense, 0), now);
+        driver.receive(B, &mold(SESSION, 2, 1), now + MS);
+        driver.advance(now + 2 * WAIT);
+        driver.receive(A, &mold(SESSION, 3, 1), now + 2 * WAIT);
+        assert_eq!(driver.sent_numbers(), [2, 3]);
+        assert!(driver.lost.is_empty());
+        let a = driver.arbiter.counters(A);
+        assert_eq!((a.malformed, a.forwarded, a.held), (1, 2, 0));
+        // The same once more confirms nothing.
+        driver.receive(B, &mold(SESSION, nonsense, 1), now + 3 * WAIT);
+        driver.advance(now + 5 * WAIT);
+        driver.receive(A, &mold(SESSION, 4, 1), now + 5 * WAIT);
+        assert_eq!(driver.sent_numbers(), [2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_jump_that_a_second_packet_confirms_is_a_loss() {
+    let far = 1 << 30;
+    let (mut driver, now) = started();
+    driver.receive(A, &mold(SESSION, far, 1), now);
+    driver.receive(B, &mold(SESSION, far + 1, 1), now + MS);
+    driver.advance(now + 2 * WAIT);
+    assert_eq!(driver.lost, [(2, far - 1)]);
+    assert_eq!(driver.sent_numbers(), [far, far + 1]);
+    // So does one that comes when the first was given up already.
+    let (mut driver, now) = started();
+    for step in 0..3 {
+        driver.receive(A, &mold(SESSION, far + step, 1), now + step * 10 * WAIT);
+    }
+    driver.advance(now + 40 * WAIT);
+    assert_eq!(driver.sent_numbers(), [far + 1, far + 2]);
+    assert_eq!(driver.lost, [(2, far)]);
+}
+
+#[test]
+fn numbers_that_are_nonsense_do_not_make_the_count_of_losses_start_over() {
+    let (mut driver, now) = started();
+    for session in [SESSION, OTHER] {
+        driver.receive(A, &mold(session, 1, 1), now);
+        driver.advance(now + 2 * WAIT);
+        driver.receive(A, &mold(session, u64::MAX - 3, 1), now + 2 * WAIT);
+        driver.receive(A, &mold(session, u64::MAX - 1, 1), now + 2 * WAIT);
+        driver.advance(now + 4 * WAIT);
+    }
+    assert_eq!(driver.lost[0], (2, u64::MAX - 4));
     assert_eq!(driver.arbiter.state().lost_messages, u64::MAX);
 }

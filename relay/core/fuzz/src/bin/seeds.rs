@@ -65,7 +65,7 @@ fn datagrams(name: &str) -> Vec<Vec<u8>> {
         "impact" => vec![wire::impact(3, 1, &bodies), wire::impact(3, 4, &[])],
         "csm" => vec![wire::csm(1, &bodies), wire::csm(4, &[])],
         "deribit" => vec![wire::deribit(6, 1, b"body")],
-        "flex" => vec![wire::flex(1, 1, 1, 3, b"three"), vec![0x20]],
+        "flex" => vec![wire::flex(1, 1, 1, &bodies), vec![0x20]],
         "raw" => vec![b"anything".to_vec(), Vec::new()],
         _ => Vec::new(),
     };

@@ -1,5 +1,10 @@
-//! Eurex EOBI. Numbers are the packet header's ApplSeqNum, one a packet, of a market segment on a partition; MsgSeqNum has
-//! no value in a packet header. Heartbeats are in band. ApplSeqNum goes back to 1 with the reset indicator set.
+//! Eurex EOBI. Numbers are the packet header's ApplSeqNum, one a packet; MsgSeqNum has no value in a packet header.
+//! Heartbeats are in band. ApplSeqNum goes back to 1 with the reset indicator set.
+//!
+//! ApplSeqNum counts the packets of a channel (a multicast address and port) across its products, and channels are not
+//! shared between partitions; what counts by market segment is the messages' MsgSeqNum. So says the EOBI manual in the
+//! edition of MCX, whose T7 it is ("Packet Sequencing", "Datagram Structure"), and so do captured bytes: segments 603 and 604
+//! on one address, 141 ms apart, are four numbers apart. The partition as the stream keeps two apart should they ever share.
 
 use crate::protocol::{at, ByteOrder, Epoch, Messages, Number, Protocol};
 
@@ -15,8 +20,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         shortest: 8,
     },
     epoch: Epoch::BackToOne(Some((at(18, 1), 1))),
-    // MarketSegmentID 12:4 and, above it, PartitionID 16:1.
-    stream: Some(at(12, 5)),
+    stream: Some(at(16, 1)),
     constants: &[(at(0, 2), 32), (at(4, 4), 0xFFFF_FFFF)],
     ..Protocol::BARE
 };

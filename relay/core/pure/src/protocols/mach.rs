@@ -1,6 +1,7 @@
 //! MIAX MACH. A datagram holds several packets, each with a number of its own; those whose numbers go on count as one with
 //! several messages. Heartbeats, the start and the end of a session carry the last number sent. A restart may use a
-//! session's number again, so the start of the session itself is what begins an epoch.
+//! session's number again, so the start of the session itself is what begins an epoch; so does another session number, in
+//! case every line loses the start.
 
 use crate::protocol::{at, ByteOrder, Epoch, Heartbeat, Meaning, Number, Protocol, Size, Types};
 
@@ -12,6 +13,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     number: Some(Number::plain(0, 8)),
     heartbeat: Heartbeat::CarriesLast,
     epoch: Epoch::Announced,
+    session: Some((11, 1)),
     size: Some(Size {
         field: at(8, 2),
         uncounted: 0,

@@ -3,13 +3,13 @@
 //! | protocol  | number        | counts   | heartbeat               | stream            | epoch                        |
 //! |-----------|---------------|----------|-------------------------|-------------------|------------------------------|
 //! | cme-mdp3  | 0:4 LE        | packets  | consumes a number       | -                 | ChannelReset, in band        |
-//! | csm       | 12:4 BE       | messages | count 0, next           | -                 | long silence                 |
+//! | csm       | 12:4 BE       | messages | count 0, next           | -                 | back to 1                    |
 //! | deribit   | 4:4 LE        | packets  | -                       | channel 2:2       | long silence                 |
-//! | eobi      | 8:4 LE        | packets  | in band                 | segment, partition| back to 1, with indicator    |
+//! | eobi      | 8:4 LE        | packets  | in band                 | partition 16:1    | back to 1, with indicator    |
 //! | flex      | 2:4 BE        | messages | one byte 0x20           | group 0:1         | reboots 1:1                  |
 //! | iex-tp    | 24:8 LE       | messages | count 0, next           | channel 4:4       | session 8:4                  |
 //! | impact    | 2:4 BE        | messages | count 0, next           | -                 | session 0:2                  |
-//! | mach      | 0:8 LE        | packets  | type 0, last            | -                 | start of session, in band    |
+//! | mach      | 0:8 LE        | packets  | type 0, last            | -                 | start in band, session 11:1  |
 //! | memx-udp  | 10:8 BE       | messages | type 0, last            | -                 | session 2:8                  |
 //! | mitch     | 4:4 LE        | messages | count 0, next           | group 3:1         | back to 1                    |
 //! | moldudp64 | 10:8 BE       | messages | count 0, next           | -                 | session 0:10                 |

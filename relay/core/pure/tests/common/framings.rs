@@ -25,6 +25,8 @@ pub enum Said {
     Heartbeat(Message),
     /// As a heartbeat, and the session is over.
     End(Message),
+    /// The numbers start anew, at this message.
+    Start(Message),
 }
 
 /// How a framing says that its numbers start anew.
@@ -36,9 +38,12 @@ pub enum Anew {
     Counter,
     /// Message 0 is a reset; nothing else tells.
     InBand,
+    /// Every header has a session, and a start of the session comes before it.
+    Session,
+    /// A word before message 0, which has no number itself; nothing else tells.
+    Announced,
     /// Only a long silence before it.
     Silence,
-    Never,
 }
 
 pub struct Framing {
@@ -52,6 +57,8 @@ pub struct Framing {
     /// A heartbeat before this message, where there are any.
     pub heartbeat: Option<fn(next: Message) -> Vec<u8>>,
     pub end: Option<fn(next: Message) -> Vec<u8>>,
+    /// What says that this epoch begins, where that is no message.
+    pub start: Option<fn(first: Message) -> Vec<u8>>,
     pub read: fn(&[u8]) -> Said,
     /// The message of `stream` and `epoch` whose number on the wire is this one.
     pub index: fn(epoch: u64, wire: u64) -> u64,
@@ -61,7 +68,7 @@ pub fn framing(name: &str) -> &'static Framing {
     FRAMINGS.iter().find(|one| one.name == name).unwrap()
 }
 
-pub static FRAMINGS: [Framing; 6] = [
+pub static FRAMINGS: [Framing; 8] = [
     Framing {
         name: "moldudp64",
         streams: 1,
@@ -76,6 +83,7 @@ pub static FRAMINGS: [Framing; 6] = [
         },
         heartbeat: Some(|next| mold_bare(next, 0)),
         end: Some(|next| mold_bare(next, 0xFFFF)),
+        start: None,
         read: read_mold,
         index: |_, wire| wire - 1,
     },
@@ -87,6 +95,7 @@ pub static FRAMINGS: [Framing; 6] = [
         write: |one, _| cme(one),
         heartbeat: None,
         end: None,
+        start: None,
         read: read_cme,
         index: |epoch, wire| u64::from((wire as u32).wrapping_sub(cme_base(epoch))),
     },
@@ -105,6 +114,7 @@ pub static FRAMINGS: [Framing; 6] = [
         },
         heartbeat: Some(|next| wire::unit(unit(next), pitch_number(next), 0x21, &[])),
         end: None,
+        start: None,
         read: read_pitch,
         index: pitch_index,
     },
@@ -116,24 +126,26 @@ pub static FRAMINGS: [Framing; 6] = [
         write: |first, count| iex(first, &bodies(first, count)),
         heartbeat: Some(|next| iex(next, &[])),
         end: None,
+        start: None,
         read: read_iex,
         index: |_, wire| wire - 1,
     },
     Framing {
         name: "mach",
         streams: 1,
-        anew: Anew::Never,
+        anew: Anew::Session,
         identical: false,
         write: |first, count| {
             let inner = bodies(first, count);
             let number = first.index + 1;
             (number..)
                 .zip(&inner)
-                .flat_map(|(number, body)| wire::mach(number, 3, 1, body))
+                .flat_map(|(number, body)| wire::mach(number, 3, mach_session(first), body))
                 .collect()
         },
-        heartbeat: Some(|next| wire::mach(next.index, 0, 1, &[])),
-        end: Some(|next| wire::mach(next.index, 2, 1, &[])),
+        heartbeat: Some(|next| wire::mach(next.index, 0, mach_session(next), &[])),
+        end: Some(|next| wire::mach(next.index, 2, mach_session(next), &[])),
+        start: Some(|first| wire::mach(0, 1, mach_session(first), &[])),
         read: read_mach,
         index: |_, wire| wire - 1,
     },
@@ -145,8 +157,39 @@ pub static FRAMINGS: [Framing; 6] = [
         write: |one, _| optiq(one),
         heartbeat: None,
         end: None,
+        start: None,
         read: read_optiq,
         index: |epoch, wire| wire - optiq_base(epoch),
+    },
+    Framing {
+        name: "omd",
+        streams: 1,
+        anew: Anew::Announced,
+        identical: false,
+        write: |first, count| wire::omd(omd_number(first), &bodies(first, count)),
+        heartbeat: Some(|next| wire::omd(omd_number(next) - 1, &[])),
+        end: None,
+        start: Some(|first| wire::omd_reset(7, omd_number(first))),
+        read: read_omd,
+        index: |epoch, wire| wire - u64::from(run_base(epoch)),
+    },
+    Framing {
+        name: "mitch",
+        streams: 2,
+        anew: Anew::InBand,
+        identical: false,
+        write: |first, count| {
+            let number = run_base(first.epoch) + first.index as u32;
+            wire::unit(unit(first), number, 0x41, &bodies(first, count))
+        },
+        heartbeat: Some(|next| {
+            let number = run_base(next.epoch) + next.index as u32;
+            wire::unit(unit(next), number, 0x41, &[])
+        }),
+        end: None,
+        start: None,
+        read: read_mitch,
+        index: |epoch, wire| wire - u64::from(run_base(epoch)),
     },
 ];
 
@@ -334,6 +377,10 @@ fn pitch_index(epoch: u64, wire: u64) -> u64 {
 }
 
 fn read_pitch(datagram: &[u8]) -> Said {
+    read_unit(datagram, |first, wire| pitch_number(first) == wire)
+}
+
+fn read_unit(datagram: &[u8], is_number: impl FnOnce(Message, u32) -> bool) -> Said {
     assert_eq!(
         usize::from(u16::from_le_bytes(number(datagram, 0))),
         datagram.len()
@@ -341,12 +388,7 @@ fn read_pitch(datagram: &[u8]) -> Said {
     let wire = u32::from_le_bytes(number(datagram, 4));
     let stream = u64::from(datagram[3]) - 1;
     if datagram[2] == 0 {
-        // No epoch: who reads it knows which one is due.
-        return Said::Heartbeat(Message {
-            stream,
-            epoch: u64::MAX,
-            index: u64::from(wire),
-        });
+        return Said::Heartbeat(unknown_epoch(stream, u64::from(wire)));
     }
     let (mut at, mut run) = (8, Run::default());
     while at < datagram.len() {
@@ -356,7 +398,7 @@ fn read_pitch(datagram: &[u8]) -> Said {
     }
     let count = u64::from(datagram[2]);
     run.said(count, |first| {
-        first.stream == stream && pitch_number(first) == wire
+        first.stream == stream && is_number(first, wire)
     })
 }
 
@@ -401,15 +443,20 @@ fn read_iex(datagram: &[u8]) -> Said {
     run.said(count, |first| first == next)
 }
 
+fn mach_session(one: Message) -> u8 {
+    one.epoch as u8 + 1
+}
+
 fn read_mach(datagram: &[u8]) -> Said {
     let last = u64::from_le_bytes(number(datagram, 0));
     let next = Message {
         stream: 0,
-        epoch: 0,
+        epoch: u64::from(datagram[11]) - 1,
         index: last,
     };
     match datagram[10] {
         0 => return Said::Heartbeat(next),
+        1 => return Said::Start(next),
         2 => return Said::End(next),
         _ => {}
     }
@@ -421,7 +468,57 @@ fn read_mach(datagram: &[u8]) -> Said {
         at = end;
     }
     let count = run.end + 1 - last;
-    run.said(count, |first| first.index + 1 == last)
+    run.said(count, |first| {
+        first.index + 1 == last && first.epoch == next.epoch
+    })
+}
+
+/// Where the numbers of runs begin that nothing in a header tells apart: the first one has been under way for long.
+fn run_base(epoch: u64) -> u32 {
+    if epoch == 0 {
+        1_000_000
+    } else {
+        1
+    }
+}
+
+fn omd_number(one: Message) -> u32 {
+    run_base(one.epoch) + one.index as u32
+}
+
+fn read_omd(datagram: &[u8]) -> Said {
+    let length = usize::from(u16::from_le_bytes(number(datagram, 0)));
+    assert_eq!(length, datagram.len());
+    let wire = u32::from_le_bytes(number(datagram, 4));
+    if datagram[2] == 0 {
+        return Said::Heartbeat(unknown_epoch(0, u64::from(wire) + 1));
+    }
+    if datagram[18..20] == [100, 0] {
+        let next = u32::from_le_bytes(number(datagram, 20));
+        return Said::Start(unknown_epoch(0, u64::from(next)));
+    }
+    let (mut at, mut run) = (16, Run::default());
+    while at < datagram.len() {
+        let end = at + usize::from(u16::from_le_bytes(number(datagram, at)));
+        run.push(&datagram[at + 4..end]);
+        at = end;
+    }
+    run.said(u64::from(datagram[2]), |first| omd_number(first) == wire)
+}
+
+fn read_mitch(datagram: &[u8]) -> Said {
+    read_unit(datagram, |first, wire| {
+        run_base(first.epoch) + first.index as u32 == wire
+    })
+}
+
+/// Who reads it knows which epoch is due; the place is the number.
+fn unknown_epoch(stream: u64, wire: u64) -> Message {
+    Message {
+        stream,
+        epoch: u64::MAX,
+        index: wire,
+    }
 }
 
 /// The first run goes past 32 bits.

@@ -202,8 +202,9 @@ pub fn impact(session: u16, first: u32, bodies: &[Vec<u8>]) -> Vec<u8> {
 pub fn csm(first: u32, bodies: &[Vec<u8>]) -> Vec<u8> {
     let mut messages = Vec::new();
     for body in bodies {
-        messages.extend((4 + body.len() as u16).to_be_bytes());
+        messages.extend((8 + body.len() as u16).to_be_bytes());
         messages.extend([12, b'X']);
+        messages.extend([0, 0, 0, 7]); // its own number, which the header's is taken for
         messages.extend(body);
     }
     join(&[
@@ -225,12 +226,17 @@ pub fn deribit(channel: u16, number: u32, body: &[u8]) -> Vec<u8> {
     ])
 }
 
-pub fn flex(group: u8, reboots: u8, first: u32, count: u8, body: &[u8]) -> Vec<u8> {
-    join(&[
+/// Tags of length:1 (itself not counted), type:1.
+pub fn flex(group: u8, reboots: u8, first: u32, bodies: &[Vec<u8>]) -> Vec<u8> {
+    let mut packet = join(&[
         &[group, reboots],
         &first.to_be_bytes(),
         &[0; 19],
-        &[count],
-        body,
-    ])
+        &[bodies.len() as u8],
+    ]);
+    for body in bodies {
+        packet.extend([1 + body.len() as u8, b'A']);
+        packet.extend(body);
+    }
+    packet
 }

@@ -18,6 +18,7 @@ pub enum What {
     Messages { first: Message, count: u64 },
     Heartbeat(Message),
     End(Message),
+    Start(Message),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -197,12 +198,14 @@ impl Scenario {
                         epoch,
                         index: 0,
                     };
-                    over(framing, (line, &faulty), of, sent_ns, random, &mut arrivals);
+                    let next_ns = epochs.get(epoch as usize + 1).map(|next| next[0]);
+                    let times = (sent_ns.as_slice(), next_ns.unwrap_or(u64::MAX));
+                    over(framing, (line, &faulty), of, times, random, &mut arrivals);
                 }
             }
         }
-        if framing.anew == Anew::InBand {
-            keep_resets(&sent_ns, &mut arrivals);
+        if matches!(framing.anew, Anew::InBand | Anew::Announced) {
+            keep_resets(framing, &sent_ns, &mut arrivals);
         }
         arrivals.sort_by_key(|one| (one.at_ns, one.line));
         for at in 1..arrivals.len() {
@@ -215,7 +218,7 @@ impl Scenario {
         }
     }
 
-    /// A line dies up to twice, and returns; not across a restart that its headers do not name (see `restart`).
+    /// A line dies up to twice, and returns; not across a restart that its headers do not tell (see `restart`).
     fn with_outages(
         &self,
         framing: &Framing,
@@ -224,7 +227,7 @@ impl Scenario {
         random: &mut Random,
     ) -> Line {
         let mut faulty = self.lines[line].clone();
-        let named = matches!(framing.anew, Anew::Header | Anew::Counter);
+        let named = matches!(framing.anew, Anew::Header | Anew::Counter | Anew::Session);
         for _ in 0..random.below(3) {
             let from_ns = random.below(last_of(sent_ns) + 1);
             let to_ns = from_ns + random.below(2 * SECOND);
@@ -248,8 +251,9 @@ fn last_of(sent_ns: &[Vec<Vec<u64>>]) -> u64 {
 /// How many messages each epoch has.
 fn epochs(framing: &Framing, random: &mut Random) -> Vec<u64> {
     let (count, shortest, spread) = match framing.anew {
-        Anew::Never => (1, 10_000, 20_000),
-        Anew::InBand | Anew::Silence => (1 + random.below(2), LONG_RUN, LONG_RUN),
+        Anew::InBand | Anew::Announced | Anew::Session | Anew::Silence => {
+            (1 + random.below(2), LONG_RUN, LONG_RUN)
+        }
         Anew::Counter => (1 + random.below(4), 500, 8_000),
         Anew::Header => match random.below(3) {
             // So short that three are under way at a time.
@@ -287,29 +291,38 @@ fn schedule(framing: &Framing, epochs: &[u64], random: &mut Random) -> Vec<Vec<u
         }
         all.push(sent_ns);
         now_ns += match framing.anew {
-            Anew::Never | Anew::Header => random.below(80 * MS),
+            Anew::Header => random.below(80 * MS),
             // Only the last few counts are known to be closed: a line that lags must not show an older one.
             Anew::Counter => 40 * MS + random.below(80 * MS),
             // The run after next would come while the one before it is remembered.
-            Anew::InBand => SHORT_PAUSE_NS * random.below(2) + random.below(40 * MS),
+            Anew::InBand | Anew::Announced | Anew::Session => {
+                SHORT_PAUSE_NS * random.below(2) + random.below(40 * MS)
+            }
             Anew::Silence => SILENCE_NS,
         };
     }
     all
 }
 
-/// Send one epoch's messages over one line, in packets of its own, with heartbeats in pauses and at the end.
+/// Send one epoch's messages over one line, in packets of its own, with heartbeats in pauses and until the next epoch.
 fn over(
     framing: &Framing,
     (line, faulty): (usize, &Line),
     of: Message,
-    sent_ns: &[u64],
+    (sent_ns, next_ns): (&[u64], u64),
     random: &mut Random,
     arrivals: &mut Vec<Arrival>,
 ) {
     const BEAT_NS: u64 = 100 * MS;
     let total = sent_ns.len() as u64;
     let (mut index, mut burst) = (0, 0);
+    if framing.start.is_some() && of.epoch > 0 {
+        let lost = random.chance(faulty.loss);
+        let what = What::Start(of);
+        faulty.carry(sent_ns[0], lost, random, &mut |at_ns| {
+            arrivals.push(Arrival { at_ns, line, what })
+        });
+    }
     while index < total {
         let count = (1 + random.below(faulty.most)).min(total - index);
         let first = Message { index, ..of };
@@ -326,7 +339,7 @@ fn over(
         let until_ns = sent_ns
             .get(index as usize)
             .copied()
-            .unwrap_or(packet_ns + 3 * BEAT_NS);
+            .unwrap_or(next_ns.min(packet_ns + 3 * BEAT_NS));
         let next = Message { index, ..of };
         for beat_ns in (packet_ns + BEAT_NS..until_ns).step_by(BEAT_NS as usize) {
             if framing.heartbeat.is_some() {
@@ -354,19 +367,25 @@ fn over(
     }
 }
 
-/// A reset that no line brings can't be known of, so one does.
-fn keep_resets(sent_ns: &[Vec<Vec<u64>>], arrivals: &mut Vec<Arrival>) {
+/// A reset that no line brings shows only when a line insists on what follows, which the judge does not model.
+fn keep_resets(framing: &Framing, sent_ns: &[Vec<Vec<u64>>], arrivals: &mut Vec<Arrival>) {
     for (stream, epochs) in (0..).zip(sent_ns) {
         for (epoch, sent_ns) in (0..).zip(epochs) {
-            let what = What::Messages {
-                first: Message {
-                    stream,
-                    epoch,
-                    index: 0,
-                },
-                count: 1,
+            let first = Message {
+                stream,
+                epoch,
+                index: 0,
             };
-            if !arrivals.iter().any(|one| one.what == what) {
+            let came = |one: &Arrival| match one.what {
+                What::Start(of) => of == first,
+                What::Messages { first: of, .. } => framing.start.is_none() && of == first,
+                What::Heartbeat(_) | What::End(_) => false,
+            };
+            if (framing.start.is_none() || epoch > 0) && !arrivals.iter().any(came) {
+                let what = match framing.start {
+                    Some(_) => What::Start(first),
+                    None => What::Messages { first, count: 1 },
+                };
                 arrivals.push(Arrival {
                     at_ns: sent_ns[0] + MS,
                     line: 0,

@@ -12,10 +12,13 @@
 //!
 //! Where a protocol promises the number that a session begins at, and that comes first of all, there is no window: `E = B`.
 //!
-//! Epochs follow each other as they are first heard of: names have no order, so one that every line brings late comes after
-//! the next one.
+//! Heartbeats and ends alone make no epoch, except the first of all, because a stray looks the same: `B` is then the first
+//! arrival of data, and what told of the epoch before that counts as if it had come then. So epochs follow each other as
+//! their data come: names have no order, so one that every line brings late comes after the next one.
 //!
-//! Where an in-band reset tells epochs apart, nothing of an epoch counts before the reset has come on some line.
+//! Where an in-band reset tells epochs apart, nothing of an epoch counts before the reset has come on some line; where only
+//! a silence or a session's number does, nothing before data. The word that an epoch begins leaves once, before all of it,
+//! if it comes before the start window ends.
 //!
 //! A hold that is full gives up earlier; then only the order, the accounting and that nothing is given up that had
 //! arrived is judged.
@@ -143,19 +146,23 @@ fn epoch_of_loss(
 #[derive(Clone, Copy)]
 struct Word {
     at_ns: u64,
+    /// It may begin an epoch: data of a line, or a word that one begins.
+    begins: bool,
     first: u64,
     end: u64,
 }
 
-fn word(one: &Arrival) -> (Message, Word) {
+fn word(one: &Arrival, answers: usize) -> (Message, Word) {
     let (of, end) = match one.what {
         What::Messages { first, count } => (first, first.index + count),
-        What::Heartbeat(next) | What::End(next) => (next, next.index),
+        What::Heartbeat(next) | What::End(next) | What::Start(next) => (next, next.index),
     };
     (
         of,
         Word {
             at_ns: one.at_ns,
+            begins: one.line != answers
+                && matches!(one.what, What::Messages { .. } | What::Start(_)),
             first: of.index,
             end,
         },
@@ -166,22 +173,41 @@ fn word(one: &Arrival) -> (Message, Word) {
 fn words(framing: &Framing, record: &Record, stream: u64) -> BTreeMap<u64, Vec<Word>> {
     let mut epochs: BTreeMap<u64, Vec<Word>> = BTreeMap::new();
     for one in &record.arrivals {
-        let (of, word) = word(one);
+        let (of, word) = word(one, record.answers);
         if of.stream != stream {
             continue;
         }
-        let known = epochs.contains_key(&of.epoch);
-        let is_reset = framing.anew == Anew::InBand && of.epoch > 0;
-        if known || !is_reset || of.index == 0 {
+        let known = epochs.contains_key(&of.epoch) || of.epoch == 0;
+        let begins = match framing.anew {
+            Anew::InBand => of.index == 0,
+            Anew::Announced => matches!(one.what, What::Start(_)),
+            Anew::Session => word.begins,
+            Anew::Silence => matches!(one.what, What::Messages { .. }),
+            _ => true,
+        };
+        if known || begins {
             epochs.entry(of.epoch).or_default().push(word);
         }
     }
     epochs
 }
 
-/// When each epoch was first heard of.
+/// When each epoch began: with its first data, and the first of all with whatever came.
 fn began(epochs: &BTreeMap<u64, Vec<Word>>) -> BTreeMap<u64, u64> {
-    let began = epochs.iter().map(|(epoch, words)| (*epoch, words[0].at_ns));
+    let first = epochs.values().map(|words| words[0].at_ns).min();
+    let begins = |words: &Vec<Word>| {
+        let at_ns = words[0].at_ns;
+        let data_ns = words.iter().find(|word| word.begins);
+        let data_ns = data_ns.map(|word| word.at_ns);
+        if Some(at_ns) == first {
+            Some(at_ns)
+        } else {
+            data_ns
+        }
+    };
+    let began = epochs
+        .iter()
+        .filter_map(|(epoch, words)| Some((*epoch, begins(words)?)));
     began.collect()
 }
 
@@ -318,6 +344,7 @@ fn check_bare(scenario: &Scenario, framing: &Framing, record: &Record) {
         .collect();
     let mut next: BTreeMap<u64, Message> = BTreeMap::new();
     let mut ended = BTreeSet::new();
+    let mut started = BTreeSet::new();
     for (at_ns, did) in &record.did {
         match *did {
             Did::Left { first, end } => {
@@ -355,8 +382,24 @@ fn check_bare(scenario: &Scenario, framing: &Framing, record: &Record) {
                     );
                 }
             }
+            Did::Start(said) => {
+                let after = next.get(&said.stream).map(|next| next.epoch + 1);
+                let epoch = after.unwrap_or(0);
+                assert!(
+                    said.epoch == epoch || said.epoch == u64::MAX,
+                    "{did:?} leaves at {at_ns}, when {next:?} is next"
+                );
+                assert!(started.insert((said.stream, epoch)), "{did:?} leaves twice");
+            }
             Did::Asked { .. } => {}
         }
+    }
+    if !scenario.is_tight() {
+        let wanted = starts(scenario, framing, record);
+        assert_eq!(
+            wanted, started,
+            "epochs whose start should have left, and did"
+        );
     }
     if !scenario.is_tight() {
         let wanted = ends(scenario, framing, record);
@@ -365,6 +408,25 @@ fn check_bare(scenario: &Scenario, framing: &Framing, record: &Record) {
             "sessions whose end should have left, and those whose end did"
         );
     }
+}
+
+/// The streams and epochs whose start came before they had started.
+fn starts(scenario: &Scenario, framing: &Framing, record: &Record) -> BTreeSet<(u64, u64)> {
+    let mut starts = BTreeSet::new();
+    for stream in 0..framing.streams {
+        let epochs = words(framing, record, stream);
+        for (epoch, times) in times(scenario, record, &epochs) {
+            let came = record.arrivals.iter().any(|one| {
+                let is_start =
+                    matches!(one.what, What::Start(of) if (of.stream, of.epoch) == (stream, epoch));
+                is_start && one.at_ns < times.window_ns.min(times.close_ns)
+            });
+            if came {
+                starts.insert((stream, epoch));
+            }
+        }
+    }
+    starts
 }
 
 /// The streams and epochs whose end came while they were open.
@@ -382,7 +444,7 @@ fn ends(scenario: &Scenario, framing: &Framing, record: &Record) -> BTreeSet<(u6
         What::End(next) => Some(((next.stream, next.epoch), one.at_ns)),
         _ => None,
     });
-    ends.filter(|(of, at_ns)| at_ns < &closes[of])
+    ends.filter(|(of, at_ns)| closes.get(of).is_some_and(|close_ns| at_ns < close_ns))
         .map(|(of, _)| of)
         .collect()
 }

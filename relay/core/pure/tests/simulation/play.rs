@@ -29,12 +29,15 @@ pub enum Did {
     },
     Heartbeat(Message),
     End(Message),
+    Start(Message),
 }
 
 pub struct Record {
     /// What was handed in, answers included.
     pub arrivals: Vec<Arrival>,
     pub did: Vec<(u64, Did)>,
+    /// The line as which answers came.
+    pub answers: usize,
     /// When everything had to leave.
     pub drained_ns: u64,
 }
@@ -85,6 +88,7 @@ pub fn play(scenario: &Scenario) -> Record {
         record: Record {
             arrivals: Vec::new(),
             did: Vec::new(),
+            answers: scenario.answers(),
             drained_ns: 0,
         },
     };
@@ -219,6 +223,7 @@ impl Player<'_> {
                 .heartbeat
                 .map(|write| write(next))
                 .unwrap_or_default(),
+            What::Start(first) => framing.start.map(|write| write(first)).unwrap_or_default(),
             What::End(next) => framing.end.map(|write| write(next)).unwrap_or_default(),
         }
     }
@@ -257,6 +262,7 @@ impl Player<'_> {
                     }
                     Said::Heartbeat(next) => Did::Heartbeat(next),
                     Said::End(next) => Did::End(next),
+                    Said::Start(first) => Did::Start(first),
                 }
             }
             Action::Missing {
