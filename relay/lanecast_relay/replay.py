@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lanecast_relay import _core
 from lanecast_relay.config.defaults import RECOVERY_LINE
-from lanecast_relay.config.endpoint import Endpoint, read_endpoint
+from lanecast_relay.config.endpoint import split_endpoint
 from lanecast_relay.moments import is_number, read_time_ns, write_time
 
 RANGES_TOLD = 20
@@ -26,8 +25,7 @@ class ReplayError(ValueError):
     """The journal does not have what is asked for, or it is asked for in a way that has no one meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One recorded line of one channel."""
 
     feed: str
@@ -36,8 +34,7 @@ class Line:
     protocol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The options of the command, as they were written."""
 
     journal: Path
@@ -51,25 +48,22 @@ class Asked:
     speed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A channel, or one line of it, and where it goes."""
 
     channel: str
     line: str | None
-    to: Endpoint
+    to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(NamedTuple):
     """How long a hole waits for another line, and after that for the answers of servers; of recorded time."""
 
     hole_ns: int
     recovery_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of the journal; nanoseconds of ``CLOCK_REALTIME``, and numbers where it was asked for by number."""
 
     from_ns: int
@@ -90,7 +84,7 @@ def plan_replay(journal: _core.Journal, asked: Asked, waits: Waits, interface: s
         "speed": read_speed(asked.speed),
         "hole_wait_ns": waits.hole_ns,
         "recovery": {"line": RECOVERY_LINE, "wait_ns": waits.recovery_ns},
-        "targets": [{"channel": one.channel, "line": one.line, "to": str(one.to)} for one in targets],
+        "targets": [{"channel": one.channel, "line": one.line, "to": one.to} for one in targets],
         "interface": interface,
         "ttl": ttl,
     }
@@ -186,11 +180,12 @@ def _channel(name: str | None, lines: list[Line], option: str) -> str:
     return name
 
 
-def _address(option: str, text: str) -> Endpoint:
+def _address(option: str, text: str) -> str:
     try:
-        return read_endpoint(text)
+        address, port = split_endpoint(text)
     except ValueError as error:
         raise ReplayError(f"{option} {text}: {error}") from None
+    return f"{address}:{port}"
 
 
 def _span(journal: _core.Journal, asked: Asked, feed: str, channels: list[str]) -> Span:
@@ -240,8 +235,7 @@ def _check_times(asked: Asked, first: _Found | None, last: _Found | None, times:
         raise ReplayError(f"--to {asked.end}: nothing lies between --from and that; {recorded}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """One end of a span: the earliest and latest moment that are meant, and by which number, whose copies lie where."""
 
     from_ns: int
@@ -253,8 +247,7 @@ class _Found:
     """Segment, and where in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """Where ends of a span are looked for."""
 
     journal: _core.Journal

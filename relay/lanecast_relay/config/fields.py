@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
-from lanecast_relay.config.endpoint import Endpoint as Endpoint
-from lanecast_relay.config.endpoint import read_endpoint as read_endpoint
+from lanecast_relay.config.endpoint import split_endpoint
 
 
 class Strict(BaseModel):
@@ -20,6 +21,22 @@ class Strict(BaseModel):
         populate_by_name=True,
         alias_generator=lambda name: re.sub(r"-(ns|bytes|bps|pps)$", "", name.replace("_", "-")),
     )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """An IPv4 address and a UDP port, written ``224.0.31.1:14310``."""
+
+    address: IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+def read_endpoint(value: object) -> Endpoint:
+    """Return ``address:port`` as an :class:`Endpoint`; raise ``ValueError`` with what was expected."""
+    return value if isinstance(value, Endpoint) else Endpoint(*split_endpoint(str(value)))
 
 
 EndpointText = Annotated[

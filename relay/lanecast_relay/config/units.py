@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 NANOSECONDS_PER = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 BITS_PER_SECOND_PER = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -13,8 +13,7 @@ BYTES_PER = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB"
 NUMBER = r"(\d+(?:\.\d+)?)"
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """How one kind of quantity is written: its regular expression, its factors and an example for the error."""
 
     kind: str
