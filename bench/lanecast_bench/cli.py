@@ -251,7 +251,7 @@ DocumentOption = Annotated[bool, typer.Option("--document", help="Write the tabl
 
 @app.command("journal")
 def measure_journal(document: DocumentOption = False) -> None:
-    """Measure the journal's memory, how soon a replay of a day starts, and its pace: about two minutes and 3 GiB."""
+    """Measure how soon a replay of a day starts, and its pace: about three minutes and 3 GiB."""
     _keep(journal.measure(_tell), document)
 
 

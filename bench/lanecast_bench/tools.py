@@ -12,6 +12,7 @@ BUILD = ROOT / "build" / "bench"
 MIXES = BENCH / "mixes"
 RESULTS = BENCH / "results"
 UDPBENCH = BUILD / "udpbench"
+LANECAST = ROOT / ".venv" / "bin" / "lanecast"
 LANECAST_RELAY = ROOT / ".venv" / "bin" / "lanecast-relay"
 
 

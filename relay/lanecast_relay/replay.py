@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lanecast_relay import _core
-from lanecast_relay.config.fields import Endpoint, read_endpoint
+from lanecast_relay.config.defaults import RECOVERY_LINE
+from lanecast_relay.config.endpoint import split_endpoint
 from lanecast_relay.moments import is_number, read_time_ns, write_time
 
 RANGES_TOLD = 20
@@ -17,13 +17,15 @@ RANGES_TOLD = 20
 
 END_OF_TIME_NS = 2**63 - 1
 
+POSITION = ("segment", "offset")
+"""How the native core writes a place in a journal."""
+
 
 class ReplayError(ValueError):
     """The journal does not have what is asked for, or it is asked for in a way that has no one meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One recorded line of one channel."""
 
     feed: str
@@ -32,8 +34,7 @@ class Line:
     protocol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The options of the command, as they were written."""
 
     journal: Path
@@ -47,38 +48,43 @@ class Asked:
     speed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A channel, or one line of it, and where it goes."""
 
     channel: str
     line: str | None
-    to: Endpoint
+    to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Waits(NamedTuple):
+    """How long a hole waits for another line, and after that for the answers of servers; of recorded time."""
+
+    hole_ns: int
+    recovery_ns: int
+
+
+class Span(NamedTuple):
     """A stretch of the journal; nanoseconds of ``CLOCK_REALTIME``, and numbers where it was asked for by number."""
 
     from_ns: int
     to_ns: int
-    numbers: dict[str, int | None] | None
+    numbers: dict[str, Any] | None
 
 
-def plan_replay(asked: Asked, interface: str | None, ttl: int, hole_wait_ns: int) -> dict[str, Any]:
+def plan_replay(journal: _core.Journal, asked: Asked, waits: Waits, interface: str | None, ttl: int) -> dict[str, Any]:
     """Return the native configuration; raise :class:`ReplayError`, or ``OSError`` for a journal that cannot be read."""
-    lines = _lines(asked)
+    lines = _lines(journal, asked)
     targets = _targets(asked, lines)
-    span = _span(asked, sorted({target.channel for target in targets}))
+    span = _span(journal, asked, lines[0].feed, sorted({target.channel for target in targets}))
     return {
-        "directory": str(asked.journal),
         "feed": lines[0].feed,
         "from_ns": span.from_ns,
         "to_ns": span.to_ns,
         "numbers": span.numbers,
         "speed": read_speed(asked.speed),
-        "hole_wait_ns": hole_wait_ns,
-        "targets": [{"channel": one.channel, "line": one.line, "to": str(one.to)} for one in targets],
+        "hole_wait_ns": waits.hole_ns,
+        "recovery": {"line": RECOVERY_LINE, "wait_ns": waits.recovery_ns},
+        "targets": [{"channel": one.channel, "line": one.line, "to": one.to} for one in targets],
         "interface": interface,
         "ttl": ttl,
     }
@@ -94,12 +100,9 @@ def read_speed(text: str) -> float | None:
     return float(match[1])
 
 
-def _lines(asked: Asked) -> list[Line]:
+def _lines(journal: _core.Journal, asked: Asked) -> list[Line]:
     """The recorded lines of the feed and the channels that are asked for."""
-    recorded = [
-        Line(one["feed"], one["channel"], one["line"], one["protocol"])
-        for one in json.loads(_core.journal_lines(asked.journal))
-    ]
+    recorded = [Line(one["feed"], one["channel"], one["line"], one["protocol"]) for one in json.loads(journal.lines())]
     feeds = sorted({line.feed for line in recorded})
     if not feeds:
         raise ReplayError(f"{asked.journal}: nothing is recorded there")
@@ -177,19 +180,52 @@ def _channel(name: str | None, lines: list[Line], option: str) -> str:
     return name
 
 
-def _address(option: str, text: str) -> Endpoint:
+def _address(option: str, text: str) -> str:
     try:
-        return read_endpoint(text)
+        address, port = split_endpoint(text)
     except ValueError as error:
         raise ReplayError(f"{option} {text}: {error}") from None
+    return f"{address}:{port}"
 
 
-def _span(asked: Asked, channels: list[str]) -> Span:
-    times = _core.journal_times(asked.journal)
+def _span(journal: _core.Journal, asked: Asked, feed: str, channels: list[str]) -> Span:
+    times = journal.times()
     if times is None:
         raise ReplayError(f"{asked.journal}: nothing is recorded there")
-    first = _Found.of(asked, "--from", asked.start, channels, times[0])
-    last = _Found.of(asked, "--to", asked.end, channels, times[0] if first is None else first.from_ns)
+    look = _Look(journal, asked, feed, channels)
+    first = look.end("--from", asked.start, times[0])
+    last = look.end("--to", asked.end, times[0] if first is None else first.from_ns)
+    if first is not None and last is not None and first.number is not None and last.number is not None:
+        _check_numbers(asked, (first, first.number), (last, last.number))
+    else:
+        _check_times(asked, first, last, times)
+    from_ns = 0 if first is None else first.from_ns
+    to_ns = END_OF_TIME_NS if last is None else last.to_ns
+    numbered = [found for found in (first, last) if found is not None and found.number is not None]
+    if not numbered:
+        return Span(from_ns, to_ns, None)
+    numbers = {
+        "stream": asked.stream,
+        "epoch": numbered[0].epoch,
+        "first": None if first is None else first.number,
+        "last": None if last is None else last.number,
+        "end": None if last is None or last.number is None else dict(zip(POSITION, last.last, strict=True)),
+    }
+    return Span(from_ns, to_ns, numbers)
+
+
+def _check_numbers(asked: Asked, start: tuple[_Found, int], end: tuple[_Found, int]) -> None:
+    """Numbers come round, so a lower one may follow: then where they lie tells, as the clock may have been set back."""
+    (first, first_number), (last, last_number) = start, end
+    if first.epoch != last.epoch:
+        raise ReplayError(
+            f"--to {asked.end}: not in the session that has --from {asked.start}; the newest with one lacks the other"
+        )
+    if last_number < first_number and last.last < first.first:
+        raise ReplayError(f"--to {asked.end}: nothing lies between --from and that; it came before {asked.start}")
+
+
+def _check_times(asked: Asked, first: _Found | None, last: _Found | None, times: tuple[int, int]) -> None:
     from_ns = 0 if first is None else first.from_ns
     to_ns = END_OF_TIME_NS if last is None else last.to_ns
     recorded = f"the journal has {write_time(times[0])} to {write_time(times[1])}"
@@ -197,22 +233,29 @@ def _span(asked: Asked, channels: list[str]) -> Span:
         raise ReplayError(f"--from {asked.start}: nothing was recorded then; {recorded}")
     if to_ns < max(from_ns, times[0]):
         raise ReplayError(f"--to {asked.end}: nothing lies between --from and that; {recorded}")
-    numbers = [None if found is None else found.number for found in (first, last)]
-    if numbers == [None, None]:
-        return Span(from_ns, to_ns, None)
-    return Span(from_ns, to_ns, {"stream": asked.stream, "first": numbers[0], "last": numbers[1]})
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One end of a span: the earliest and the latest moment that are meant, and by which number."""
+class _Found(NamedTuple):
+    """One end of a span: the earliest and latest moment that are meant, and by which number, whose copies lie where."""
 
     from_ns: int
     to_ns: int
-    number: int | None
+    number: int | None = None
+    epoch: list[int] | None = None
+    first: tuple[int, int] = (0, 0)
+    last: tuple[int, int] = (0, 0)
+    """Segment, and where in it."""
 
-    @classmethod
-    def of(cls, asked: Asked, option: str, text: str | None, channels: list[str], not_before_ns: int) -> _Found | None:
+
+class _Look(NamedTuple):
+    """Where ends of a span are looked for."""
+
+    journal: _core.Journal
+    asked: Asked
+    feed: str
+    channels: list[str]
+
+    def end(self, option: str, text: str | None, not_before_ns: int) -> _Found | None:
         if text is None:
             return None
         if not is_number(text):
@@ -220,26 +263,22 @@ class _Found:
                 moment_ns = read_time_ns(text, not_before_ns)
             except ValueError as error:
                 raise ReplayError(f"{option} {text}: {error}") from None
-            return cls(moment_ns, moment_ns, None)
-        if len(channels) != 1:
-            raise ReplayError(f"{option} {text}: numbers belong to one channel; give one of {', '.join(channels)}")
-        return cls._numbered(asked, option, int(text), channels[0])
+            return _Found(moment_ns, moment_ns)
+        if len(self.channels) != 1:
+            raise ReplayError(f"{option} {text}: numbers belong to one channel; give one of {', '.join(self.channels)}")
+        return self._numbered(option, int(text))
 
-    @classmethod
-    def _numbered(cls, asked: Asked, option: str, number: int, channel: str) -> _Found:
-        feed = asked.feed or _only_feed(asked.journal)
-        times = _core.journal_locate(asked.journal, feed, channel, asked.stream, number) if number < 2**64 else None
-        if times is None:
+    def _numbered(self, option: str, number: int) -> _Found:
+        asked, channel = self.asked, self.channels[0]
+        known = number < 2**64
+        found = json.loads(self.journal.locate(self.feed, channel, asked.stream, number)) if known else None
+        if found is None:
             raise ReplayError(
                 f"{option} {number}: not recorded in channel {channel}, stream {asked.stream};"
-                f" recorded is {_ranges(asked.journal, feed, channel) or 'nothing with a number'}"
+                f" recorded is {_ranges(asked.journal, self.feed, channel) or 'nothing with a number'}"
             )
-        return cls(*times, number)
-
-
-def _only_feed(journal: Path) -> str:
-    feed: str = json.loads(_core.journal_lines(journal))[0]["feed"]
-    return feed
+        first, last = ((found[which][POSITION[0]], found[which][POSITION[1]]) for which in ("first", "last"))
+        return _Found(found["first_ns"], found["last_ns"], number, found["epoch"], first, last)
 
 
 def _ranges(journal: Path, feed: str, channel: str) -> str:

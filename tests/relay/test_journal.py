@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from journal_recorder import GROUPS, ROOT, SOURCE, START_NS, build_recorder, datagram, record
+from replaying import RELAY, address, listening, received, replay
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader
@@ -24,7 +25,6 @@ from lanecast_relay.config.model import RelayFile
 from lanecast_relay.config.quantity import DURATION
 from lanecast_relay.engine import engine_configuration
 
-RELAY = [sys.executable, "-m", "lanecast_relay.cli"]
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a namespace")
 
 
@@ -45,38 +45,7 @@ def journal(recorder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sockets() -> Iterator[list[socket.socket]]:
-    """Two that listen on the loopback, with room for everything that a test sends before it reads."""
-    opened = []
-    for _ in range(2):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 2**20)
-        listener.bind(("127.0.0.1", 0))
-        listener.settimeout(20)
-        opened.append(listener)
-    yield opened
-    for listener in opened:
-        listener.close()
-
-
-def address(listener: socket.socket) -> str:
-    return "{}:{}".format(*listener.getsockname())
-
-
-def received(listener: socket.socket, count: int) -> list[bytes]:
-    """The next ``count`` datagrams; and no more are there."""
-    got = [listener.recv(65535) for _ in range(count)]
-    listener.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        listener.recv(65535)
-    return got
-
-
-def replay(journal: Path, *options: str, status: int = 0) -> dict[str, Any]:
-    command = [*RELAY, "replay", str(journal), "--json", *options]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == status, result.stderr
-    summary: dict[str, Any] = json.loads(result.stdout)
-    return summary
+    yield from listening()
 
 
 def on_line(name: str, numbers: range = range(1, 2001)) -> list[bytes]:

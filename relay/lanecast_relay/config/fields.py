@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
+from lanecast_relay.config.endpoint import split_endpoint
+
 
 class Strict(BaseModel):
     """A model whose YAML keys are spelled with hyphens and which refuses keys that it does not know."""
@@ -34,15 +36,7 @@ class Endpoint:
 
 def read_endpoint(value: object) -> Endpoint:
     """Return ``address:port`` as an :class:`Endpoint`; raise ``ValueError`` with what was expected."""
-    if isinstance(value, Endpoint):
-        return value
-    address, _, port = str(value).rpartition(":")
-    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise ValueError("expected address:port with a port from 1 to 65535, such as 224.0.31.1:14310")
-    try:
-        return Endpoint(IPv4Address(address), int(port))
-    except ValueError:
-        raise ValueError(f"expected an IPv4 address before the port, such as 224.0.31.1:{port}") from None
+    return value if isinstance(value, Endpoint) else Endpoint(*split_endpoint(str(value)))
 
 
 EndpointText = Annotated[

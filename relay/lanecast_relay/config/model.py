@@ -18,6 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from lanecast_relay.config.defaults import DEFAULT_HOLE_WAIT_NS as DEFAULT_HOLE_WAIT_NS
+from lanecast_relay.config.defaults import DEFAULT_RECOVERY_WAIT_NS as DEFAULT_RECOVERY_WAIT_NS
+from lanecast_relay.config.defaults import RECOVERY_LINE as RECOVERY_LINE
 from lanecast_relay.config.fields import Channel as Channel
 from lanecast_relay.config.fields import Endpoint as Endpoint
 from lanecast_relay.config.fields import EndpointText as EndpointText
@@ -33,12 +36,6 @@ from lanecast_relay.config.quantity import (
     nanoseconds,
     size_in_bytes,
 )
-
-DEFAULT_HOLE_WAIT_NS = 20_000_000
-"""How long a hole waits for the other line unless the feed says otherwise (design, "The relay")."""
-
-DEFAULT_RECOVERY_WAIT_NS = 200_000_000
-"""How long a hole is asked for, after hole-wait, before its loss is declared."""
 
 DEFAULT_RECOVERY_RETRY_NS = 20_000_000
 """How long the first answer is waited for; each further one twice as long."""
@@ -57,9 +54,6 @@ LEAST_PAYLOAD_BYTES = 548
 
 MOST_PAYLOAD_BYTES = 65_507
 """The largest UDP payload over IPv4 (RFC 768, RFC 791)."""
-
-RECOVERY_LINE = "recovery"
-"""What the counters call the answers of re-request servers."""
 
 DEFAULT_HELD_BYTES = 16 * 2**20
 """How many bytes one stream may hold while it waits for a hole to close."""

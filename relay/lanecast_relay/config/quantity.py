@@ -13,55 +13,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-NANOSECONDS_PER = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
-BITS_PER_SECOND_PER = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-BYTES_PER = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
-
-_NUMBER = r"(\d+(?:\.\d+)?)"
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """How one kind of quantity is written: its regular expression, its factors and an example for the error."""
-
-    kind: str
-    factors: dict[str, int]
-    example: str
-
-    def pattern(self) -> str:
-        units = "|".join(re.escape(unit) for unit in sorted(self.factors, key=len, reverse=True))
-        return rf"^{_NUMBER}\s*({units})$"
-
-    def read(self, value: object) -> int:
-        """Return ``value`` in the unit's base; raise ``ValueError`` with what was expected."""
-        if not isinstance(value, str):
-            raise ValueError(f"expected a {self.kind} with its unit, such as {self.example}")
-        match = re.match(self.pattern(), value.strip())
-        if match is None:
-            raise ValueError(f"expected a {self.kind} such as {self.example} (units: {', '.join(self.factors)})")
-        base = Decimal(match[1]) * self.factors[match[2]]
-        if base != base.to_integral_value():
-            raise ValueError(f"a {self.kind} finer than its smallest unit")
-        return int(base)
-
-    def write(self, base: int) -> str:
-        """Return ``base`` in the largest unit that holds it exactly."""
-        unit, factor = max(
-            ((name, factor) for name, factor in self.factors.items() if base % factor == 0 and name != "µs"),
-            key=lambda item: item[1] if base else -item[1],
-        )
-        return f"{base // factor}{unit}"
-
-
-DURATION = _Unit("duration", NANOSECONDS_PER, "20ms")
-BANDWIDTH = _Unit("bandwidth", BITS_PER_SECOND_PER, "100M")
-SIZE = _Unit("size", BYTES_PER, "64MiB")
-PACKET_RATE = _Unit("packet rate", {"pps": 1, "kpps": 1000}, "20000 pps")
+from lanecast_relay.config.units import BANDWIDTH as BANDWIDTH
+from lanecast_relay.config.units import DURATION as DURATION
+from lanecast_relay.config.units import NANOSECONDS_PER, NUMBER, Unit
+from lanecast_relay.config.units import PACKET_RATE as PACKET_RATE
+from lanecast_relay.config.units import SIZE as SIZE
 
 
 def read_share(value: object) -> Decimal:
     """Return ``99.999%`` as the exact share 0.99999; raise ``ValueError`` for anything else."""
-    if not isinstance(value, str) or (match := re.match(rf"^{_NUMBER}\s*%$", value.strip())) is None:
+    if not isinstance(value, str) or (match := re.match(rf"^{NUMBER}\s*%$", value.strip())) is None:
         raise ValueError("expected a percentage such as 99.999%")
     share = Decimal(match[1]) / 100
     if share > 1:
@@ -87,11 +48,11 @@ def read_burst(value: object) -> Burst:
     return Burst(int(match[1]), int(match[2] or 1) * NANOSECONDS_PER[match[3]])
 
 
-def _schema(unit: _Unit) -> WithJsonSchema:
+def _schema(unit: Unit) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": unit.pattern(), "examples": [unit.example]})
 
 
-def _reader(unit: _Unit) -> BeforeValidator:
+def _reader(unit: Unit) -> BeforeValidator:
     # An int comes only from our own code (defaults, compiled configurations): documents hold text, see document.py.
     return BeforeValidator(lambda value: value if isinstance(value, _Base) else unit.read(value))
 
@@ -122,7 +83,7 @@ Share = Annotated[
     Decimal,
     BeforeValidator(read_share),
     PlainSerializer(lambda share: f"{(share * 100).normalize():f}%", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}\s*%$", "examples": ["99.999%"]}),
+    WithJsonSchema({"type": "string", "pattern": rf"^{NUMBER}\s*%$", "examples": ["99.999%"]}),
 ]
 BurstSize = Annotated[
     Burst,

@@ -13,6 +13,7 @@ mod calls;
 mod contents;
 mod directory;
 pub mod index;
+mod locate;
 pub mod pcapng;
 mod reader;
 mod recorder;
@@ -22,11 +23,13 @@ pub mod replay;
 mod segment;
 mod settings;
 mod show;
+mod timeline;
 mod writer;
 
 pub use archive::{Archive, Found};
 
 pub use contents::Contents;
+pub use locate::{Located, Position};
 pub use reader::{JournalReader, Wanted};
 pub use records::{Record, Records, Selection};
 pub use repair::repair_all;

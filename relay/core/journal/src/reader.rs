@@ -1,10 +1,12 @@
 //! A journal as it lies on disk: which segments, lines and times there are. Changes nothing, and needs no lock.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use lanecast_relay_core::{find, EpochKey};
+use lanecast_relay_core::{find, EpochKey, Packet};
 
 use crate::contents::{holds, summary};
 use crate::directory::{segments, SegmentName};
@@ -19,6 +21,8 @@ use crate::settings::LineName;
 pub struct JournalReader {
     directory: PathBuf,
     pub(crate) segments: Vec<SegmentName>,
+    /// What each of them says of itself, as far as it was asked for.
+    ends: Arc<[OnceLock<Option<Arc<End>>>]>,
 }
 
 /// Where numbers are looked for.
@@ -34,11 +38,22 @@ pub struct Wanted<'a> {
     pub number: u64,
 }
 
+impl Wanted<'_> {
+    /// Whether it is looked for on this line.
+    pub(crate) fn is_on(&self, line: &LineName) -> bool {
+        self.feed == line.feed
+            && self.channel == line.channel
+            && self.line.is_none_or(|name| line.line == name)
+    }
+}
+
 impl JournalReader {
     pub fn open(directory: &Path) -> io::Result<Self> {
+        let segments = segments(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
-            segments: segments(directory)?,
+            ends: segments.iter().map(|_| OnceLock::new()).collect(),
+            segments,
         })
     }
 
@@ -62,53 +77,70 @@ impl JournalReader {
         }
     }
 
-    /// When the first segment's first datagram was received, and the latest of the last segment; none: nothing was.
-    pub fn times(&self) -> io::Result<Option<(u64, u64)>> {
-        let (Some(first), Some(last)) = (self.segments.first(), self.segments.last()) else {
+    /// The same, read once for as long as this reader lives: what is being written has grown since.
+    pub(crate) fn known_end(&self, at: usize) -> io::Result<Option<Arc<End>>> {
+        let (Some(name), Some(known)) = (self.segments.get(at), self.ends.get(at)) else {
             return Ok(None);
         };
-        let end = self.end(*last)?;
-        let last_ns = end.map_or(last.first_ns, |end| end.last_ns);
-        Ok(Some((first.first_ns, last_ns.max(last.first_ns))))
+        if let Some(end) = known.get() {
+            return Ok(end.clone());
+        }
+        let end = self.end(*name)?.map(Arc::new);
+        Ok(known.get_or_init(|| end).clone())
+    }
+
+    /// The earliest and the latest receive time; none: nothing was received.
+    pub fn times(&self) -> io::Result<Option<(u64, u64)>> {
+        let mut times: Option<(u64, u64)> = None;
+        for run in self.runs() {
+            let begin_ns = self.segments.get(run.start).map(|name| name.first_ns);
+            let end_ns = self.known_end(run.end - 1)?.map(|end| end.last_ns);
+            for time_ns in begin_ns.into_iter().chain(end_ns) {
+                let (first_ns, last_ns) = times.unwrap_or((time_ns, time_ns));
+                times = Some((first_ns.min(time_ns), last_ns.max(time_ns)));
+            }
+        }
+        Ok(times)
+    }
+
+    /// Segments between which the clock was not seen to be set back: their names are in the order of time.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut start = 0;
+        let later = self.segments.iter().skip(1).map(Some).chain([None]);
+        let pairs = self.segments.iter().zip(later).enumerate();
+        pairs.filter_map(move |(at, (name, next))| {
+            let goes_on = next.is_some_and(|next| next.first_ns >= name.first_ns);
+            (!goes_on).then(|| std::mem::replace(&mut start, at + 1)..at + 1)
+        })
+    }
+
+    /// The first segment to look into for what was received from `from_ns` on.
+    pub(crate) fn segment_at(&self, from_ns: u64) -> io::Result<usize> {
+        let mut last = 0;
+        for run in self.runs() {
+            let names = self.segments.get(run.clone()).unwrap_or_default();
+            let begun = names.partition_point(|name| name.first_ns <= from_ns);
+            // It stands in the segment that began last before, or at the end of the one before that.
+            last = (run.start + begun).saturating_sub(2);
+            let reaches = |end: Arc<End>| end.last_ns >= from_ns;
+            if begun < names.len() || self.known_end(run.end - 1)?.is_some_and(reaches) {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     /// Every line that the journal has, in the order of their names.
     pub fn lines(&self) -> io::Result<Vec<LineName>> {
-        let mut lines = BTreeMap::new();
-        for name in &self.segments {
-            for line in self.end(*name)?.into_iter().flat_map(|end| end.lines) {
-                lines.insert(line.name, ());
-            }
-        }
-        Ok(lines.into_keys().collect())
-    }
-
-    /// When a number was received first and last, over the lines: in the newest segments that have it. `CLOCK_REALTIME`.
-    pub fn locate(&self, wanted: Wanted) -> io::Result<Option<(u64, u64)>> {
-        let mut times: Option<(u64, u64)> = None;
-        for name in self.segments.iter().rev() {
-            let mut found = false;
-            if let Some(file) = self.segment(*name)? {
-                let mut bytes = Vec::new();
-                for chunk in &file.contents.chunks {
-                    if !has_number(&file, chunk, wanted) {
-                        continue;
-                    }
-                    file.read(chunk, &mut bytes)?;
-                    each_with_number(&file, &bytes, wanted, |block, _| {
-                        let at = block.received_ns;
-                        let (first, last) = times.unwrap_or((at, at));
-                        times = Some((first.min(at), last.max(at)));
-                        found = true;
-                    });
+        let mut lines = BTreeSet::new();
+        for at in 0..self.segments.len() {
+            for line in self.known_end(at)?.iter().flat_map(|end| &end.lines) {
+                if !lines.contains(&line.name) {
+                    lines.insert(line.name.clone());
                 }
             }
-            // The other line's copy may stand in the segment before.
-            if !found && times.is_some() {
-                break;
-            }
         }
-        Ok(times)
+        Ok(lines.into_iter().collect())
     }
 
     /// The datagrams of the lines that are wanted in the order of their receive times, from `from_ns` on.
@@ -132,11 +164,7 @@ impl SegmentFile {
 
     pub(crate) fn is_wanted(&self, interface: u32, wanted: Wanted) -> bool {
         let line = self.contents.lines.get(interface as usize);
-        line.is_some_and(|line| {
-            line.feed == wanted.feed
-                && line.channel == wanted.channel
-                && wanted.line.is_none_or(|name| line.line == name)
-        })
+        line.is_some_and(|line| wanted.is_on(line))
     }
 
     /// Whether an entry may have the number, or an earlier one of its epoch.
@@ -161,7 +189,21 @@ pub(crate) fn each_with_number(
     wanted: Wanted,
     mut found: impl FnMut(&PacketBlock, &[u8]),
 ) {
+    each_copy(file, bytes, wanted, |_, block, packet| {
+        let own = block.datagram.get(packet.start..packet.end);
+        found(block, own.unwrap_or_default());
+    });
+}
+
+/// The same, with where its block begins in `bytes`, and the packet as its protocol reads it.
+pub(crate) fn each_copy(
+    file: &SegmentFile,
+    bytes: &[u8],
+    wanted: Wanted,
+    mut found: impl FnMut(usize, &PacketBlock, &Packet),
+) {
     for block in Blocks::new(bytes) {
+        let start = block.start;
         let Content::Packet(block) = block.content else {
             continue;
         };
@@ -179,8 +221,7 @@ pub(crate) fn each_with_number(
             let stream = packet.stream == wanted.stream;
             let epoch = wanted.epoch.is_none_or(|epoch| packet.epoch == epoch);
             if stream && epoch && holds(protocol, packet, wanted.number) {
-                let own = block.datagram.get(packet.start..packet.end);
-                found(&block, own.unwrap_or_default());
+                found(start, &block, packet);
             }
         }
     }

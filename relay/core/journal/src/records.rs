@@ -1,7 +1,7 @@
-//! Datagrams in the order of their receive times, all lines merged.
+//! Datagrams in the order of their times, all lines merged.
 //!
-//! A journal is almost sorted: each line is, and the packet thread takes turns among them. So chunks go into a heap, and
-//! the earliest datagram leaves it once no chunk that follows can have an earlier one, which their index says.
+//! A journal is almost sorted: each line is, and the packet thread takes turns among them. So datagrams go into a heap as
+//! they were recorded, and the earliest leaves it once nothing that follows can be earlier, as the timeline says.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -9,14 +9,14 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use crate::directory::SegmentName;
 use crate::index::Chunk;
+use crate::locate::Position;
 use crate::pcapng::{Blocks, Content, DATAGRAM_OFFSET};
 use crate::reader::JournalReader;
 use crate::repair::SegmentFile;
 use crate::settings::LineName;
-
-/// How many chunks ahead an earlier datagram is looked for, so that a step of the clock costs order and not memory.
-const AHEAD: usize = 256;
+use crate::timeline::Timeline;
 
 /// Which lines are wanted; an empty list: all.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +41,11 @@ impl Selection {
 pub struct Record {
     /// `CLOCK_REALTIME`, nanoseconds.
     pub received_ns: u64,
+    /// The same, without the steps back that the clock made meanwhile: never before that of an earlier record.
+    pub at_ns: u64,
     pub source: SocketAddrV4,
     pub line: Arc<LineName>,
+    pub position: Position,
     chunk: Arc<Vec<u8>>,
     start: usize,
     end: usize,
@@ -63,7 +66,7 @@ struct Waiting {
 
 impl Waiting {
     fn key(&self) -> (u64, u64) {
-        (self.record.received_ns, self.order)
+        (self.record.at_ns, self.order)
     }
 }
 
@@ -87,10 +90,11 @@ impl Ord for Waiting {
     }
 }
 
-/// A segment that is open, with its lines as they are wanted.
+/// A segment that is open, with its lines as they are wanted, and which lines of the timeline they are.
 struct Open {
     file: SegmentFile,
-    lines: Vec<Option<Arc<LineName>>>,
+    sequence: u64,
+    lines: Vec<Option<(Arc<LineName>, usize)>>,
 }
 
 /// An iterator over datagrams; see [`JournalReader::records`].
@@ -98,14 +102,15 @@ pub struct Records {
     reader: JournalReader,
     selection: Selection,
     from_ns: u64,
-    /// The next segment of the reader that is not yet open.
-    next_segment: usize,
+    /// Segments of the reader that are not yet open, the next one first.
+    segments: VecDeque<SegmentName>,
     /// Chunks to come, with the segment that they are in.
-    ahead: VecDeque<(Arc<Open>, Chunk)>,
+    chunks: VecDeque<(Arc<Open>, Chunk)>,
+    /// A chunk that reaches `from_ns` was seen, so every later one belongs to what is wanted.
+    begun: bool,
+    timeline: Timeline,
     heap: BinaryHeap<Reverse<Waiting>>,
     order: u64,
-    /// The earliest time of the chunks to come.
-    ahead_ns: Option<u64>,
 }
 
 impl Records {
@@ -114,55 +119,65 @@ impl Records {
         selection: Selection,
         from_ns: u64,
     ) -> io::Result<Self> {
-        // What came at that time stands in the segment that began last before, or at the end of the one before that.
-        let after = reader
-            .segments
-            .partition_point(|name| name.first_ns <= from_ns);
-        let mut records = Self {
+        let first = reader.segment_at(from_ns)?;
+        Ok(Self {
+            segments: reader.segments.iter().skip(first).copied().collect(),
             reader,
             selection,
             from_ns,
-            next_segment: after.saturating_sub(2),
-            ahead: VecDeque::new(),
+            chunks: VecDeque::new(),
+            begun: false,
+            timeline: Timeline::default(),
             heap: BinaryHeap::new(),
             order: 0,
-            ahead_ns: None,
-        };
-        records.look_ahead()?;
-        Ok(records)
+        })
     }
 
-    /// Have the index of what follows at hand.
-    fn look_ahead(&mut self) -> io::Result<()> {
-        while self.ahead.len() < AHEAD {
-            let Some(name) = self.reader.segments.get(self.next_segment).copied() else {
-                break;
+    /// Open segments until there is a chunk. Returns whether there is one.
+    fn find_chunk(&mut self) -> io::Result<bool> {
+        while self.chunks.is_empty() {
+            let Some(name) = self.segments.pop_front() else {
+                return Ok(false);
             };
-            self.next_segment += 1;
-            let Some(mut file) = self.reader.segment(name)? else {
-                continue;
-            };
-            let lines = file.contents.lines.iter();
-            let lines = lines.map(|line| self.selection.has(line).then(|| Arc::new(line.clone())));
-            let lines: Vec<_> = lines.collect();
-            let mut chunks = std::mem::take(&mut file.contents.chunks);
-            let wanted = |(interface, _): &(u32, u64)| {
-                let line = lines.get(*interface as usize);
-                line.is_some_and(Option::is_some)
-            };
-            chunks.retain(|chunk| chunk.last_ns >= self.from_ns && chunk.lines.iter().any(wanted));
-            let open = Arc::new(Open { file, lines });
-            let chunks = chunks.into_iter().map(|chunk| (Arc::clone(&open), chunk));
-            self.ahead.extend(chunks);
+            if let Some(file) = self.reader.segment(name)? {
+                self.add_chunks(name.sequence, file);
+            }
         }
-        let ahead = self.ahead.iter().take(AHEAD);
-        self.ahead_ns = ahead.map(|(_, chunk)| chunk.first_ns).min();
-        Ok(())
+        Ok(true)
     }
 
-    fn read_chunk(&mut self) -> io::Result<()> {
-        let Some((open, chunk)) = self.ahead.pop_front() else {
-            return Ok(());
+    fn add_chunks(&mut self, sequence: u64, mut file: SegmentFile) {
+        let (selection, timeline) = (&self.selection, &mut self.timeline);
+        let line = |line: &LineName| {
+            let wanted = selection.has(line);
+            wanted.then(|| (Arc::new(line.clone()), timeline.line(line)))
+        };
+        let lines: Vec<_> = file.contents.lines.iter().map(line).collect();
+        let mut chunks = std::mem::take(&mut file.contents.chunks);
+        let wanted = |(interface, _): &(u32, u64)| {
+            let line = lines.get(*interface as usize);
+            line.is_some_and(Option::is_some)
+        };
+        chunks.retain(|chunk| {
+            self.begun |= chunk.last_ns >= self.from_ns;
+            self.begun && chunk.lines.iter().any(wanted)
+        });
+        let open = Arc::new(Open {
+            file,
+            sequence,
+            lines,
+        });
+        let chunks = chunks.into_iter().map(|chunk| (Arc::clone(&open), chunk));
+        self.chunks.extend(chunks);
+    }
+
+    /// Read the next chunk. Returns whether there was one.
+    fn read_chunk(&mut self) -> io::Result<bool> {
+        if !self.find_chunk()? {
+            return Ok(false);
+        }
+        let Some((open, chunk)) = self.chunks.pop_front() else {
+            return Ok(false);
         };
         let mut bytes = Vec::new();
         open.file.read(&chunk, &mut bytes)?;
@@ -172,17 +187,23 @@ impl Records {
                 continue;
             };
             let line = open.lines.get(packet.interface as usize);
-            let Some(line) = line.and_then(Option::as_ref) else {
+            let Some((line, place)) = line.and_then(Option::as_ref) else {
                 continue;
             };
-            if packet.received_ns < self.from_ns {
+            let at_ns = self.timeline.place(*place, packet.received_ns);
+            if at_ns < self.from_ns {
                 continue;
             }
             let start = block.start + DATAGRAM_OFFSET;
             let record = Record {
                 received_ns: packet.received_ns,
+                at_ns,
                 source: packet.source,
                 line: Arc::clone(line),
+                position: Position {
+                    segment: open.sequence,
+                    offset: chunk.offset.saturating_add(block.start as u64),
+                },
                 chunk: Arc::clone(&bytes),
                 start,
                 end: start + packet.datagram.len(),
@@ -191,7 +212,7 @@ impl Records {
             let order = self.order;
             self.heap.push(Reverse(Waiting { order, record }));
         }
-        self.look_ahead()
+        Ok(true)
     }
 }
 
@@ -200,18 +221,20 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let first_ns = self.heap.peek().map(|waiting| waiting.0.record.received_ns);
-            match (first_ns, self.ahead_ns) {
-                (Some(first_ns), Some(ahead_ns)) if first_ns > ahead_ns => {}
-                (Some(_), _) => return self.heap.pop().map(|waiting| Ok(waiting.0.record)),
-                (None, None) => return None,
-                (None, Some(_)) => {}
+            let settled_ns = self.timeline.settled_ns();
+            let first = self.heap.peek();
+            if first.is_some_and(|waiting| waiting.0.record.at_ns <= settled_ns) {
+                return self.heap.pop().map(|waiting| Ok(waiting.0.record));
             }
-            if let Err(error) = self.read_chunk() {
-                self.ahead.clear();
-                self.ahead_ns = None;
-                self.next_segment = usize::MAX;
-                return Some(Err(error));
+            match self.read_chunk() {
+                Ok(true) => {}
+                Ok(false) => return self.heap.pop().map(|waiting| Ok(waiting.0.record)),
+                Err(error) => {
+                    self.chunks.clear();
+                    self.segments.clear();
+                    self.heap.clear();
+                    return Some(Err(error));
+                }
             }
         }
     }

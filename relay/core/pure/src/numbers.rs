@@ -46,6 +46,22 @@ impl Numbers {
         Some(self.wire(sum))
     }
 
+    /// How many numbers after `from` on the wire `to` comes; `None` where 64 bits would have to come round for it.
+    #[must_use]
+    pub fn distance(self, from: u64, to: u64) -> Option<u64> {
+        let Some(round) = self.round else {
+            return to.checked_sub(from);
+        };
+        Some((self.place(to) % round + round - self.place(from) % round) % round)
+    }
+
+    /// Whether `wire` comes before `other`: of numbers that come round, within a quarter of the circle.
+    #[must_use]
+    pub fn is_before(self, wire: u64, other: u64) -> bool {
+        let near = |distance: &u64| self.round.is_none_or(|round| *distance <= round / 4);
+        wire != other && self.distance(wire, other).as_ref().is_some_and(near)
+    }
+
     /// The arbiter's number of an epoch's first packet. Epochs start one round up, so that lower numbers fit below.
     pub(crate) fn first_round(self, wire: u64) -> u64 {
         self.place(wire) + self.round.unwrap_or(0)
@@ -94,6 +110,21 @@ mod tests {
         assert_eq!(numbers.wire(last + 1), 1);
         assert_eq!(numbers.after(0xFFFF_FFFF, 1), Some(1));
         assert_eq!(numbers.after(0xFFFF_FFFF, 3), Some(3));
+    }
+
+    #[test]
+    fn what_comes_before_is_told_around_the_end_of_a_round() {
+        let numbers = Numbers::new(32, 1);
+        assert_eq!(numbers.distance(0xFFFF_FFFF, 3), Some(3));
+        assert_eq!(numbers.distance(3, 0xFFFF_FFFF), Some(0xFFFF_FFFC));
+        assert!(numbers.is_before(0xFFFF_FFF0, 3) && !numbers.is_before(3, 0xFFFF_FFF0));
+        assert!(numbers.is_before(3, 4) && !numbers.is_before(4, 4));
+        let endless = Numbers::new(64, 0);
+        assert_eq!(
+            (endless.distance(3, 9), endless.distance(9, 3)),
+            (Some(6), None)
+        );
+        assert!(endless.is_before(1, u64::MAX) && !endless.is_before(u64::MAX, 1));
     }
 
     #[test]

@@ -20,37 +20,49 @@ pub(crate) fn journal_show(py: Python<'_>, directory: PathBuf) -> PyResult<Strin
     py.detach(|| json(&show(&directory)?))
 }
 
-/// The lines that a journal has, as JSON.
-#[pyfunction]
-pub(crate) fn journal_lines(py: Python<'_>, directory: PathBuf) -> PyResult<String> {
-    py.detach(|| json(&JournalReader::open(&directory)?.lines()?))
+/// A journal as it was found: what is asked several times is read once.
+#[pyclass(frozen, module = "lanecast_relay._core")]
+pub(crate) struct Journal {
+    reader: JournalReader,
 }
 
-/// When the first and the latest datagram were received; none when nothing was.
-#[pyfunction]
-pub(crate) fn journal_times(py: Python<'_>, directory: PathBuf) -> PyResult<Option<(u64, u64)>> {
-    py.detach(|| Ok(JournalReader::open(&directory)?.times()?))
-}
+#[pymethods]
+impl Journal {
+    #[new]
+    fn new(py: Python<'_>, directory: PathBuf) -> PyResult<Self> {
+        let reader = py.detach(|| JournalReader::open(&directory))?;
+        Ok(Self { reader })
+    }
 
-/// When a number was received first and last, over all lines; none when the journal does not have it.
-#[pyfunction]
-pub(crate) fn journal_locate(
-    py: Python<'_>,
-    directory: PathBuf,
-    feed: &str,
-    channel: &str,
-    stream: u64,
-    number: u64,
-) -> PyResult<Option<(u64, u64)>> {
-    let wanted = Wanted {
-        feed,
-        channel,
-        line: None,
-        stream,
-        epoch: None,
-        number,
-    };
-    py.detach(|| Ok(JournalReader::open(&directory)?.locate(wanted)?))
+    /// The lines that it has, as JSON.
+    fn lines(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| json(&self.reader.lines()?))
+    }
+
+    /// The earliest and the latest receive time; none when nothing was received.
+    fn times(&self, py: Python<'_>) -> PyResult<Option<(u64, u64)>> {
+        py.detach(|| Ok(self.reader.times()?))
+    }
+
+    /// Where the newest epoch that has a number has it, as JSON; `null` when the journal does not have it.
+    fn locate(
+        &self,
+        py: Python<'_>,
+        feed: &str,
+        channel: &str,
+        stream: u64,
+        number: u64,
+    ) -> PyResult<String> {
+        let wanted = Wanted {
+            feed,
+            channel,
+            line: None,
+            stream,
+            epoch: None,
+            number,
+        };
+        py.detach(|| json(&self.reader.locate(wanted)?))
+    }
 }
 
 /// A replay: made from its configuration, started once.
@@ -85,14 +97,15 @@ impl Replay {
         })
     }
 
-    /// Open the journal and a socket, and begin to send on a thread of its own.
-    fn start(&self, py: Python<'_>) -> PyResult<()> {
+    /// Open a socket, and begin to send what the journal has on a thread of its own.
+    fn start(&self, py: Python<'_>, journal: &Journal) -> PyResult<()> {
+        let reader = &journal.reader;
         py.detach(|| {
             let mut state = self.state();
             if !matches!(*state, State::Made) {
                 return Err(PyRuntimeError::new_err("a replay is started once"));
             }
-            *state = State::Running(replay::Replay::start(self.config.clone())?);
+            *state = State::Running(replay::Replay::start(reader, self.config.clone())?);
             Ok(())
         })
     }

@@ -191,11 +191,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(protocols, module)?)?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(trim, module)?)?;
+    module.add_class::<journal::Journal>()?;
     module.add_class::<journal::Replay>()?;
     module.add_function(wrap_pyfunction!(journal::journal_show, module)?)?;
-    module.add_function(wrap_pyfunction!(journal::journal_lines, module)?)?;
-    module.add_function(wrap_pyfunction!(journal::journal_times, module)?)?;
-    module.add_function(wrap_pyfunction!(journal::journal_locate, module)?)?;
     module.add("OpenError", module.py().get_type::<OpenError>())?;
     module.add(
         "MalformedDatagram",

@@ -3,34 +3,38 @@
 mod lateness;
 mod pace;
 mod play;
+mod range;
 mod source;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use range::NumberRange;
 use serde::{Deserialize, Serialize};
+
+use crate::reader::JournalReader;
 
 /// What is replayed, where to and how fast; all of it decided.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {
-    pub directory: PathBuf,
     pub feed: String,
     /// Receive times, `CLOCK_REALTIME`, both included. Nanoseconds.
     pub from_ns: u64,
     pub to_ns: u64,
+    /// Where `numbers` begin or end, the times of these ends do not matter but that `from_ns` is the first copy's.
     pub numbers: Option<NumberRange>,
     /// How many times faster than it was recorded; none: as fast as can be.
     pub speed: Option<f64>,
     /// How long arbitration waits for another line, in recorded time. Nanoseconds.
     pub hole_wait_ns: u64,
+    pub recovery: Recovery,
     pub targets: Vec<Target>,
     /// By which interface groups are sent to, and over how many hops.
     pub interface: Option<String>,
@@ -47,13 +51,13 @@ pub struct Target {
     pub to: SocketAddrV4,
 }
 
-/// Packets without a number in here stay out. As on the wire, both included.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// What relays call their servers' answers, and how long those are waited for after hole-wait where they were recorded.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NumberRange {
-    pub stream: u64,
-    pub first: Option<u64>,
-    pub last: Option<u64>,
+pub struct Recovery {
+    pub line: String,
+    /// In recorded time. Nanoseconds.
+    pub wait_ns: u64,
 }
 
 /// How far a replay is, or what it came to.
@@ -97,12 +101,12 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Open the journal and the socket, and begin.
-    pub fn start(config: ReplayConfig) -> io::Result<Self> {
+    /// Find the beginning and open the socket, and begin.
+    pub fn start(journal: &JournalReader, config: ReplayConfig) -> io::Result<Self> {
         let began = Instant::now();
         let progress = Arc::new(Progress::default());
         let (ending, ended) = sync_channel(1);
-        let play = play::Play::open(config, Arc::clone(&progress), began)?;
+        let play = play::Play::open(journal, config, Arc::clone(&progress), began)?;
         let thread = std::thread::Builder::new()
             .name("relay-replay".to_owned())
             .spawn(move || {

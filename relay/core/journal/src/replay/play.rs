@@ -18,7 +18,6 @@ use crate::records::Records;
 const SEND_BUFFER_BYTES: usize = 4 << 20;
 
 pub(crate) struct Play {
-    config: ReplayConfig,
     progress: Arc<Progress>,
     records: Records,
     source: Source,
@@ -38,13 +37,14 @@ struct Sender {
 
 impl Play {
     pub(crate) fn open(
+        journal: &JournalReader,
         config: ReplayConfig,
         progress: Arc<Progress>,
         began: Instant,
     ) -> io::Result<Self> {
-        let reader = JournalReader::open(&config.directory)?;
-        let source = Source::new(&config, &reader.lines()?)?;
-        let records = reader.records(Source::selection(&config), config.from_ns)?;
+        let source = Source::new(&config, &journal.lines()?)?;
+        let from_ns = source.begins_ns(&config);
+        let records = journal.records(Source::selection(&config), from_ns)?;
         let sender = Sender {
             socket: open_socket(&config)?,
             to: config
@@ -58,7 +58,6 @@ impl Play {
             last: None,
         };
         Ok(Self {
-            config,
             progress,
             records,
             source,
@@ -73,7 +72,7 @@ impl Play {
         let mut going = true;
         for record in &mut self.records {
             let record = record?;
-            if record.received_ns > self.config.to_ns {
+            if self.source.is_over(&record) {
                 break;
             }
             going = self.source.take(&record, &mut leave);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io;
 
 use lanecast_relay_core::{
-    find, Action, ChannelArbiter, EpochKey, Kind, Limits, Outgoing, Packet, Protocol,
+    find, Action, ChannelArbiter, EpochKey, Kind, Limits, Outgoing, Packet, Protocol, Recovery,
 };
 
 use super::{NumberRange, ReplayConfig};
@@ -45,15 +45,20 @@ struct Arbitrated {
 pub(crate) struct Source {
     protocol: &'static Protocol,
     numbers: Option<NumberRange>,
+    to_ns: u64,
+    /// The last copy of the last number came then; on the timeline, nanoseconds.
+    ended_ns: Option<u64>,
     arbitrated: BTreeMap<String, Arbitrated>,
     /// By channel and line.
     as_they_were: BTreeMap<(String, String), Vec<usize>>,
     pub lost_messages: u64,
     /// When the last record was received.
     now_ns: u64,
-    hole_wait_ns: u64,
+    /// How long something may be in hold; in recorded time, nanoseconds.
+    hold_ns: u64,
     /// When packets that arbiters may have came first.
     times: HashMap<Key, u64>,
+    times_most: usize,
     /// By target, when the last one was due.
     last_ns: Vec<u64>,
     waiting: BinaryHeap<Reverse<Due>>,
@@ -70,12 +75,15 @@ impl Source {
         let mut source = Self {
             protocol,
             numbers: config.numbers,
+            to_ns: config.to_ns,
+            ended_ns: None,
             arbitrated: BTreeMap::new(),
             as_they_were: BTreeMap::new(),
             lost_messages: 0,
             now_ns: 0,
-            hole_wait_ns: config.hole_wait_ns,
+            hold_ns: config.hole_wait_ns,
             times: HashMap::new(),
+            times_most: TIMES,
             last_ns: vec![0; config.targets.len()],
             waiting: BinaryHeap::new(),
             order: 0,
@@ -90,14 +98,9 @@ impl Source {
             let mut names: Vec<String> = named.map(|line| line.line.clone()).collect();
             names.sort();
             names.dedup();
-            let limits = Limits {
-                hole_wait_ns: config.hole_wait_ns,
-                held_bytes: HELD_BYTES,
-                held_packets: HELD_PACKETS,
-            };
             let arbitrated = Arbitrated {
                 target: at,
-                arbiter: ChannelArbiter::new(protocol, names.len(), limits),
+                arbiter: source.arbiter(config, &names),
                 lines: names,
             };
             let before = source.arbitrated.insert(target.channel.clone(), arbitrated);
@@ -107,6 +110,50 @@ impl Source {
             }
         }
         Ok(source)
+    }
+
+    /// What a relay would have that has these lines. Where servers' answers were recorded, it asked them: so a hole is
+    /// held until their time is over as well. Nobody is asked here; the answers come as they came then.
+    fn arbiter(&mut self, config: &ReplayConfig, names: &[String]) -> ChannelArbiter {
+        let limits = Limits {
+            hole_wait_ns: config.hole_wait_ns,
+            held_bytes: HELD_BYTES,
+            held_packets: HELD_PACKETS,
+        };
+        let arbiter = ChannelArbiter::new(self.protocol, names.len(), limits);
+        let recovery = &config.recovery;
+        let Some(line) = names.iter().position(|name| *name == recovery.line) else {
+            return arbiter;
+        };
+        self.hold_ns = config.hole_wait_ns.saturating_add(recovery.wait_ns);
+        arbiter.with_recovery(Recovery {
+            line,
+            wait_ns: recovery.wait_ns,
+            retry_ns: recovery.wait_ns,
+        })
+    }
+
+    /// From when on records are needed. Where a number begins the replay, its hole may have shown before it came, and
+    /// arbiters must be past their start by then.
+    pub(crate) fn begins_ns(&self, config: &ReplayConfig) -> u64 {
+        let by_number = self.numbers.is_some_and(|range| range.first.is_some());
+        let ahead_ns = self.hold_ns.saturating_add(config.hole_wait_ns);
+        let ahead_ns = if by_number { ahead_ns } else { 0 };
+        config.from_ns.saturating_sub(ahead_ns)
+    }
+
+    /// Whether nothing from this record on is wanted. Where a number ends the replay, what follows may show its hole.
+    pub(crate) fn is_over(&mut self, record: &Record) -> bool {
+        let Some(end) = self.numbers.and_then(|range| range.end) else {
+            return record.received_ns > self.to_ns;
+        };
+        let since_ns = self
+            .ended_ns
+            .map(|ended_ns| record.at_ns.saturating_sub(ended_ns));
+        if record.position >= end {
+            self.ended_ns.get_or_insert(record.at_ns);
+        }
+        since_ns.is_some_and(|since_ns| since_ns > self.hold_ns)
     }
 
     /// Which records it needs.
@@ -126,15 +173,11 @@ impl Source {
 
     /// The next record. `leave` returns whether to go on.
     pub(crate) fn take(&mut self, record: &Record, leave: &mut impl FnMut(&Due) -> bool) -> bool {
-        let now_ns = record.received_ns;
-        self.now_ns = now_ns;
-        self.on_deadlines(now_ns);
-        let range = self.numbers;
-        if range.is_none_or(|range| self.is_in(range, record.datagram())) {
-            self.hand_in(record);
-        }
+        self.now_ns = record.at_ns;
+        self.on_deadlines(record.at_ns);
+        self.hand_in(record);
         // Whatever an arbiter still has came within this time.
-        self.let_leave(now_ns.saturating_sub(self.hole_wait_ns), leave)
+        self.let_leave(record.at_ns.saturating_sub(self.hold_ns), leave)
     }
 
     /// Nothing more comes: everything in hold leaves.
@@ -153,7 +196,7 @@ impl Source {
     }
 
     fn hand_in(&mut self, record: &Record) {
-        let now_ns = record.received_ns;
+        let now_ns = record.at_ns;
         let key = (record.line.channel.clone(), record.line.line.clone());
         for target in self.as_they_were.get(&key).cloned().unwrap_or_default() {
             self.due(now_ns, target, record.datagram().to_vec());
@@ -171,9 +214,11 @@ impl Source {
         for key in self.keys(target, record.datagram()) {
             self.times.entry(key).or_insert(now_ns);
         }
-        if self.times.len() > TIMES {
-            let oldest_ns = now_ns.saturating_sub(2 * self.hole_wait_ns);
+        if self.times.len() > self.times_most {
+            let oldest_ns = now_ns.saturating_sub(self.hold_ns.saturating_mul(2));
             self.times.retain(|_, came_ns| *came_ns >= oldest_ns);
+            // However many an arbiter may have, they are looked through once for as many that come.
+            self.times_most = TIMES.max(2 * self.times.len());
         }
         self.act(actions, target, record.datagram(), now_ns);
     }
@@ -205,14 +250,28 @@ impl Source {
                     let came_ns = key.and_then(|key| self.times.get(&key).copied());
                     self.due(came_ns.unwrap_or(now_ns), target, bytes);
                 }
-                Action::Lost { first, last, .. } => self.lost_messages += last - first + 1,
+                Action::Lost {
+                    stream,
+                    epoch,
+                    first,
+                    last,
+                } => {
+                    let (numbers, count) = (self.protocol.numbers(), last - first + 1);
+                    self.lost_messages += self.numbers.map_or(count, |range| {
+                        range.lost(numbers, (stream, epoch), first, count)
+                    });
+                }
                 Action::Missing { .. } => {}
             }
         }
     }
 
-    /// A datagram leaves at its time, but not before one that left before it.
+    /// A datagram leaves at its time, but not before one that left before it; what has none of the numbers does not.
     fn due(&mut self, at_ns: u64, target: usize, datagram: Vec<u8>) {
+        let range = self.numbers.as_ref();
+        if range.is_some_and(|range| !range.has(self.protocol, &datagram)) {
+            return;
+        }
         let mut at_ns = at_ns;
         if let Some(last_ns) = self.last_ns.get_mut(target) {
             at_ns = at_ns.max(*last_ns);
@@ -248,23 +307,5 @@ impl Source {
             .into_iter()
             .filter(|packet| packet.kind == Kind::Data);
         data.map(move |packet| (target, packet.stream, packet.epoch, packet.first))
-    }
-
-    fn is_in(&self, range: NumberRange, datagram: &[u8]) -> bool {
-        let first = range.first.unwrap_or(0);
-        let last = range.last.unwrap_or(u64::MAX);
-        let is_in = |packet: &Packet| {
-            let numbers = self.protocol.numbers();
-            let end = numbers.after(packet.first, packet.count.saturating_sub(1));
-            let end = end.filter(|end| *end >= packet.first).unwrap_or(u64::MAX);
-            let spans = match packet.kind {
-                Kind::Data => packet.first <= last && end >= first,
-                Kind::Heartbeat { next } => next > first && next <= last,
-                _ => range.last.is_none(),
-            };
-            packet.stream == range.stream && spans
-        };
-        let packets = self.protocol.packets(datagram);
-        packets.is_ok_and(|packets| packets.iter().any(is_in))
     }
 }
