@@ -221,3 +221,26 @@ fn a_hole_that_leads_to_where_the_old_run_ended_is_a_hole() {
     assert_eq!(driver.sent.last(), Some(&cme(5990, b"new")));
     assert_eq!(driver.lost.len(), 1, "declared at once");
 }
+
+/// MIAX MACH: number, length, kind (1 starts a session, 3 is data), session.
+fn mach(number: u64, kind: u8, session: u8) -> Vec<u8> {
+    let mut packet = number.to_le_bytes().to_vec();
+    packet.extend([12, 0, kind, session]);
+    packet
+}
+
+#[test]
+fn a_start_of_session_with_the_highest_number_there_is_is_a_start_like_any_other() {
+    let mut driver = Driver::new("mach", 2);
+    for number in [u64::MAX, 0] {
+        driver.receive(A, &mach(5, 3, 1), 0);
+        driver.receive(A, &mach(number, 1, 1), 0);
+        driver.receive(A, &mach(number, 1, 2), 10 * WAIT);
+    }
+    for number in 1..4 {
+        driver.receive(A, &mach(number, 3, 2), 20 * WAIT);
+    }
+    driver.advance(30 * WAIT);
+    let last = driver.sent.last().map(Vec::as_slice);
+    assert_eq!(last, Some(mach(3, 3, 2).as_slice()));
+}

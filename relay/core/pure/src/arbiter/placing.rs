@@ -120,7 +120,8 @@ impl StreamArbiter {
         if packet.reset {
             let same = current.reset_number == Some(wire) && !foreign;
             // Number 1 alone, without a word that it is a reset, may as well be a copy that lags.
-            let began_there = current.begins() < numbers.first_round(wire) + COPIES_WITHIN;
+            let began_there =
+                current.begins() < numbers.first_round(wire).saturating_add(COPIES_WITHIN);
             let unsure = self.protocol.epoch == EpochRule::BackToOne(None)
                 && age_ns < MEMORY_NS
                 && began_there;
