@@ -63,18 +63,31 @@ impl Answered {
         }
     }
 
-    /// Add it to `snapshot`, which may have some of the same streams and epochs from the other thread.
-    pub(crate) fn add_to(&self, (feed, channel): (&str, &str), snapshot: &mut SubscriberSnapshot) {
-        snapshot.answers += self.answers;
-        snapshot.answer_bytes += self.bytes;
-        for ((stream, epoch), (first, last)) in &self.ranges {
-            snapshot.add_answered(AnsweredRange {
+    /// Add it, and what the journal's thread answered, to `snapshot`.
+    pub(crate) fn add_to(
+        &self,
+        later: &Later,
+        (feed, channel): (&str, &str),
+        snapshot: &mut SubscriberSnapshot,
+    ) {
+        let later = later.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ranges = self.ranges.clone();
+        for one in [self, &later.answered] {
+            snapshot.answers += one.answers;
+            snapshot.answer_bytes += one.bytes;
+        }
+        for (key, (first, last)) in &later.answered.ranges {
+            let range = ranges.entry(*key).or_insert((*first, *last));
+            *range = (range.0.min(*first), range.1.max(*last));
+        }
+        for ((stream, epoch), (first, last)) in ranges {
+            snapshot.answered.push(AnsweredRange {
                 feed: feed.to_owned(),
                 channel: channel.to_owned(),
-                stream: *stream,
-                epoch: epoch_text(EpochKey(*epoch)),
-                first: *first,
-                last: *last,
+                stream,
+                epoch: epoch_text(EpochKey(epoch)),
+                first,
+                last,
             });
         }
     }
@@ -113,11 +126,6 @@ impl Later {
     pub(crate) fn end(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
     }
-
-    pub(crate) fn add_to(&self, channel: (&str, &str), snapshot: &mut SubscriberSnapshot) {
-        let later = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        later.answered.add_to(channel, snapshot);
-    }
 }
 
 #[cfg(test)]
@@ -154,7 +162,7 @@ mod tests {
         later.end();
         assert!(!send(1));
         let mut snapshot = SubscriberSnapshot::new("app");
-        later.add_to(("quotes", "main"), &mut snapshot);
+        Answered::default().add_to(&later, ("quotes", "main"), &mut snapshot);
         assert_eq!((snapshot.answers, snapshot.answer_bytes), (2, 40));
         let ranges: Vec<_> = snapshot
             .answered
@@ -170,14 +178,16 @@ mod tests {
 
     #[test]
     fn ranges_of_both_threads_are_one() {
-        let (mut memory, mut journal) = (Answered::default(), Answered::default());
+        let (mut memory, later) = (Answered::default(), Later::default());
         let epoch = EpochKey(*b"SESSION001");
         memory.count(20, Numbers::of(&packet(50, 1), 0, epoch));
-        journal.count(20, Numbers::of(&packet(1, 2), 0, epoch));
-        journal.count(20, Numbers::of(&packet(9, 1), 3, epoch));
+        for (first, count, stream) in [(1, 2, 0), (9, 1, 3)] {
+            let numbers = Numbers::of(&packet(first, count), stream, epoch);
+            later.0.lock().unwrap().answered.count(20, numbers);
+        }
         let mut snapshot = SubscriberSnapshot::new("app");
-        memory.add_to(("quotes", "main"), &mut snapshot);
-        journal.add_to(("quotes", "main"), &mut snapshot);
+        memory.add_to(&later, ("quotes", "main"), &mut snapshot);
+        assert_eq!(snapshot.answers, 3);
         let ranges: Vec<_> = snapshot
             .answered
             .iter()

@@ -492,8 +492,7 @@ impl Delivery {
 
     /// Add what it was sent of `channel` of a feed, and what was kept back, to `snapshot`.
     pub(crate) fn add_to(&self, channel: (&str, &str), snapshot: &mut SubscriberSnapshot) {
-        self.answered.add_to(channel, snapshot);
-        self.later.add_to(channel, snapshot);
+        self.answered.add_to(&self.later, channel, snapshot);
         snapshot.answers_limited += self.answers_limited;
         self.output.add_to(snapshot);
         snapshot.limited_datagrams += self.refusals.datagrams;

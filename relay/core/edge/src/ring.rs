@@ -48,9 +48,13 @@ impl RingOrWhyNot {
 }
 
 impl Ring {
-    /// Fails where the kernel has none (5.6), or an administrator or a filter of system calls forbids it.
+    /// Fails where the kernel's is too old (before 5.12), or an administrator or a filter of system calls forbids it.
     pub(crate) fn open() -> io::Result<Self> {
         let ring = IoUring::new(ENTRIES)?;
+        if !ring.params().is_feature_native_workers() {
+            // Before 5.12 the ring's sendmsg(2) takes no control message, so no segmented send.
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let mut probe = io_uring::Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         let wanted = [opcode::Send::CODE, opcode::SendMsg::CODE];

@@ -208,17 +208,4 @@ impl SubscriberSnapshot {
             ..Self::default()
         }
     }
-
-    pub(crate) fn add_answered(&mut self, more: AnsweredRange) {
-        let key = |it: &AnsweredRange| (it.stream, it.epoch == more.epoch);
-        let same = |it: &&mut AnsweredRange| {
-            (&it.feed, &it.channel) == (&more.feed, &more.channel) && key(it) == (more.stream, true)
-        };
-        if let Some(known) = self.answered.iter_mut().find(same) {
-            known.first = known.first.min(more.first);
-            known.last = known.last.max(more.last);
-        } else {
-            self.answered.push(more);
-        }
-    }
 }

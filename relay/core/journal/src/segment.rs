@@ -122,7 +122,11 @@ impl Segment {
         self.builder
             .hash(bytes.get(hashed..end).unwrap_or_default());
         self.write_data(bytes.get(..end).unwrap_or_default())?;
-        self.write_index()?;
+        if let Err(error) = self.write_index() {
+            // Its datagrams count as failed: giving the segment up cuts them off.
+            self.data_bytes -= end as u64;
+            return Err(error);
+        }
         Ok((end, datagrams))
     }
 

@@ -425,6 +425,7 @@ impl Epoch {
         if let Some(number) = self.lone_stray() {
             self.stray = Some(number);
             self.highest = self.next;
+            self.unsee_marks();
             return self.abandon(Class::Malformed, sink);
         }
         if self.window_ends_ns.take().is_some() {
@@ -441,6 +442,16 @@ impl Epoch {
             self.next = first;
         }
         self.release(sink);
+    }
+
+    /// A start or an end that was a stray keeps out no true one.
+    fn unsee_marks(&mut self) {
+        let Self { held, seen, .. } = self;
+        for held in held.values() {
+            if let Held::Mark { mark, .. } = held {
+                seen.retain(|one| one != mark);
+            }
+        }
     }
 
     /// The number of what is in hold, when that is at one number only, absurdly far ahead, and nothing confirms it.

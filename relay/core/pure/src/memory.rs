@@ -288,9 +288,18 @@ impl Memory {
             let known = self.known.get(name);
             known.is_none_or(|one| !self.places.contains_key(&(one.stream, one.epoch.0)))
         };
-        let empty = self.names.iter().take(older).position(is_empty);
-        if let Some(name) = self.names.remove(empty.unwrap_or(0)) {
-            self.known.remove(&name);
+        match self.names.iter().take(older).position(is_empty) {
+            Some(empty) => drop(
+                self.names
+                    .remove(empty)
+                    .map(|name| self.known.remove(&name)),
+            ),
+            // Many at once, so that this is not looked for again with each packet.
+            None => {
+                for name in self.names.drain(..older.min(SESSIONS / 8)) {
+                    self.known.remove(&name);
+                }
+            }
         }
     }
 

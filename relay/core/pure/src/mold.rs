@@ -123,6 +123,8 @@ pub struct Packer {
     /// How many bytes of UDP payload a datagram may have.
     room_bytes: usize,
     open: BTreeMap<u64, Open>,
+    /// Streams whose datagram may have something since the last flush.
+    touched: Vec<u64>,
     /// No heartbeat is due before. Monotonic, nanoseconds.
     heartbeat_ns: Option<u64>,
 }
@@ -135,6 +137,7 @@ impl Packer {
             sessions,
             room_bytes,
             open: BTreeMap::new(),
+            touched: Vec::new(),
             heartbeat_ns: None,
         }
     }
@@ -195,7 +198,10 @@ impl Packer {
 
     /// Close what is open: nothing more comes at once. `now_ns` is monotonic.
     pub fn flush(&mut self, now_ns: u64, packed: &mut Packed) {
-        for open in self.open.values_mut() {
+        for stream in self.touched.drain(..) {
+            let Some(open) = self.open.get_mut(&stream) else {
+                continue;
+            };
             close(open, self.protocol, packed);
             if std::mem::take(&mut open.said) {
                 open.said_ns = now_ns;
@@ -261,6 +267,9 @@ impl Packer {
         number: u64,
         packed: &mut Packed,
     ) -> &mut Open {
+        if self.touched.last() != Some(&stream) {
+            self.touched.push(stream);
+        }
         let sessions = &self.sessions;
         let fresh = || Open::new(sessions, stream, epoch, number);
         let open = self.open.entry(stream).or_insert_with(fresh);

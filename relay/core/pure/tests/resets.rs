@@ -244,3 +244,31 @@ fn a_start_of_session_with_the_highest_number_there_is_is_a_start_like_any_other
     let last = driver.sent.last().map(Vec::as_slice);
     assert_eq!(last, Some(mach(3, 3, 2).as_slice()));
 }
+
+#[test]
+fn a_session_that_a_stray_of_another_ended_goes_on_and_what_was_dropped_meanwhile_is_declared() {
+    let mut driver = Driver::new("mach", 2);
+    for number in 1..=20 {
+        driver.receive(A, &mach(number, 3, 1), number * MS);
+    }
+    driver.advance(100 * MS);
+    driver.receive(B, &mach(5, 3, 7), 100 * MS);
+    driver.advance(200 * MS);
+    for number in 21..=200 {
+        driver.receive(A, &mach(number, 3, 1), 200 * MS + number * MS);
+    }
+    driver.advance(1_000 * MS);
+    let number = |packet: &Vec<u8>| u64::from_le_bytes(packet[..8].try_into().unwrap());
+    let back: Vec<u64> = driver
+        .sent
+        .iter()
+        .map(number)
+        .filter(|one| *one > 20)
+        .collect();
+    let (first, last) = (back[0], *back.last().unwrap());
+    assert_eq!(last, 200);
+    assert!(first < 190, "it goes on: {first}");
+    assert_eq!(back, (first..=200).collect::<Vec<_>>());
+    let declared = &driver.lost;
+    assert!(declared.contains(&(21, first - 1)), "{declared:?}");
+}

@@ -256,10 +256,12 @@ impl Source {
                     first,
                     last,
                 } => {
-                    let (numbers, count) = (self.protocol.numbers(), last - first + 1);
-                    self.lost_messages += self.numbers.map_or(count, |range| {
+                    let count = (last - first).saturating_add(1);
+                    let numbers = self.protocol.numbers();
+                    let lost = self.numbers.map_or(count, |range| {
                         range.lost(numbers, (stream, epoch), first, count)
                     });
+                    self.lost_messages = self.lost_messages.saturating_add(lost);
                 }
                 Action::Missing { .. } => {}
             }

@@ -170,11 +170,12 @@ impl StreamArbiter {
         }
         let insists =
             speaks && number >= old_end && self.insists(arrival, packet, number).is_some();
-        if insists {
-            Place::New(None)
-        } else {
-            Place::Closed
+        if !insists {
+            return Place::Closed;
         }
+        // It goes on where it was closed, so that what was dropped meanwhile is missing.
+        let next = self.closed.back().map(|one| one.next);
+        Place::New(next.filter(|next| *next <= number))
     }
 
     /// Data of the current epoch, unless its number is below what its own line has had, or absurdly far above what any
