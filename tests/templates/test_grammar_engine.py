@@ -145,6 +145,8 @@ CONTEXTS = "port: {title: a port}, unit: {title: a unit}"
         (BRACES, "name x", [1]),
         (BRACES, ";\n", [1]),
         (BRACES, 'name "x;\n', [1]),
+        (BRACES, 'port a {\n  note "a;b;  # why\n  up;\n  note "c {\n  }\n}\n', [2, 4, 4]),
+        (BRACES, "name\fx;\n", [1]),
         (SET, "set port a up\nset port a unit 1 tag '5'\nset port a note 'a b'\n", []),
         (SET, "set port a unit 1 tag '5' '6'\n", [1]),
         (SET, "set port a up 'yes'\nset port a note\n", [1, 2]),
@@ -304,6 +306,16 @@ RELATION_NAMES = "subnet: {title: subnet, match: overlap}, tag: {title: tag}"
 def test_relations(tmp_path: Path, text: str, expected: list[int]) -> None:
     checked = grammar(tmp_path, INDENTED, RELATIONS, contexts=RELATION_CONTEXTS, names=RELATION_NAMES)
     assert lines(checked, text) == expected
+
+
+def test_a_secret_is_no_value_to_be_shown(tmp_path: Path) -> None:
+    rules = '[{rule: login, words: "login {user:word} secret {it:word}", compare: [it = user], refers: {known: it}}]'
+    checked = grammar(tmp_path, INDENTED, rules, names="known: {title: the word, predefined: [none]}")
+    messages = [finding.message for finding in check_against(checked, "login ops secret hunter22\n")]
+    assert messages == [
+        "'login ops secret …': expected it the same as user, found … and ops (The Book, page 1)",
+        "'login ops secret …': expected the word '…', which is defined nowhere (The Book, page 1)",
+    ]
 
 
 def test_paths_of_one_container_are_one_block(tmp_path: Path) -> None:

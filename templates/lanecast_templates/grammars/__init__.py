@@ -13,7 +13,6 @@ from lanecast_templates.grammars.checks import check
 from lanecast_templates.grammars.document import Document
 from lanecast_templates.grammars.layouts import Finding
 from lanecast_templates.grammars.loading import Grammar, GrammarError, load
-from lanecast_templates.grammars.secrets import without_secrets
 
 __all__ = ["Finding", "Grammar", "GrammarError", "check_against", "check_text", "grammar_of", "load", "platforms"]
 
@@ -40,5 +39,4 @@ def check_text(platform: str, text: str) -> list[Finding]:
 def check_against(grammar: Grammar, text: str) -> list[Finding]:
     """The same for a grammar at hand."""
     document = Document(grammar, text)
-    found = {*document.findings, *check(document)}
-    return sorted({Finding(line, without_secrets(message)) for line, message in found})
+    return sorted({*document.findings, *check(document)})

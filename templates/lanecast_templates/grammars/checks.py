@@ -85,7 +85,7 @@ def _compare(node: Node, comparison: Comparison) -> tuple[int, str] | None:
             holds = (left == right) == (comparison.sign == "=")
         if not holds:
             expected = f"{comparison.left} {_WORDS[comparison.sign]} {comparison.right}"
-            return node.line, f"'{node.text}': expected {expected}, found {left} and {right}"
+            return node.line, f"'{node.text}': expected {expected}, found {' and '.join(node.shown((left, right)))}"
     return None
 
 
@@ -112,7 +112,7 @@ class _Tables:
                     title = self.namings[sort].title
                     yield (
                         node.line,
-                        f"'{node.text}': expected no {title}, as '{_shown(key)}' is on line {definition.line}",
+                        f"'{node.text}': expected no {title}, as '{_shown(node, key)}' is on line {definition.line}",
                     )
         for sort, operands in command.rule.unique.items():
             for key in _keys(node, operands):
@@ -126,9 +126,9 @@ class _Tables:
             return None
         definition = self._definition(sort, key)
         if definition is None:
-            return f"'{node.text}': expected {naming.title}{_of(key)}, which is defined nowhere"
+            return f"'{node.text}': expected {naming.title}{_of(node, key)}, which is defined nowhere"
         if naming.before and definition.order > node.order:
-            return f"'{node.text}': expected {naming.title}{_of(key)} above; it follows on line {definition.line}"
+            return f"'{node.text}': expected {naming.title}{_of(node, key)} above; it follows on line {definition.line}"
         return None
 
     def _definition(self, sort: str, key: Key) -> Node | None:
@@ -146,12 +146,12 @@ class _Tables:
         return None
 
 
-def _of(key: Key) -> str:
-    return f" '{_shown(key)}'" if _shown(key) else ""
+def _of(node: Node, key: Key) -> str:
+    return f" '{_shown(node, key)}'" if any(key) else ""
 
 
-def _shown(key: Key) -> str:
-    return " ".join(each for each in key if each)
+def _shown(node: Node, key: Key) -> str:
+    return " ".join(node.shown(each for each in key if each))
 
 
 def _within(key: Key, definition: Key) -> bool:

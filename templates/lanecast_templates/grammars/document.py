@@ -6,7 +6,7 @@ of the same container merge into one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lanecast_templates.grammars.layouts import Finding, Statement, cut
@@ -14,6 +14,7 @@ from lanecast_templates.grammars.loading import Command, Grammar
 from lanecast_templates.grammars.matching import Attempt, Values, fits
 from lanecast_templates.grammars.parameters import Word
 from lanecast_templates.grammars.schema import TOP
+from lanecast_templates.grammars.secrets import HIDDEN, secret_at, shown_up_to
 
 
 @dataclass(eq=False, slots=True)
@@ -31,7 +32,21 @@ class Node:
 
     @property
     def text(self) -> str:
-        return " ".join(word.text for word in self.words)
+        """The command as a message may show it."""
+        return shown_up_to(self._visible(), self.words)
+
+    def shown(self, values: Iterable[str]) -> tuple[str, ...]:
+        """Values of the command as a message may show them."""
+        visible = self._visible()
+        secrets = {word.text for word in self.words[visible : visible + 1]}
+        return tuple(HIDDEN if value in secrets else value for value in values)
+
+    def heads(self) -> tuple[Word, ...]:
+        """The words of this command and of the blocks around it."""
+        return tuple(word for node in (self, *self.above()) for word in node.words)
+
+    def _visible(self) -> int:
+        return secret_at(self.words, self.parent.heads() if self.parent else ())
 
     @property
     def opens(self) -> str:
@@ -74,7 +89,7 @@ class Document:
     def _add(self, statement: Statement, parent: Node) -> None:
         if not statement.words:
             return
-        attempt = Attempt(statement.words, bracketed=self.grammar.layout.shape == "braces")
+        attempt = Attempt(statement.words, self.grammar.layout.shape == "braces", parent.heads())
         path = self._path(attempt, 0, parent.opens)
         if path is None:
             self.findings.append(Finding(statement.line, self._why_not(attempt, parent.opens)))
@@ -142,7 +157,7 @@ class Document:
 
     def _why_not(self, attempt: Attempt, context: str) -> str:
         title = self.grammar.contexts[attempt.stopped_in if attempt.expected else context].title
-        text = " ".join(word.text for word in attempt.words)
+        text = attempt.text()
         if not attempt.expected:
             return f"'{text}': in {title} expected no command"
         expected = f"'{text}': in {title} expected {attempt.wanted()}, found {attempt.found()}"

@@ -151,15 +151,16 @@ def _set_lines(text: str) -> Cut:
         if words is None:
             result.findings.append(Finding(number, "expected a closing quote, and a blank or the line's end after it"))
         elif line.startswith(" ") or words[0] != Word("set") or len(words) == 1:
-            result.findings.append(Finding(number, f"expected 'set' and a path, not '{line.strip()}'"))
+            result.findings.append(Finding(number, "expected 'set' and a path at the line's beginning"))
         else:
             result.statements.append(Statement(number, words[1:]))
     return result
 
 
 _BRACES = re.compile(
-    r'(?P<skip>[ \t\r]+|#[^\n]*)|(?P<comment>/\*.*?\*/)|(?P<newline>\n)|"(?P<quoted>[^"\n]*)"|(?P<sign>[{};\[\]])'
-    r'|(?P<plain>[^\s{};\[\]"]+)|(?P<wrong>.)',
+    r'(?P<skip>[ \t\r]+|#[^\n]*)|(?P<comment>/\*.*?\*/)|(?P<newline>\n)|(?P<sign>[{};\[\]])|(?P<plain>[^\s{};\[\]"]+)'
+    r'|"(?P<quoted>(?:[^"\\\n]|\\[^\n])*)"(?=[\s{};\[\]]|\Z)'
+    r'|"(?P<unclosed>[^\n]*?)(?=[;{]?[ \t\r]*(?:#[^\n]*)?(?:\n|\Z))|(?P<wrong>.)',
     re.DOTALL,
 )
 
@@ -198,11 +199,13 @@ class _Braces:
                 self._close(line)
             case "sign", _:
                 self._bracket(text, line)
-            case (("quoted" | "plain"), _):
+            case (("quoted" | "plain" | "unclosed"), _):
+                if group == "unclosed":  # one word to the line's end: a ';' in it, as in a secret, ends no statement
+                    self._finding(line, "expected a closing quote, and a blank or a sign after it")
                 self.began = self.began if self.pending else line
-                self.pending.append(Word(text, quoted=group == "quoted", listed=self.list_began is not None))
+                self.pending.append(Word(text, quoted=group != "plain", listed=self.list_began is not None))
             case "wrong", _:
-                self._finding(line, "expected a closing quote")
+                self._finding(line, "expected no such blank")
 
     def _bracket(self, text: str, line: int) -> None:
         if (text == "[") == (self.list_began is not None):

@@ -19,6 +19,7 @@ from lanecast_templates.grammars.notation import (
 )
 from lanecast_templates.grammars.parameters import Word
 from lanecast_templates.grammars.schema import TOP
+from lanecast_templates.grammars.secrets import HIDDEN, means_one_for_secret, secret_at, shown_up_to
 
 Values = Mapping[str, tuple[str, ...]]
 _MOST_SHOWN = 6
@@ -28,12 +29,13 @@ _MOST_SHOWN = 6
 class Attempt:
     """One statement's words, and the furthest place at which any rule stopped fitting them.
 
-    ``bracketed``: the text writes lists of values in square brackets. ``context``: the one whose rules are being tried;
-    ``stopped_in``: the one of the furthest place.
+    ``bracketed``: the text writes lists of values in square brackets. ``around``: the heads of the blocks around it.
+    ``context``: the one whose rules are being tried; ``stopped_in``: the one of the furthest place.
     """
 
     words: tuple[Word, ...]
     bracketed: bool = False
+    around: tuple[Word, ...] = ()
     context: str = TOP
     stopped_in: str = TOP
     furthest: int = 0
@@ -45,16 +47,29 @@ class Attempt:
         if position == self.furthest:
             self.expected[expected] = None
 
+    def text(self) -> str:
+        """The words as a message may show them: nothing behind one that is short for, or misspells, ``password``."""
+        visible, found = secret_at(self.words, self.around), self._found()
+        if found is not None and means_one_for_secret(found, (each.strip("'") for each in self.expected)):
+            visible = min(visible, self.furthest + 1)
+        return shown_up_to(visible, self.words)
+
     def wanted(self) -> str:
         """What was expected at the furthest place, the likest first."""
-        found = self.words[self.furthest].text if self.furthest < len(self.words) else ""
+        found = self._found() or ""
         by_likeness = sorted(self.expected, key=lambda each: -SequenceMatcher(None, each.strip("'"), found).ratio())
         rest = len(by_likeness) - _MOST_SHOWN
         shown = " or ".join(by_likeness[:_MOST_SHOWN])
         return shown if rest <= 0 else f"{shown} or {rest} others"
 
     def found(self) -> str:
-        return f"'{self.words[self.furthest].text}'" if self.furthest < len(self.words) else "the end of the command"
+        found = self._found()
+        return "the end of the command" if found is None else f"'{found}'"
+
+    def _found(self) -> str | None:
+        if self.furthest >= len(self.words):
+            return None
+        return self.words[self.furthest].text if self.furthest < secret_at(self.words, self.around) else HIDDEN
 
 
 def fits(part: Part, attempt: Attempt, position: int, values: Values) -> Iterator[tuple[int, Values]]:
