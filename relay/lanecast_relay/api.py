@@ -223,8 +223,8 @@ class ApiServer:
 
     def __init__(self, running: RunningRelay, api: Api) -> None:
         """Raises ``OSError`` and :class:`SecretProblem` naming what cannot be had."""
-        certificate, key = _certificate(api)
-        self._context = _context(certificate, key)
+        self._context = _context(api)
+        self._context.sni_callback = self._choose_context
         self._listener = _listen(api.listen)
         config = uvicorn.Config(
             LeaseApi(running),
@@ -250,9 +250,19 @@ class ApiServer:
 
     def prepare(self, api: Api) -> Callable[[], None]:
         """Read the certificate anew; what is returned puts it in place for new connections."""
-        certificate, key = _certificate(api)
-        _context(certificate, key)
-        return lambda: self._context.load_cert_chain(certificate, key)
+        fresh = _context(api)
+
+        def put_in_place() -> None:
+            self._context = fresh
+
+        return put_in_place
+
+    def _choose_context(self, connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        """Called in each handshake, whether the client names a server or not (:attr:`ssl.SSLContext.sni_callback`).
+
+        A context that is in use is not loaded anew: where its certificate was read and its key was not, it has none.
+        """
+        connection.context = self._context
 
     def close(self) -> None:
         """Stop answering."""
@@ -261,11 +271,8 @@ class ApiServer:
         self._listener.close()
 
 
-def _certificate(api: Api) -> tuple[str, str]:
-    return str(located(api.certificate)), str(private_file(located(api.key)))
-
-
-def _context(certificate: str, key: str) -> ssl.SSLContext:
+def _context(api: Api) -> ssl.SSLContext:
+    certificate, key = located(api.certificate), private_file(located(api.key))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

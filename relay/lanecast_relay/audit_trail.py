@@ -51,8 +51,21 @@ class _Interval:
     from_: str
     before: Sent = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     """What the engine's counters said at the start."""
+    answered_before: Answered = field(default_factory=dict)
+    """What the engine's ranges were at the start, of outputs that are still open."""
     answered: Answered = field(default_factory=dict)
     """Of outputs that were closed meanwhile."""
+
+    def keep(self, last: _Counted) -> None:
+        """Outputs were closed: what they have sent until now is no longer in the counters."""
+        self.before = {each: self.before[each] - last.sent[each] for each in COUNTED}
+        self.answered = _joined(self.answered, self._since(last.answered))
+        # The range of an output that is opened in their place begins anew.
+        self.answered_before = {key: it for key, it in self.answered_before.items() if key not in last.answered}
+
+    def _since(self, answered: Answered) -> Answered:
+        """Without the ranges that have not grown: an earlier interval told them."""
+        return {key: it for key, it in answered.items() if self.answered_before.get(key) != it}
 
     def record(self, event: str) -> Record:
         return {"event": event, "id": self.id, "from": self.from_, **self.receiving.record()}
@@ -62,7 +75,7 @@ class _Interval:
         counts = {name: sent[name] - self.before[name] for name in COUNTED}
         ranges = [
             {"feed": feed, "channel": channel, "stream": stream, "epoch": epoch, "first": first, "last": last}
-            for (feed, channel, stream, epoch), (first, last) in _joined(self.answered, answered).items()
+            for (feed, channel, stream, epoch), (first, last) in _joined(self.answered, self._since(answered)).items()
         ]
         return self.record("closed") | {"until": at, "reason": reason, **counts, "answered": ranges}
 
@@ -180,9 +193,7 @@ class AuditTrail:
         going = {one["name"]: _Counted.of(one) for one in counters["subscribers"]}
         for name, interval in list(self._open.items()):
             if (kept := last.get(name)) is not None:
-                # What an output that was closed has sent until now is no longer in the counters.
-                interval.before = {each: interval.before[each] - kept.sent[each] for each in COUNTED}
-                interval.answered = _joined(interval.answered, kept.answered)
+                interval.keep(kept)
             if now.get(name) == interval.receiving:
                 continue
             sent = going.get(name, none)
@@ -190,7 +201,8 @@ class AuditTrail:
             del self._open[name]
         for name, one in now.items():
             if name not in self._open:
-                self._open[name] = _Interval(secrets.token_hex(8), one, at, going.get(name, none).sent)
+                counted = going.get(name, none)
+                self._open[name] = _Interval(secrets.token_hex(8), one, at, counted.sent, counted.answered)
                 self._put(self._open[name].record("opened"))
 
     def _put(self, record: Record) -> None:

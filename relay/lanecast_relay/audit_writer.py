@@ -120,9 +120,9 @@ class AuditWriter:
             work = self._wait_for_work()
             if work.head is not None:
                 self._rotate(work.head)
-            batch = self._take()
+            batch, missed = self._take()
             if batch:
-                self._settle(batch, self._append(batch))
+                self._settle(batch, missed, self._append(batch, missed))
             if work.last:
                 return
 
@@ -151,22 +151,23 @@ class AuditWriter:
         with self._changed:
             self._pending.extendleft(reversed(head))
 
-    def _take(self) -> list[Record | Awaited]:
+    def _take(self) -> tuple[list[Record | Awaited], int]:
+        """What waits, and how many were thrown away before it: while this is written, there may be more."""
         with self._changed:
             batch = list(self._pending)
             self._pending.clear()
-            return batch
+            return batch, self._missed
 
-    def _append(self, batch: list[Record | Awaited]) -> OSError | None:
-        missed = [{"event": "missed", "records": self._missed}] if self._missed else []
+    def _append(self, batch: list[Record | Awaited], missed: int) -> OSError | None:
+        head = [{"event": "missed", "records": missed}] if missed else []
         records = [each.record if isinstance(each, Awaited) else each for each in batch]
         try:
-            self._log.append([*missed, *records])
+            self._log.append([*head, *records])
         except OSError as error:
             return error
         return None
 
-    def _settle(self, batch: list[Record | Awaited], error: OSError | None) -> None:
+    def _settle(self, batch: list[Record | Awaited], missed: int, error: OSError | None) -> None:
         """Tell those who wait; what was not written and still has to be, waits on."""
         with self._changed:
             kept = []
@@ -177,15 +178,15 @@ class AuditWriter:
                     each.over, each.error = True, error
             self._pending.extendleft(reversed(kept))
             if error is None:
-                self._recovered(len(batch))
+                self._recovered(len(batch), missed)
             else:
                 self._fails(error)
             self._changed.notify_all()
 
-    def _recovered(self, written: int) -> None:
+    def _recovered(self, written: int, missed: int) -> None:
         if self._failing:
-            self._to_log.info("audit log is written again", waited=written, missed=self._missed)
-        self._missed, self._failing = 0, False
+            self._to_log.info("audit log is written again", waited=written, missed=missed)
+        self._missed, self._failing = self._missed - missed, False
         self._alive_at_s = time.monotonic()
 
     def _fails(self, error: OSError) -> None:

@@ -20,13 +20,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from lanecast_relay.unexpected import unexpected
 
 SOCKET_MODE = 0o660
 """The relay's own user and group may read counters, nobody else; only its user and root may reload."""
 
 ANSWER_WITHIN_S = 2.0
 """How long one who asks may take to send the request, and to read the answer, in seconds."""
+
+ENDED_WITHIN_S = 5.0
+"""How long the end waits for one who is being answered: long enough for the slowest who asks, but for no disk."""
 
 RELOADED_WITHIN_S = 30.0
 """How long a reload may take, in seconds: opening sockets and joining groups, one after the other."""
@@ -41,6 +46,12 @@ Handlers = Mapping[str, Callable[[], dict[str, Any]]]
 """What answers a request, by its name."""
 
 
+class Log(Protocol):
+    """The one method of a structlog logger that is needed."""
+
+    def error(self, event: str, **fields: object) -> object: ...
+
+
 class ControlSocketInUse(Exception):
     """Another living relay answers on the socket, or something that is no socket stands there."""
 
@@ -48,23 +59,28 @@ class ControlSocketInUse(Exception):
 class ControlServer:
     """Serves ``handlers`` on ``path`` from a thread of its own, one connection after the other."""
 
-    def __init__(self, path: Path, handlers: Handlers) -> None:
+    def __init__(self, path: Path, handlers: Handlers, log: Log) -> None:
         self._path = path
         self._handlers = handlers
+        self._log = log
         self._listener = _listen(path)
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="relay-control", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and remove the socket."""
+        """Stop serving and remove the socket. One who waits for a disk is left to it."""
         self._stop.close()
-        self._thread.join()
+        self._thread.join(ENDED_WITHIN_S)
+        hangs = self._thread.is_alive()
+        if hangs:
+            self._log.error("control socket does not end: what it was asked for hangs", within_s=ENDED_WITHIN_S)
         # While the listener is open nobody takes the path for stale, so what stands there is ours.
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         self._listener.close()
-        self._stopped.close()
+        if not hangs:  # else this is what ends the thread, should it go on
+            self._stopped.close()
 
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -86,7 +102,12 @@ class ControlServer:
             return {"error": f"no such request; expected one of {', '.join(sorted(self._handlers))}"}
         if request in OWNERS_ONLY and not _is_owner(connection):
             return {"error": f"{request}: only for the relay's own user and root"}
-        return handler()
+        try:
+            return handler()
+        except Exception as error:
+            # Whatever it was, the next one who asks is answered.
+            self._log.error("request failed", request=request, reason=unexpected(error))
+            return {"error": f"{request}: failed; the relay's log says where"}
 
 
 def _is_owner(connection: socket.socket) -> bool:
@@ -183,12 +204,12 @@ def _chunks(connection: socket.socket) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def serving(path: Path | None, handlers: Handlers) -> Iterator[None]:
+def serving(path: Path | None, handlers: Handlers, log: Log) -> Iterator[None]:
     """Serve ``handlers`` on ``path`` meanwhile; do nothing without a path."""
     if path is None:
         yield
         return
-    server = ControlServer(path, handlers)
+    server = ControlServer(path, handlers, log)
     try:
         yield
     finally:

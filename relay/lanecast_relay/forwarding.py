@@ -29,6 +29,7 @@ from lanecast_relay.metrics import exporting
 from lanecast_relay.positions import Positions
 from lanecast_relay.running import Log, NotReloaded, RunningRelay
 from lanecast_relay.service import notify, watchdog_s
+from lanecast_relay.unexpected import unexpected
 from lanecast_relay.ways import watching
 
 CHECK_S = 1.0
@@ -133,7 +134,7 @@ def _doors(running: RunningRelay) -> Iterator[None]:
         "reload": lambda: _reload(running),
     }
     with contextlib.ExitStack() as doors:
-        doors.enter_context(serving(control, handlers))
+        doors.enter_context(serving(control, handlers, running.log))
         doors.enter_context(exporting(relay.metrics, counters))
         engine = running.engine
         ways = doors.enter_context(watching(engine.fans_out_in_kernel(), engine.destinations, engine.set_ways))
@@ -152,6 +153,8 @@ def _reload(running: RunningRelay) -> dict[str, Any]:
         return {"changes": running.reload("control socket")}
     except NotReloaded as problem:
         return {"mistakes": problem.mistakes, "refused": problem.refused}
+    except OSError as error:
+        return {"mistakes": [error.strerror or str(error)], "refused": True}
 
 
 class _Hangups:
@@ -169,9 +172,13 @@ class _Hangups:
     def _serve(self) -> None:
         while True:
             self._asked.get()
-            # Every mistake stands in the log.
-            with contextlib.suppress(NotReloaded):
-                self._running.reload("SIGHUP")
+            try:
+                self._running.reload("SIGHUP", patience_s=threading.TIMEOUT_MAX)
+            except NotReloaded:
+                pass  # Every mistake stands in the log.
+            except Exception as error:
+                # Whatever it was, the next hangup is heard.
+                self._running.log.error("not reloaded", by="SIGHUP", mistake=unexpected(error))
 
 
 def _until_told_to_end(running: RunningRelay, losses: LossLog, positions: Positions) -> signal.Signals:

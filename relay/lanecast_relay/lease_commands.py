@@ -27,6 +27,9 @@ RENEW_AT = 1 / 3
 SHORTEST_WAIT_S = 0.1
 """Between two renewals that fail, in seconds: little is left at the end."""
 
+SHOWN_BYTES = 200
+"""How much is shown of an answer that is none of a relay's."""
+
 lease_commands = typer.Typer(name="lease", help="Lease feeds of a relay.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Argument(help="The API, such as https://relay-1:8443.")]
@@ -92,15 +95,21 @@ class Client:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """What stands in the answer, as far as it comes."""
+    """What stands in the answer, as far as it comes; who answers may be another than a relay."""
     try:
         body = error.read()
         answer = json.loads(body)
     except (OSError, http.client.HTTPException):
         return str(error.reason)
-    except ValueError:
-        return body[:200].decode(errors="replace")
-    return "\n".join([answer["error"], *answer.get("mistakes", [])])
+    except (ValueError, RecursionError):
+        answer = None
+    match answer:
+        case {"error": str(said), "mistakes": [*mistakes]}:
+            return "\n".join([said, *map(str, mistakes)])
+        case {"error": str(said)}:
+            return said
+        case _:
+            return body[:SHOWN_BYTES].decode(errors="replace")
 
 
 def _fail(answered: Answered) -> NoReturn:

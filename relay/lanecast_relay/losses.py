@@ -37,8 +37,9 @@ class LossLog:
         seen, self._limited_ranges = self._limited_ranges, {}
         for subscriber in counters["subscribers"]:
             name = (subscriber["name"],)
-            self._limited_ranges[name] = subscriber["limited_ranges"]
-            self._refused(subscriber, _since(seen, name, subscriber["limited_ranges"]))
+            count = self._limited_ranges[name] = subscriber["limited_ranges"]
+            # The sum over a subscriber's outputs falls when one of them is taken away, and tells nothing then.
+            self._refused(subscriber, max(0, count - seen.get(name, 0)))
 
     def _refused(self, subscriber: dict[str, Any], ranges: int) -> None:
         """What limits kept from the subscriber: an event a stream, since there may be hundreds of ranges a second."""
@@ -59,6 +60,6 @@ def _news(ranges: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _since(seen: dict[Key, int], key: Key, count: int) -> int:
-    """How many came since ``seen``; a count that is lower was begun anew."""
+    """How many a channel lost since ``seen``; a count that is lower was begun anew."""
     before = seen.get(key, 0)
     return count - before if count >= before else count

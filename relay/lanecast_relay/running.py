@@ -30,6 +30,7 @@ from lanecast_relay.config.document import DocumentError, UnreadableDocument, lo
 from lanecast_relay.config.leases import Api
 from lanecast_relay.config.model import RelayFile
 from lanecast_relay.engine import Change, Counters, Engine
+from lanecast_relay.locks import WAITED_S, held
 from lanecast_relay.service import notify, reloading
 
 NEEDS_A_RESTART: dict[str, Callable[[RelayFile], object]] = {
@@ -97,7 +98,10 @@ class RunningRelay:
     gate: Gate | None
     cpu: int | None = None
     prepare_certificate: Callable[[Api], Callable[[], None]] | None = None
-    """Reads the API's certificate anew and returns what puts it in place; raises ``OSError`` or ``SecretProblem``."""
+    """Reads the API's certificate anew and returns what puts it in place, without reading it a second time.
+
+    Raises ``OSError``, ``ValueError`` or ``SecretProblem``.
+    """
     changed: Callable[[], None] = lambda: None
     """Called when feeds or subscribers have changed."""
     _leases: Leases = field(default_factory=dict)
@@ -141,13 +145,14 @@ class RunningRelay:
         with self._lock:
             self.trail.rotate()
 
-    def reload(self, by: str, admitted: Admitted | None = None) -> list[Change]:
+    def reload(self, by: str, admitted: Admitted | None = None, patience_s: float = WAITED_S) -> list[Change]:
         """Read the file anew and go on with it; raise :class:`NotReloaded`, and then nothing has changed.
 
         The service manager hears of it as of a reload that it asked for (sd_notify(3), RELOADING=1). Raises
-        :class:`NotAdmitted` when who asks, if it is by a token, is no longer admitted.
+        :class:`NotAdmitted` when who asks, if it is by a token, is no longer admitted, and ``OSError`` when another
+        reload has not ended within ``patience_s``.
         """
-        with self._reloading:
+        with held(self._reloading, "another reload has not ended; it may wait for a disk", patience_s):
             if admitted is not None:
                 with self._lock:
                     self._still_admitted(admitted)
@@ -176,16 +181,23 @@ class RunningRelay:
         try:
             prepare = None if relay.api is None else self.prepare_certificate
             put_in_place = None if prepare is None or relay.api is None else prepare(relay.api)
-            with self._lock, self._gate_lock:
-                changes = self._change_to(relay)
-                if gate is not None and self.gate is not None:
-                    gate.takes_over_from(self.gate)
-                self.gate = gate
+            changes = self._go_over_to(relay, gate)
         except (OSError, ValueError, SecretProblem) as error:
             raise NotReloaded([f"{self.file}: {error}"], refused=True) from None
         if put_in_place is not None:
             put_in_place()
         return changes
+
+    def _go_over_to(self, relay: RelayFile, gate: Gate | None) -> list[Change]:
+        """The change, as soon as no code that was used before it is good again after a crash that follows it."""
+        while True:
+            with self._lock, self._gate_lock:
+                unsaved = None if gate is None or self.gate is None else gate.takes_over_from(self.gate)
+                if unsaved is None:
+                    changes = self._change_to(relay)
+                    self.gate = gate
+                    return changes
+            unsaved.save()
 
     def _change_to(self, relay: RelayFile) -> list[Change]:
         rules, kept, reasons = Rules(relay, is_local), dict(self._leases), dict[str, str]()

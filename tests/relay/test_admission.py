@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyotp
 import pytest
-from leasing import private_file
+from leasing import DEADLINE_S, private_file
 
 from lanecast_relay.access.codes import DRIFT_STEPS, STEP_S, OneTimeCodes, UsedCodes
 from lanecast_relay.access.gate import Gate, NotAdmitted, TooManyFailures
@@ -70,7 +74,7 @@ class Door:
         private, public = new_key(Algorithm.EDDSA)
         private_file(directory / "alice.otp", SECRET)
         self._directory, self._public = directory, public
-        gate, mistakes = Gate.of("edge", self._api("used.json"))
+        gate, mistakes = Gate.of("edge", self.api("used.json"))
         assert mistakes == []
         assert gate is not None
         self.gate = gate
@@ -81,7 +85,7 @@ class Door:
         })  # fmt: skip
         self.token = issue(claims, private)
 
-    def _api(self, used: str) -> Api:
+    def api(self, used: str) -> Api:
         return Api.model_validate({
             "listen": "127.0.0.1:8443", "certificate": "c", "key": "k", "used-codes": str(self._directory / used),
             "one-time-codes": {"alice": {"file": str(self._directory / "alice.otp")}},
@@ -93,7 +97,7 @@ class Door:
         return int(time.time())
 
     def reload(self, used: str) -> None:
-        after, mistakes = Gate.of("edge", self._api(used), self.gate)
+        after, mistakes = Gate.of("edge", self.api(used), self.gate)
         assert (mistakes, after is None) == ([], False)
         assert after is not None
         after.takes_over_from(self.gate)
@@ -147,3 +151,61 @@ def test_a_code_that_is_being_used_during_a_reload_stays_used(tmp_path: Path) ->
         door.reload(used)
         with pytest.raises(NotAdmitted):
             door.gate.admit("192.0.2.1", door.token, code, with_code=True)
+
+
+def test_what_has_to_be_saved_for_codes_that_were_used_elsewhere_is_told_once(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    door.gate.admit("192.0.2.1", door.token, door.right(), with_code=True)
+    after, _ = Gate.of("edge", door.api("elsewhere.json"), door.gate)
+    assert after is not None
+    unsaved = after.takes_over_from(door.gate)
+    assert unsaved is not None
+    assert unsaved.path == tmp_path / "elsewhere.json"
+    unsaved.save()
+    assert after.takes_over_from(door.gate) is None
+    assert UsedCodes(tmp_path / "elsewhere.json").last("alice") == unsaved.last("alice") > 0
+
+
+def test_a_secret_that_is_no_text_is_a_mistake_that_shows_nothing_of_it(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    (tmp_path / "alice.otp").write_bytes(b"\xfe\xff" + SECRET.encode())
+    gate, mistakes = Gate.of("edge", door.api("used.json"), door.gate)
+    assert gate is None
+    assert mistakes == [f"api.one-time-codes.alice: {tmp_path}/alice.otp: expected text in UTF-8"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xfe\xff", b"[" * 100_000, b"[]", b'{"alice": "1"}', b"no JSON"],
+    ids=["bytes", "deep", "list", "text", "other"],
+)
+def test_a_file_that_is_none_of_used_codes_is_named(tmp_path: Path, content: bytes) -> None:
+    door = Door(tmp_path)
+    (tmp_path / "other.json").write_bytes(content)
+    gate, mistakes = Gate.of("edge", door.api("other.json"), door.gate)
+    assert gate is None
+    assert mistakes == [f"{tmp_path}/other.json: not a file of used codes; move it away"]
+    assert (tmp_path / "other.json").read_bytes() == content
+
+
+def test_only_the_first_waits_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used, sync = UsedCodes(tmp_path / "used.json"), os.fsync
+    asked, answers = threading.Event(), threading.Event()
+
+    def hangs(file: int) -> None:
+        asked.set()
+        assert answers.wait(2 * DEADLINE_S)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", hangs)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(used.save)
+        try:
+            assert asked.wait(DEADLINE_S)
+            error = threads.submit(used.save).exception(DEADLINE_S)
+        finally:
+            answers.set()
+        assert isinstance(error, OSError)
+        assert error.errno == errno.ETIMEDOUT
+        first.result(DEADLINE_S)
+    used.save()

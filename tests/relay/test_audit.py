@@ -7,17 +7,39 @@ import csv
 import fcntl
 import io
 import json
+import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
-from leasing import CLIENT, DEADLINE_S, NEEDS_ROOT, OTHER_CLIENT, Leasing, Source, own_network, receiver, wait_until
+import structlog
+from leasing import (
+    CLIENT,
+    DEADLINE_S,
+    NEEDS_ROOT,
+    OTHER_CLIENT,
+    RELAY,
+    Answer,
+    Leasing,
+    Source,
+    own_network,
+    receiver,
+    wait_until,
+)
+
+from lanecast_relay.audit import COUNTED, AuditLog
+from lanecast_relay.audit_trail import AuditTrail, Receiving
+from lanecast_relay.audit_writer import AuditWriter
 
 pytestmark = NEEDS_ROOT
 
@@ -174,6 +196,10 @@ def fill(file: io.FileIO) -> None:
         file.write(bytes(512))
 
 
+def with_held_disk(gate: Path) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("held_disk.py")), str(gate)]
+
+
 @contextlib.contextmanager
 def hanging(gate: Path) -> Iterator[None]:
     """Meanwhile no ``fsync`` of the relay returns."""
@@ -191,7 +217,7 @@ def test_a_disk_that_hangs_costs_no_forwarding_and_no_lease_outlives_it(network:
         manager.settimeout(DEADLINE_S)
         told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         relay = Leasing(tmp_path, period="2s", environment=told)
-        relay.command_to_run = [sys.executable, str(Path(__file__).with_name("held_disk.py")), str(gate)]
+        relay.command_to_run = with_held_disk(gate)
         relay.start()
         source, token = Source(), relay.token()
         with receiver("10.8.2.20") as fixed:
@@ -231,3 +257,113 @@ def said_until_now(manager: socket.socket) -> None:
         while manager.recv(200):
             pass
     manager.settimeout(DEADLINE_S)
+
+
+@pytest.fixture
+def held(network: None, tmp_path: Path) -> Iterator[Leasing]:
+    """A relay whose disk hangs while the test holds the file ``gate``."""
+    (tmp_path / "gate").touch()
+    relay = Leasing(tmp_path, command_to_run=with_held_disk(tmp_path / "gate"))
+    relay.start()
+    yield relay
+    if relay.process is not None:
+        relay.kill()
+
+
+def test_a_reload_whose_disk_hangs_holds_up_no_lease_and_no_end(held: Leasing, tmp_path: Path) -> None:
+    source, token, admin = Source(), held.token(), held.token(scope=["admin"])
+    lease = held.lease(token).document
+    held.write(("used-codes.json", "elsewhere.json"))
+    with (
+        receiver("10.8.2.20") as fixed,
+        hanging(tmp_path / "gate"),
+        subprocess.Popen([*RELAY, "reload", str(held.file)], stderr=subprocess.DEVNULL) as asking,
+    ):
+        wait_until((tmp_path / "elsewhere.json.new").exists)
+        with ThreadPoolExecutor() as threads:
+            answers = threads.map(lambda _: held.call("POST", "/v1/reload", admin), range(5))
+            assert [answer.status for answer in answers] == [503] * 5
+        assert held.call("POST", f"/v1/leases/{lease['id']}/renew", token).status == 200
+        sent = source.send(20)
+        assert [fixed.recv(2048) for _ in range(20)] == sent
+        held.stop()
+        assert asking.wait(DEADLINE_S) == 2
+    said = [one["event"] for one in held.log()]
+    assert "control socket does not end: what it was asked for hangs" in said
+    assert "draining" in said
+
+
+def test_a_code_whose_disk_hangs_holds_up_no_other_one_and_no_end(held: Leasing, tmp_path: Path) -> None:
+    code = pyotp.TOTP((tmp_path / "careful.otp").read_text().strip()).now()
+    other = pyotp.TOTP(held.environment["CAREFUL_TOO"]).now()
+    with ThreadPoolExecutor() as threads, hanging(tmp_path / "gate"):
+        first = threads.submit(held.lease, held.token(sub="careful"), code=code)
+        wait_until((tmp_path / "used-codes.json.new").exists)
+        assert held.lease(held.token(sub="careful-too"), f"{OTHER_CLIENT}:20001", code=other).status == 503
+        assert set(held.subscribers()) == {"fixed"}
+        held.stop()
+        assert not given(first.exception(DEADLINE_S) or first.result())
+
+
+def given(answer: BaseException | Answer) -> bool:
+    return isinstance(answer, Answer) and answer.status == 201
+
+
+def test_what_is_thrown_away_while_a_disk_hangs_is_told_also_when_that_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, sync = AuditLog(tmp_path / "audit.jsonl"), os.fsync
+    asked, answers = threading.Event(), threading.Event()
+
+    def hangs(file: int) -> None:
+        asked.set()
+        assert answers.wait(DEADLINE_S)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", hangs)
+    monkeypatch.setattr("lanecast_relay.audit_writer.PENDING_RECORDS", 3)
+    writer = AuditWriter(log, structlog.get_logger())
+    writer.put({"number": 0})
+    assert asked.wait(DEADLINE_S)
+    writer.put(*({"number": number} for number in range(1, 6)))
+    answers.set()
+    writer.close()
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    missed = {"event": "missed", "records": 2}
+    assert [{name: value for name, value in line.items() if name != "previous"} for line in lines] == [
+        {"number": 0}, missed, {"number": 3}, {"number": 4}, {"number": 5},
+    ]  # fmt: skip
+
+
+def answered(**channels: tuple[int, int]) -> dict[str, Any]:
+    """A subscriber's counters with these ranges of numbers in answers."""
+    ranges = [
+        {"feed": "quotes", "channel": channel, "stream": 0, "epoch": "E", "first": first, "last": last}
+        for channel, (first, last) in channels.items()
+    ]
+    return {"name": "app", **dict.fromkeys(COUNTED, 0), "answered": ranges}
+
+
+def test_an_interval_tells_no_answers_that_one_before_has_told(tmp_path: Path) -> None:
+    def receives(*channels: str) -> dict[str, Receiving]:
+        return {"app": Receiving("app", "native", tuple(("quotes", channel, CLIENT) for channel in channels))}
+
+    def follow(now: dict[str, Receiving], counters: dict[str, Any], *ended: dict[str, Any]) -> None:
+        trail.follow(now, ended, {"subscribers": [counters]}, {}, "reload")
+
+    trail = AuditTrail(AuditLog(tmp_path / "audit.jsonl"), structlog.get_logger(), "edge")
+    trail.start(receives("main"))
+    follow(receives("main", "late"), answered(main=(1, 10)))
+    follow(receives("main", "late", "more"), answered(main=(1, 10), late=(5, 6)))
+    # An output is closed and opened anew, as for another delivery, and then answered.
+    follow(receives("main", "late", "more"), answered(late=(5, 6)), answered(main=(1, 10)))
+    follow(receives("main"), answered(main=(3, 4), late=(5, 6)))
+    # What has grown reaches back to the beginning.
+    trail.stop({"subscribers": [answered(main=(3, 9), late=(5, 6))]})
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    told = [
+        {one["channel"]: (one["first"], one["last"]) for one in line["answered"]}
+        for line in lines
+        if line["event"] == "closed"
+    ]
+    assert told == [{"main": (1, 10)}, {"late": (5, 6)}, {"main": (3, 4)}, {"main": (3, 9)}]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.server
 import json
-import queue
 import signal
 import socket
 import ssl
 import struct
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +18,9 @@ from typing import Any
 import jwt
 import pyotp
 import pytest
+import structlog
 from leasing import (
+    API_PORT,
     CLIENT,
     DEADLINE_S,
     NEEDS_ROOT,
@@ -37,8 +36,13 @@ from leasing import (
 )
 
 from lanecast_relay.access.tokens import issue, new_key
-from lanecast_relay.api import CONNECTIONS_A_SOURCE
+from lanecast_relay.api import CONNECTIONS_A_SOURCE, ApiServer
+from lanecast_relay.audit_trail import AuditTrail
+from lanecast_relay.config.document import load_document, validate
 from lanecast_relay.config.leases import Algorithm
+from lanecast_relay.config.model import RelayFile
+from lanecast_relay.engine import Engine
+from lanecast_relay.running import RunningRelay
 
 pytestmark = NEEDS_ROOT
 
@@ -601,58 +605,67 @@ def test_a_person_leases_a_feed_by_commands(relay: Leasing, tmp_path: Path) -> N
     assert (tmp_path / "alice.otp").stat().st_mode & 0o777 == 0o600
 
 
-class ScriptedApi(http.server.BaseHTTPRequestHandler):
-    """Answers with what the test has put in ``server.answers``, and notes what it was asked."""
-
-    server: ScriptedServer
-
-    def do_POST(self) -> None:
-        self.server.asked.put(f"{self.command} {self.path}")
-        status, left_s = self.server.answers.pop(0)
-        body = json.dumps({"id": "abc", "seconds-left": left_s} if status < 300 else {"error": "not now"}).encode()
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_DELETE = do_POST
-
-    def log_message(self, *_: object) -> None: ...
-
-
-class ScriptedServer(http.server.HTTPServer):
-    """An API with answers of the test's own."""
-
-    def __init__(self, directory: Path, answers: list[tuple[int, float]]) -> None:
-        super().__init__(("127.0.0.1", 0), ScriptedApi)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.answers = answers
-        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+def test_a_certificate_that_is_replaced_after_a_reload_has_read_it_is_of_the_next_reload(
+    network: None, tmp_path: Path
+) -> None:
+    relay, log = Leasing(tmp_path), structlog.get_logger()
+    file = validate(RelayFile, load_document(relay.file))
+    assert file.api is not None
+    running = RunningRelay(relay.file, file, Engine(file), AuditTrail(None, log, file.name), log, None)
+    server = ApiServer(running, file.api)
+    try:
+        make_certificate(tmp_path)
+        renewed = (tmp_path / "certificate.pem").read_text()
+        put_in_place = server.prepare(file.api)
+        make_certificate(tmp_path, "next")  # whose key is in place, and whose certificate is not yet
+        put_in_place()
+        for name in ("127.0.0.1", "localhost"):
+            shown = ssl.get_server_certificate((name, API_PORT), timeout=DEADLINE_S)
+            assert ssl.PEM_cert_to_DER_cert(shown) == ssl.PEM_cert_to_DER_cert(renewed)
+        with pytest.raises(OSError, match="cannot use the certificate"):
+            server.prepare(file.api)
+    finally:
+        server.close()
 
 
-def test_a_holder_whom_the_relay_cannot_answer_now_asks_again_while_the_lease_lives(tmp_path: Path) -> None:
-    make_certificate(tmp_path)
-    (tmp_path / "token").write_text("a token")
-    script = [(201, 1.0), (200, 6.0), (503, 0), (429, 0), (200, 3600.0), (204, 0)]
-    with ScriptedServer(tmp_path, script) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        command = [
-            *RELAY, "lease", "hold", f"https://127.0.0.1:{server.server_port}", "--token", str(tmp_path / "token"),
-            "--feed", "quotes", "--to", f"main={CLIENT}:20001", "--cafile", str(tmp_path / "certificate.pem"),
-        ]  # fmt: skip
-        try:
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as holding:
-                asked = [server.asked.get(timeout=DEADLINE_S) for _ in range(5)]
-                wait_until(lambda: len(server.answers) == 1)
-                holding.send_signal(signal.SIGTERM)
-                _, said = holding.communicate(timeout=DEADLINE_S)
-        finally:
-            server.shutdown()
-            thread.join()
-    assert asked == ["POST /v1/leases", *["POST /v1/leases/abc/renew"] * 4]
-    assert (holding.returncode, server.asked.get_nowait()) == (0, "DELETE /v1/leases/abc")
-    assert [code in said for code in (": 503: not now", ": 429: not now")] == [True, True]
+def test_a_renewed_certificate_is_shown_after_a_reload(relay: Leasing) -> None:
+    make_certificate(relay.directory)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        relay.lease(relay.token())
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    assert relay.lease(relay.token()).status == 201
+
+
+def test_a_secret_that_is_no_text_costs_its_reload_and_no_other(relay: Leasing) -> None:
+    secret = relay.directory / "careful.otp"
+    right = secret.read_bytes()
+
+    def by_hangup(event: str) -> bool:
+        return any(one["event"] == event and one["by"] == "SIGHUP" for one in relay.log())
+
+    assert relay.process is not None
+    secret.write_bytes(b"\xfe\xff" + right)
+    refused = relay.command("reload", str(relay.file))
+    assert refused.returncode == 1
+    assert "api.one-time-codes.careful: " in refused.stderr
+    relay.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: by_hangup("not reloaded"))
+    secret.write_bytes(right)
+    relay.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: by_hangup("reloaded"))
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    logged = (relay.directory / "log.jsonl").read_text()
+    assert [text for text in ("0xfe", "JBSWY3DP") if text in logged + refused.stderr] == []
+
+
+def test_a_used_code_stays_used_when_a_reload_names_another_file_for_used_codes(relay: Leasing) -> None:
+    code = pyotp.TOTP((relay.directory / "careful.otp").read_text().strip()).now()
+    assert relay.lease(relay.token(sub="careful"), code=code).status == 201
+    used = json.loads((relay.directory / "used-codes.json").read_text())
+    assert set(used) == {"careful"}
+    relay.write(("used-codes.json", "elsewhere.json"))
+    assert relay.command("reload", str(relay.file)).returncode == 0
+    assert json.loads((relay.directory / "elsewhere.json").read_text()) == used
+    relay.stop()
+    relay.start()
+    assert relay.lease(relay.token(sub="careful"), code=code).status == 401

@@ -5,25 +5,31 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import queue
 import re
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from leasing import NEEDS_ROOT
+from leasing import NEEDS_ROOT, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
+from lanecast_relay.control import ControlServer, ask_to_reload, read_counters, serving
+from lanecast_relay.forwarding import _Hangups
 from lanecast_relay.losses import LossLog
 from lanecast_relay.metrics import RelayCollector
+from lanecast_relay.running import RunningRelay
 
 RELAY = [sys.executable, "-m", "lanecast_relay.cli"]
 DEADLINE_S = 30.0
@@ -303,6 +309,8 @@ class Lines(list[tuple[str, dict[str, object]]]):
     def warning(self, event: str, **fields: object) -> None:
         self.append((event, fields))
 
+    error = warning
+
 
 def told(lost: list[tuple[int, bool]], limited: list[tuple[int, bool]], counts: tuple[int, int]) -> dict[str, Any]:
     """Counters with these ranges of one number, new or not."""
@@ -333,3 +341,80 @@ def test_every_new_range_is_logged_also_when_counters_begin_anew() -> None:
     losses.update(told([(8, True)], [], (11, 4)))
     assert log[0] == ("losses not listed", {"feed": "quotes", "channel": "main", "ranges": 9})
     assert log[-1] == ("refusals not listed", {"subscriber": "app", "ranges": 3})
+
+
+def test_a_sum_of_refusals_that_falls_with_an_output_makes_none_of_them_unlisted() -> None:
+    log = Lines()
+    losses = LossLog(log)
+    losses.update(told([], [(5, True), (9, True)], (0, 2)))
+    log.clear()
+    losses.update(told([], [], (0, 1)))
+    assert log == []
+    losses.update(told([], [(11, True)], (0, 4)))
+    assert log[0] == ("refusals not listed", {"subscriber": "app", "ranges": 2})
+
+
+def fails() -> dict[str, Any]:
+    raise KeyError("a secret")
+
+
+def test_a_request_that_fails_is_told_and_the_next_one_answered(tmp_path: Path) -> None:
+    log, path = Lines(), tmp_path / "control.sock"
+    with serving(path, {"reload": fails, "counters": lambda: {"fine": True}}, log):
+        with pytest.raises(OSError, match="log says where"):
+            ask_to_reload(path)
+        assert read_counters(path) == {"fine": True}
+    ((event, fields),) = log
+    assert (event, fields["request"]) == ("request failed", "reload")
+    assert str(fields["reason"]).startswith("KeyError at test_observing.py:")
+
+
+def test_the_end_waits_for_no_request_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, path = Lines(), tmp_path / "control.sock"
+    asked, ends = threading.Event(), threading.Event()
+
+    def hangs() -> dict[str, Any]:
+        asked.set()
+        assert ends.wait(2 * DEADLINE_S)
+        return {"late": True}
+
+    monkeypatch.setattr("lanecast_relay.control.ENDED_WITHIN_S", 0.1)
+    server = ControlServer(path, {"reload": hangs}, log)
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(ask_to_reload, path)
+        assert asked.wait(DEADLINE_S)
+        closing = threads.submit(server.close)
+        try:
+            closing.result(DEADLINE_S)
+            assert not path.exists()
+        finally:
+            ends.set()
+        assert answer.result(DEADLINE_S) == {"late": True}
+    assert [event for event, _ in log] == ["control socket does not end: what it was asked for hangs"]
+    wait_until(lambda: "relay-control" not in {thread.name for thread in threading.enumerate()})
+
+
+class FailsFirst:
+    """As much of a running relay as hangups are told to; its first reload fails as nobody expects."""
+
+    def __init__(self) -> None:
+        self.log = Lines()
+        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def rotate_audit_log(self) -> None: ...
+
+    def reload(self, by: str, **_: object) -> None:
+        self.asked.put(by)
+        if not self.log:
+            raise KeyError("a secret")
+
+
+def test_a_hangup_is_heard_after_one_that_failed_as_nobody_expected() -> None:
+    running = FailsFirst()
+    hangups = _Hangups(cast(RunningRelay, running))
+    for _ in range(2):
+        hangups.ask()
+        assert running.asked.get(timeout=DEADLINE_S) == "SIGHUP"
+    ((event, fields),) = running.log
+    assert (event, fields["by"]) == ("not reloaded", "SIGHUP")
+    assert str(fields["mistake"]).startswith("KeyError at test_observing.py:")

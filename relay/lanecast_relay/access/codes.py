@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pyotp
 
+from lanecast_relay.locks import held
+
 STEP_S = 30
 """RFC 6238, section 5.2: the recommended time step."""
 
@@ -29,10 +31,7 @@ class UsedCodes:
         self._steps: dict[str, int] = {}
         self._saving = threading.Lock()
         if path.exists():
-            steps = json.loads(path.read_text())
-            if not isinstance(steps, dict) or not all(isinstance(step, int) for step in steps.values()):
-                raise ValueError(f"{path}: not a file of used codes; move it away")
-            self._steps = steps
+            self._steps = _read(path)
         self.save()
 
     def last(self, subject: str) -> int:
@@ -43,14 +42,19 @@ class UsedCodes:
         """The step is used from now on; :meth:`save` before anything is given for it."""
         self._steps = self._steps | {subject: max(step, self.last(subject))}
 
-    def use_all_of(self, other: UsedCodes) -> None:
-        """What was used there is used here."""
+    def use_all_of(self, other: UsedCodes) -> bool:
+        """What was used there is used here. Returns whether that is more than was."""
+        before = self._steps
         for subject, step in other._steps.items():
             self.use(subject, step)
+        return self._steps != before
 
     def save(self) -> None:
-        """Have on the disk what was used until now, so that no crash makes a code good again. Raises ``OSError``."""
-        with self._saving:
+        """Have on the disk what was used until now, so that no crash makes a code good again. Raises ``OSError``.
+
+        Where a disk hangs, only the first one waits for it: the threads of those who ask are few.
+        """
+        with held(self._saving, f"the disk of {self.path} does not answer"):
             self._write(self._steps)
 
     def _write(self, steps: Mapping[str, int]) -> None:
@@ -65,6 +69,16 @@ class UsedCodes:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        steps = None
+    if not isinstance(steps, dict) or not all(isinstance(step, int) for step in steps.values()):
+        raise ValueError(f"{path}: not a file of used codes; move it away")
+    return steps
 
 
 class OneTimeCodes:

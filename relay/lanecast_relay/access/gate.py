@@ -59,11 +59,12 @@ class Gate:
         code_throttle = CodeThrottle() if before is None else before.code_throttle
         return cls(verifier, codes, throttle, code_throttle), []
 
-    def takes_over_from(self, before: Gate) -> None:
-        """What was used while this gate was made is used here as well."""
+    def takes_over_from(self, before: Gate) -> UsedCodes | None:
+        """What was used until now is used here too. Returns what has to be saved so that no crash changes that."""
         used, earlier = self.codes.used, before.codes.used
-        if used is not None and earlier is not None and used is not earlier:
-            used.use_all_of(earlier)
+        if used is None or earlier is None or used is earlier:
+            return None
+        return used if used.use_all_of(earlier) else None
 
     def admit(self, source: str, token: str, code: str, with_code: bool) -> tuple[Admitted, UsedCodes | None]:
         """What the token says, and what has to be saved before it is acted upon.

@@ -34,6 +34,8 @@ def private_file(path: Path) -> Path:
             mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise SecretProblem(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise SecretProblem(f"{str(path)!r}: no file can have this name") from None
     if mode & OTHERS:
         raise SecretProblem(f"{path}: others may read it (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
     return path
@@ -47,7 +49,14 @@ def read_secret(secret: Secret, environment: Mapping[str, str] = os.environ) -> 
             raise SecretProblem(f"the environment variable {secret.environment} is not set")
         return value.strip()
     assert secret.file is not None  # the model holds exactly one
-    return private_file(located(secret.file, environment)).read_text().strip()
+    path = private_file(located(secret.file, environment))
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SecretProblem(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        # Its text holds bytes of the secret.
+        raise SecretProblem(f"{path}: expected text in UTF-8") from None
 
 
 def write_private(path: Path, text: str) -> None:
