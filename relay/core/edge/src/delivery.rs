@@ -365,13 +365,13 @@ impl Deliveries {
             }
         }
         for (at, _) in &sockets {
-            self.left_by_ring(*at, burst.runs(), None, burst);
+            self.count_left(*at, burst.runs(), burst);
         }
         sending.ring = Some(ring);
         left
     }
 
-    /// Count what a ring has sent: the runs before `from`.
+    /// Who is left to the sockets from run `from` on, having got what is before it by a ring.
     fn left_by_ring(
         &mut self,
         at: usize,
@@ -379,11 +379,16 @@ impl Deliveries {
         failure: Option<io::Error>,
         burst: &Burst<'_>,
     ) -> Waiting {
+        self.count_left(at, from, burst);
+        Waiting { at, from, failure }
+    }
+
+    /// The runs before `runs` left by a ring.
+    fn count_left(&mut self, at: usize, runs: usize, burst: &Burst<'_>) {
         if let Some(delivery) = self.all.get_mut(at) {
-            let sent = burst.start(from);
+            let sent = burst.start(runs);
             delivery.output.count_sent(sent, burst.bytes(0, sent));
         }
-        Waiting { at, from, failure }
     }
 
     /// Send `burst` once for each group of `form`. Returns how many of its runs each group's members have: what needs
