@@ -33,7 +33,12 @@ SECRETS = {
 }
 """By the environment variable that the plans name; no value occurs in a text for any other reason."""
 
-SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1VyXbBqcMiKjLqTVZKTTxV1DRC5HyOEhxWF4IlZKhv netops@example"
+SSH_KEYS = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1VyXbBqcMiKjLqTVZKTTxV1DRC5HyOEhxWF4IlZKhv netops@example",
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBE62Vw9ukUCGf+0S1LBeSagfVA7U"
+    "SbVRiyjxCkmqntj7wRtCRyb2pRXQ2n+9RGpQPCSWGg1+aRjxjGLn8oS65Qk= netops@example",
+)
+"""Of each platform the first that it takes."""
 
 
 def plain(platform: Platform) -> dict[str, Any]:
@@ -89,11 +94,11 @@ def everything(platform: Platform) -> dict[str, Any]:
             "msdp": {"password": {"environment": "MSDP"}, "maximum-active-sources": 50},
         }
         sites["hk1"]["rendezvous"] = "10.255.255.1"
-    document["management"] = _management(can)
+    document["management"] = _management(platform, can)
     return document
 
 
-def _management(can: set[Feature]) -> dict[str, Any]:
+def _management(platform: Platform, can: set[Feature]) -> dict[str, Any]:
     managed: dict[str, Any] = {"ssh-from": ["10.0.0.0/24", "10.0.7.1/32"], "ntp": {"servers": ["10.0.0.5", "10.0.0.6"]}}
     if Feature.NTP_KEY in can:
         managed["ntp"]["key"] = {"id": 3, "secret": {"environment": "NTP_KEY"}}
@@ -108,7 +113,8 @@ def _management(can: set[Feature]) -> dict[str, Any]:
             "key": {"environment": "AAA_KEY"},
         }
     if Feature.USERS in can:
-        managed["users"] = {"netops": {"ssh-key": SSH_KEY}}
+        taken = (key for key in SSH_KEYS if FACTS[platform].ssh_keys.fullmatch(key.split()[0]))
+        managed["users"] = {"netops": {"ssh-key": next(taken)}}
     return managed
 
 
