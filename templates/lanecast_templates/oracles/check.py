@@ -17,10 +17,10 @@ from lanecast.fabric import (
     Fabric,
     Host,
 )
-from lanecast.router import Router
+from lanecast.router import InterfaceKind, Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates.frr_configuration import complaints, missing_lines
 from lanecast_templates.frr_daemons import FRR_DAEMONS
 from lanecast_templates.oracles.box import COMMANDS, MACHINE_WIDE
 from lanecast_templates.renderer import RenderedFile, node_folder
@@ -99,9 +99,10 @@ def _finding(node: Router | Host, file: RenderedFile, oracle: str, problems: Ite
 
 def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dict[str, str]) -> Iterator[Finding]:
     """What a box in namespaces of its own makes of its files."""
-    untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
-    parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
-    names = [interface.name for interface in node.interfaces]
+    plugged = [interface for interface in node.interfaces if interface.kind is not InterfaceKind.LOOPBACK]
+    untagged = {interface.name for interface in plugged if interface.vlan is None}
+    parents = {interface.parent for interface in plugged if interface.parent is not None}
+    names = [interface.name for interface in plugged]
     question = json.dumps({"ports": sorted(untagged | parents), "interfaces": names, "files": applied})
     command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
     try:
@@ -114,7 +115,7 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     for name, reason in answer["unchecked"].items():
         yield Finding(node.name, str(by_name[name].path), " ".join(COMMANDS[name]), (), reason)
     for name, said in answer["said"].items():
-        problems = said.splitlines()
+        problems = complaints(said) if name == "frr.conf" else said.splitlines()
         oracle = " ".join(COMMANDS.get(name, ("sysctl",)))
         if name == "frr.conf":
             oracle = "FRR, show running-config"
