@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ SECRETS = {
 }
 """By the environment variable that the plans name; no value occurs in a text for any other reason."""
 
-SSH_KEYS = (
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1VyXbBqcMiKjLqTVZKTTxV1DRC5HyOEhxWF4IlZKhv netops@example",
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1VyXbBqcMiKjLqTVZKTTxV1DRC5HyOEhxWF4IlZKhv netops@example"
+ECDSA_KEY = (
     "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBE62Vw9ukUCGf+0S1LBeSagfVA7U"
-    "SbVRiyjxCkmqntj7wRtCRyb2pRXQ2n+9RGpQPCSWGg1+aRjxjGLn8oS65Qk= netops@example",
+    "SbVRiyjxCkmqntj7wRtCRyb2pRXQ2n+9RGpQPCSWGg1+aRjxjGLn8oS65Qk= netops@example"
 )
-"""Of each platform the first that it takes."""
+"""For routers that take no Ed25519 keys."""
 
 
 def plain(platform: Platform) -> dict[str, Any]:
@@ -52,10 +53,10 @@ def plain(platform: Platform) -> dict[str, Any]:
     return document
 
 
-def everything(platform: Platform) -> dict[str, Any]:
-    """The same, with all that a plan can ask for and the platform does not lack."""
+def everything(platform: Platform, also: frozenset[Feature] = frozenset()) -> dict[str, Any]:
+    """The same, with all that a plan can ask for and the platform does not lack, and ``also`` what it does."""
     document = plain(platform)
-    can = set(Feature) - set(FACTS[platform].lacks)
+    can = set(Feature) - set(FACTS[platform].lacks) | also
     sites = document["sites"]
     circuit_a, circuit_b = sites["hk1"]["circuits"]["hk1-a"], sites["hk1"]["circuits"]["hk1-b"]
     uplinks = [uplink for site in sites.values() for uplink in site["uplinks"].values()]
@@ -106,6 +107,12 @@ def _management(platform: Platform, can: set[Feature]) -> dict[str, Any]:
         managed["ptp"] = {"domain": 24}
     if Feature.SYSLOG in can:
         managed["syslog"] = ["10.0.0.8", "10.0.0.9"]
+    if Feature.RADIUS in can:
+        managed["aaa"] = {
+            "protocol": "radius",
+            "servers": ["10.0.0.10", "10.0.0.11"],
+            "key": {"environment": "AAA_KEY"},
+        }
     if Feature.TACACS in can:
         managed["aaa"] = {
             "protocol": "tacacs+",
@@ -113,9 +120,14 @@ def _management(platform: Platform, can: set[Feature]) -> dict[str, Any]:
             "key": {"environment": "AAA_KEY"},
         }
     if Feature.USERS in can:
-        taken = (key for key in SSH_KEYS if FACTS[platform].ssh_keys.fullmatch(key.split()[0]))
-        managed["users"] = {"netops": {"ssh-key": next(taken)}}
+        managed["users"] = {"netops": {"ssh-key": ssh_key([platform])}}
     return managed
+
+
+def ssh_key(platforms: Iterable[Platform]) -> str:
+    """A public key that all of them take."""
+    kind = SSH_KEY.partition(" ")[0]
+    return SSH_KEY if all(FACTS[platform].ssh_keys.fullmatch(kind) for platform in platforms) else ECDSA_KEY
 
 
 def with_radius(document: dict[str, Any]) -> dict[str, Any]:

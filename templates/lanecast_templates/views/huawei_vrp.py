@@ -40,6 +40,7 @@ from lanecast_templates.views.huawei_vrp_lists import (
     as_path_filters,
     control_list,
     join_list,
+    list_name,
     msdp_list,
     neighbor_list,
     prefix_lists,
@@ -92,6 +93,8 @@ class VrpInterface:
     filter: str | None = None
     pim: VrpPim | None = None
     igmp: IgmpInterface | None = None
+    joinable: str | None = None
+    """The list of groups that hosts may join."""
     max_response_s: int | None = None
 
 
@@ -217,9 +220,10 @@ def vrp_router(router: Router, secrets: RouterSecrets) -> VrpRouter:
         neighbors=tuple(_neighbor(router, each, secrets) for each in neighbors),
         ssm_list=SSM_LIST if multicast else None,
         register_list=next(
-            (each.register_sources.name for each in _points(router) if each.register_sources is not None), None
+            (list_name(each.register_sources.name) for each in _points(router) if each.register_sources is not None),
+            None,
         ),
-        rendezvous_points=tuple(RendezvousList(each.address, each.groups.name) for each in _points(router)),
+        rendezvous_points=tuple(RendezvousList(each.address, list_name(each.groups.name)) for each in _points(router)),
         msdp_originator=multicast.msdp.originator if multicast and multicast.msdp else None,
         msdp_peers=tuple(
             VrpMsdpPeer(peer, msdp_list(peer), word(router, secrets.msdp_password(peer), "an MSDP peer's password"))
@@ -316,7 +320,7 @@ def _interfaces(router: Router) -> tuple[VrpInterface, ...]:
     ]
     blocks += [VrpInterface(port, "unused", "shutdown", is_port=True) for port in router.unused_ports]
     for vlan in router.vlans:
-        vlan_filter = router.interface(vlan.interface).access_list
+        vlan_filter = _filter(router.interface(vlan.interface))
         blocks += [
             VrpInterface(
                 port, f"hosts of {vlan.name}", "undo shutdown", True, access_vlan=vlan.id, vlan_filter=vlan_filter
@@ -338,11 +342,16 @@ def _interface(router: Router, interface: Interface) -> VrpInterface:
         vrf=router.vrf,
         addresses=tuple((address.ip, address.netmask) for address in interface.addresses),
         reverse_path=interface.reverse_path,
-        filter=interface.access_list if kind is not InterfaceKind.VLAN_INTERFACE else None,
+        filter=_filter(interface) if kind is not InterfaceKind.VLAN_INTERFACE else None,
         pim=_pim(router, interface),
         igmp=igmp,
+        joinable=list_name(igmp.groups.name) if igmp else None,
         max_response_s=igmp.max_response_ds // 10 if igmp else None,
     )
+
+
+def _filter(interface: Interface) -> str | None:
+    return None if interface.access_list is None else list_name(interface.access_list)
 
 
 def _pim(router: Router, interface: Interface) -> VrpPim | None:

@@ -6,9 +6,9 @@ Names are one space for both kinds, so a list that is needed in both has a secon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Network
 
 from lanecast.router import (
@@ -40,8 +40,11 @@ REMAINDER_KBPS = -(-REMAINDER_PPS * CONTROL_PACKET_BYTES * 8 // 1000)
 PROTOCOLS = {"pim": "103"}
 """Protocols that VRP knows by number alone."""
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}")
-"""What VRP takes as the name of an ACL, a traffic classifier or a traffic policy: 31 characters, a letter first."""
+NAME_CHARACTERS = 31
+"""The most that VRP takes in the name of an ACL, a traffic classifier and a traffic policy alike."""
+
+DIGEST_CHARACTERS = 6
+"""What stands for the end of a name that is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,40 +99,44 @@ class AsPathFilter:
     expression: str
 
 
+def list_name(name: str) -> str:
+    """The name itself, or its beginning and a digest of all of it where VRP would not take it."""
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:DIGEST_CHARACTERS]
+    return f"{name[: NAME_CHARACTERS - DIGEST_CHARACTERS - 1]}-{digest}"
+
+
 def neighbor_list(interface: Interface) -> str:
     """The list of those who may be PIM neighbours on an interface."""
-    return f"pim-{interface.attached_to}"
+    return list_name(f"pim-{interface.attached_to}")
 
 
 def join_list(prefixes: Prefixes) -> str:
     """The list that joins by PIM are held against: an advanced one, beside IGMP's basic one of the same groups."""
-    return f"joins-{prefixes.name}"
+    return list_name(f"joins-{prefixes.name}")
 
 
 def msdp_list(peer: MsdpPeer) -> str:
     """The list of what an MSDP peer may tell of."""
-    return f"msdp-{peer.node}"
+    return list_name(f"msdp-{peer.node}")
 
 
 def control_list(held: ControlPlaneClass) -> str:
     """The list of what belongs to a class of packets to the CPU."""
-    return f"cpu-{held.name}"
+    return list_name(f"cpu-{held.name}")
 
 
 def traffic_filters(router: Router) -> tuple[str, ...]:
     """The lists that are bound to an interface."""
     used = {interface.access_list for interface in router.interfaces}
-    return tuple(each.name for each in router.access_lists if each.name in used)
+    return tuple(list_name(each.name) for each in router.access_lists if each.name in used)
 
 
 def access_lists(router: Router) -> tuple[AccessList, ...]:
     """Every ACL that the router's text refers to. Raises :class:`RenderError` for two of one name."""
     lists: dict[str, AccessList] = {}
     for held in _access_lists(router):
-        if NAME.fullmatch(held.name) is None:
-            raise RenderError(
-                f"{router.name}: VRP takes no list called {held.name}: a letter first, and no more than 31 characters"
-            )
         if lists.setdefault(held.name, held) != held:
             raise RenderError(f"{router.name}: two lists of different content are called {held.name}")
     return tuple(lists.values())
@@ -138,7 +145,7 @@ def access_lists(router: Router) -> tuple[AccessList, ...]:
 def _access_lists(router: Router) -> Iterator[AccessList]:
     yield from _multicast_lists(router)
     for held in router.access_lists:
-        yield AccessList(held.name, "advance", _filter_rules(held.rules))
+        yield AccessList(list_name(held.name), "advance", _filter_rules(held.rules))
     if router.control_plane:
         for each in router.control_plane:
             yield AccessList(control_list(each), "advance", _filter_rules(each.rules))
@@ -157,7 +164,7 @@ def _multicast_lists(router: Router) -> Iterator[AccessList]:
         if not pim.passive:
             yield _basic(neighbor_list(router.interface(pim.interface)), map(IPv4Network, pim.neighbors))
     for igmp in multicast.igmp:
-        yield _basic(igmp.groups.name, igmp.groups.permitted)
+        yield _basic(list_name(igmp.groups.name), igmp.groups.permitted)
     for _, groups in multicast.boundaries:
         yield _advanced(join_list(groups), ((ANYWHERE, group) for group in groups.permitted))
     for point in multicast.rendezvous_points:
@@ -168,11 +175,10 @@ def _multicast_lists(router: Router) -> Iterator[AccessList]:
 
 
 def _rendezvous_lists(point: RendezvousPoint) -> Iterator[AccessList]:
-    yield _basic(point.groups.name, point.groups.permitted)
-    if point.register_sources is not None:
-        yield _advanced(
-            point.register_sources.name, ((source, ANYWHERE) for source in point.register_sources.permitted)
-        )
+    yield _basic(list_name(point.groups.name), point.groups.permitted)
+    registers = point.register_sources
+    if registers is not None:
+        yield _advanced(list_name(registers.name), ((source, ANYWHERE) for source in registers.permitted))
 
 
 def _basic(name: str, permitted: Iterable[IPv4Network], vrf: str | None = None) -> AccessList:
