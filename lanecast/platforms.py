@@ -123,6 +123,10 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         port_example="GigabitEthernet0/0/0",
         loopback="Loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.PTP: "of its routers only the ASR 1002-X has a PTP clock, which follows unicast masters that a plan"
+            " does not name and sets no system time",
+        },
     ),
     Platform.NX_OS: PlatformFacts(
         title="Cisco NX-OS 10.x on Nexus 9000",
