@@ -60,9 +60,7 @@ PUBLIC_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A
 
 def _public_key(value: str) -> str:
     if len(value) > MAXIMUM_KEY_CHARACTERS or not PUBLIC_KEY.fullmatch(value):
-        raise PydanticCustomError(
-            "not_shown", "expected a public key as OpenSSH writes it: ssh-ed25519 AAAA… name"
-        )
+        raise PydanticCustomError("not_shown", "expected a public key as OpenSSH writes it: ssh-ed25519 AAAA… name")
     return value
 
 
