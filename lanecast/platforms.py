@@ -117,8 +117,8 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     Platform.IOS_XE: PlatformFacts(
         title="Cisco IOS XE 17.x on routers",
         ports=re.compile(
-            r"(GigabitEthernet|TenGigabitEthernet|TwentyFiveGigE|FortyGigabitEthernet|HundredGigE|Port-channel)"
-            r"\d+(/\d+){0,3}"
+            r"(GigabitEthernet|TwoGigabitEthernet|FiveGigabitEthernet|TenGigabitEthernet|TwentyFiveGigE"
+            r"|FortyGigabitEthernet|HundredGigE)\d+(/\d+){0,2}|Port-channel([1-9]\d?|[1-4]\d\d|50\d|51[0-2])"
         ),
         port_example="GigabitEthernet0/0/0",
         loopback="Loopback0",

@@ -362,11 +362,10 @@ class _Meaning:
 
     def _aaa(self) -> tuple[str, tuple[IPv4Address, ...]] | None:
         text = self.text
-        [asked] = {tuple(methods) for methods in text.aaa.values()} or {()}
-        match asked:
-            case ("group", name, "local") if len(text.aaa) == 2:
+        match list({tuple(methods) for methods in text.aaa.values()}):
+            case [("group", name, "local")] if len(text.aaa) == 2:
                 group = text.server_groups[name]
-            case () | ("local",):
+            case [] | [("local",)]:
                 return None
             case _:
                 raise ValueError("logins and shells are not asked for alike, with local users last")
