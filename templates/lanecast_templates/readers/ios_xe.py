@@ -25,8 +25,8 @@ from lanecast_templates.readers.facts import (
     RendezvousFacts,
     VlanFacts,
 )
+from lanecast_templates.readers.ios_xe_entries import ANYWHERE, Words
 from lanecast_templates.readers.ios_xe_text import (
-    ANYWHERE,
     SAYS_NOTHING,
     Block,
     Key,
@@ -34,7 +34,6 @@ from lanecast_templates.readers.ios_xe_text import (
     Neighbor,
     Port,
     Text,
-    Words,
 )
 
 ALWAYS = (

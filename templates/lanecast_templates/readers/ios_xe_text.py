@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from lanecast_templates.readers.facts import AccessFacts, Range
+from lanecast_templates.readers.ios_xe_entries import (
+    Words,
+    extended_entry,
+    permits_by,
+    prefix_range,
+    standard_entry,
+    unknown,
+)
 
 SAYS_NOTHING = (
     "description ",
@@ -28,10 +36,6 @@ SAYS_NOTHING = (
     "service tcp-keepalives-in",
 )
 """Beginnings of lines of which no fact depends: texts for people, levels of a log, time-outs."""
-
-ANYWHERE = IPv4Network("0.0.0.0/0")
-PORTS = {"bgp": 179, "ntp": 123, "tacacs": 49}
-"""Names that IOS has for ports, as far as these texts use them (command reference of ``permit``)."""
 
 SWITCHES = frozenset(
     {
@@ -162,14 +166,8 @@ class NtpServer:
     source: str | None
 
 
-Words = tuple[str, ...]
 Block = Callable[[Words], "Block | None"]
 """Takes a command, and gives what takes the commands in its block, if it opens one."""
-
-
-def unknown(words: Words) -> None:
-    """What no block expects."""
-    raise ValueError("is not known here")
 
 
 @dataclass(slots=True)
@@ -268,7 +266,7 @@ class Text:
                 entries = self.extended.setdefault(name, [])
                 return lambda inner: entries.append(extended_entry(inner))
             case ("ip", "prefix-list", name, "seq", _, action, prefix, *longest):
-                entry = (permits_by(action), _range(prefix, longest))
+                entry = (permits_by(action), prefix_range(prefix, longest))
                 self.prefix_lists.setdefault(name, []).append(entry)
             case ("ip", "as-path", "access-list", number, "permit", expression):
                 self.as_paths.setdefault(number, []).append(expression)
@@ -491,7 +489,7 @@ class Text:
                 keys.append(Key())
                 return lambda inner: _key(keys[-1], inner)
             case _:
-                raise ValueError("is not known here")
+                return unknown(words)
 
     def _map(self, words: Words) -> Block:
         match words:
@@ -506,7 +504,7 @@ class Text:
                 policy = self.policies.setdefault(name, {})
                 return lambda inner: _policy_map(policy, inner)
             case _:
-                raise ValueError("is not known here")
+                return unknown(words)
 
     def _control_plane(self, words: Words) -> None:
         match words:
@@ -520,7 +518,7 @@ class Text:
             case ("username", name):
                 return lambda inner: self._public_key(name, inner)
             case _:
-                raise ValueError("is not known here")
+                return unknown(words)
 
     def _public_key(self, name: str, words: Words) -> None:
         match words:
@@ -602,7 +600,7 @@ def _policy_map(policy: dict[str, Police], words: Words) -> Block:
             police = policy.setdefault(name, Police())
             return lambda inner: _policy_class(police, inner)
         case _:
-            raise ValueError("is not known here")
+            return unknown(words)
 
 
 def _policy_class(police: Police, words: Words) -> Block:
@@ -611,7 +609,7 @@ def _policy_class(police: Police, words: Words) -> Block:
             police.rate_pps = int(rate)
             return lambda inner: _policer(police, inner)
         case _:
-            raise ValueError("is not known here")
+            return unknown(words)
 
 
 def _policer(police: Police, words: Words) -> None:
@@ -644,67 +642,3 @@ def _server_group(group: ServerGroup, words: Words) -> None:
             group.source = source
         case _:
             unknown(words)
-
-
-# ---------------------------------------------------------------- words of lists
-
-
-def permits_by(action: str) -> bool:
-    """Whether ``permit`` or ``deny`` stands there."""
-    if action not in ("permit", "deny"):
-        raise ValueError(f"{action} is neither permit nor deny")
-    return action == "permit"
-
-
-def _range(prefix: str, longest: list[str]) -> Range:
-    network = IPv4Network(prefix)
-    match longest:
-        case []:
-            return network, network.prefixlen
-        case ["le", length]:
-            return network, int(length)
-        case _:
-            raise ValueError("is not known here")
-
-
-def standard_entry(words: Words) -> tuple[bool, IPv4Network]:
-    """``permit 192.0.2.0 0.0.0.255``; a number before it would change nothing of its meaning."""
-    action, *rest = words[1:] if words[0].isdecimal() else words
-    network, left = _end(rest if len(rest) != 1 or rest == ["any"] else ["host", *rest])
-    if left:
-        unknown(words)
-    return permits_by(action), network
-
-
-def extended_entry(words: Words) -> AccessFacts:
-    """``permit tcp host 192.0.2.1 any eq bgp``."""
-    action, protocol, *rest = words[1:] if words[0].isdecimal() else words
-    source, rest = _end(rest)
-    source_port, rest = _port(rest)
-    destination, rest = _end(rest)
-    destination_port, rest = _port(rest)
-    if rest:
-        unknown(words)
-    return AccessFacts(permits_by(action), protocol, source, destination, source_port, destination_port)
-
-
-def _end(words: list[str]) -> tuple[IPv4Network, list[str]]:
-    """``any``, ``host ADDRESS`` or an address with its wildcard, and what stands behind it."""
-    match words:
-        case ["any", *rest]:
-            return ANYWHERE, rest
-        case ["host", address, *rest]:
-            return IPv4Network(address), rest
-        case [address, wildcard, *rest]:
-            mask = IPv4Address(2**32 - 1 - int(IPv4Address(wildcard)))
-            return IPv4Network(f"{address}/{mask}"), rest
-        case _:
-            raise ValueError("expected an address")
-
-
-def _port(words: list[str]) -> tuple[int | None, list[str]]:
-    match words:
-        case ["eq", port, *rest]:
-            return PORTS[port] if port in PORTS else int(port), rest
-        case _:
-            return None, words
