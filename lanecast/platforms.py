@@ -122,12 +122,16 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     Platform.IOS_XE: PlatformFacts(
         title="Cisco IOS XE 17.x on routers",
         ports=re.compile(
-            r"(GigabitEthernet|TenGigabitEthernet|TwentyFiveGigE|FortyGigabitEthernet|HundredGigE|Port-channel)"
-            r"\d+(/\d+){0,3}"
+            r"(GigabitEthernet|TwoGigabitEthernet|FiveGigabitEthernet|TenGigabitEthernet|TwentyFiveGigE"
+            r"|FortyGigabitEthernet|HundredGigE)\d+(/\d+){0,2}|Port-channel([1-9]\d?|[1-4]\d\d|50\d|51[0-2])"
         ),
         port_example="GigabitEthernet0/0/0",
         loopback="Loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.PTP: "of its routers only the ASR 1002-X has a PTP clock, which follows unicast masters that a plan"
+            " does not name and sets no system time",
+        },
     ),
     Platform.NX_OS: PlatformFacts(
         title="Cisco NX-OS 10.x on Nexus 9000",
