@@ -24,6 +24,7 @@ from lanecast_templates.errors import RenderError, RenderProblem
 from lanecast_templates.frr_view import DEFAULT_VERSION, frr_router
 from lanecast_templates.hand_over_view import HandOver, hand_overs
 from lanecast_templates.linux_view import LinuxNode, linux_node
+from lanecast_templates.networkd_view import NetworkdNode, networkd_node
 from lanecast_templates.secrets import SecretError, SecretResolver
 
 __all__ = ["RenderError", "RenderedFile", "SecretResolver", "render_fabric"]
@@ -108,6 +109,9 @@ class _Rendering:
         folder = node_folder(router)
         yield from self._platforms()[router.platform](router, folder)
         yield from self._linux(linux_node(router), folder)
+        if router.role is RouterRole.SITE:
+            # A counterpart's VLANs and ports are whoever's who runs it; the lab's are made with their names.
+            yield from self._networkd(networkd_node(router), folder)
 
     def _platforms(self) -> dict[Platform, Callable[[Router, PurePosixPath], Iterator[RenderedFile]]]:
         return {Platform.FRR: self._frr}
@@ -148,9 +152,7 @@ class _Rendering:
         has_network = host.role is not HostRole.SUBSCRIBER
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
-            unit = "lanecast-network.service"
-            yield self._file(etc / "lanecast/network.ip", "linux/network.ip.j2", node=node, routes=host.routes)
-            yield self._file(etc / "systemd/system" / unit, f"linux/{unit}.j2", node=node)
+            yield from self._networkd(networkd_node(host), folder)
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
 
@@ -171,10 +173,16 @@ class _Rendering:
             yield self._file(etc / "sysctl.d/60-lanecast.conf", "linux/60-lanecast.conf.j2", node=node)
         if node.machine_settings:
             yield self._file(etc / "sysctl.d/61-lanecast-machine.conf", "linux/61-lanecast-machine.conf.j2", node=node)
-        if node.vlans:
-            unit = "lanecast-links.service"
-            yield self._file(etc / "lanecast/links.ip", "linux/links.ip.j2", node=node)
-            yield self._file(etc / "systemd/system" / unit, f"linux/{unit}.j2", node=node)
+
+    def _networkd(self, node: NetworkdNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        systemd = folder / "etc/systemd"
+        for link in node.links:
+            yield self._file(systemd / "network" / link.file, "linux/interface.network.j2", link=link)
+        for vlan in node.vlans:
+            yield self._file(systemd / "network" / vlan.file, "linux/vlan.netdev.j2", vlan=vlan)
+        if node.routed_by_frr:
+            for file in ("networkd.conf.d/60-lanecast-routes.conf", "system/frr.service.d/60-lanecast-network.conf"):
+                yield self._file(systemd / file, f"linux/{PurePosixPath(file).name}.j2")
 
     def _relay(self, relay: RelayFile, etc: PurePosixPath, has_network: bool) -> Iterator[RenderedFile]:
         document = yaml.safe_dump(relay.document(), sort_keys=False)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lanecast.fabric import Fabric, Host, Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
@@ -19,16 +20,26 @@ from lanecast_relay.config.model import RelayFile
 from lanecast_templates.frr_configuration import missing_lines
 from lanecast_templates.frr_daemons import FRR_DAEMONS
 from lanecast_templates.frr_view import DEFAULT_VERSION
-from lanecast_templates.oracles.box import COMMANDS, MACHINE_WIDE
+from lanecast_templates.networkd_files import (
+    NETWORKD,
+    NetworkdError,
+    NetworkdFiles,
+    is_networkd_file,
+    read_files,
+    read_sections,
+)
+from lanecast_templates.oracles.box import COMMANDS, FRR, FRR_DAEMONS_FILE, MACHINE_WIDE
 from lanecast_templates.renderer import RenderedFile, node_folder
 
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 MOST_S = 60
 """A node takes about a second."""
 
-FRR_FILES = ("frr.conf", "daemons")
-RELAY_FILE = "relay.yaml"
-UNIT_SUFFIX = ".service"
+RELAY_FILE = "lanecast/relay.yaml"
+UNITS = "systemd/system/"
+DROP_INS = ".d"
+NETWORKD_CONFIGURATION = "systemd/networkd.conf.d/"
+NETWORKD_ORACLE = "systemd.network(5), ip -batch"
 PACKAGES = {
     "unshare": "util-linux",
     "ip": "iproute2",
@@ -78,13 +89,20 @@ def check(fabric: Fabric, files: Iterable[RenderedFile], tell: Callable[[str], N
 
 
 def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Finding]:
-    by_name = {file.path.name: file for file in files}
-    applied = {name: by_name[name].text for name in (*COMMANDS, MACHINE_WIDE, *FRR_FILES) if name in by_name}
+    etc = node_folder(node) / "etc"
+    by_name = {str(file.path.relative_to(etc)): file for file in files}
+    applied = {
+        name: file.text
+        for name, file in by_name.items()
+        if name in (*COMMANDS, MACHINE_WIDE, FRR, FRR_DAEMONS_FILE) or is_networkd_file(name)
+    }
     if applied:
         yield from _applied(node, by_name, applied)
     for name, file in by_name.items():
-        if name.endswith(UNIT_SUFFIX):
-            yield _finding(node, file, "systemd-analyze verify", _unit_problems(name, file.text))
+        if name.startswith(UNITS):
+            yield _finding(node, file, "systemd-analyze verify", _unit_problems(name.removeprefix(UNITS), file.text))
+        elif name.startswith(NETWORKD_CONFIGURATION):
+            yield _finding(node, file, "networkd.conf(5)", _section_problems(file))
         elif name == RELAY_FILE:
             yield _finding(node, file, "lanecast relay check", _relay_problems(file.text))
 
@@ -95,43 +113,80 @@ def _finding(node: Router | Host, file: RenderedFile, oracle: str, problems: Ite
 
 def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dict[str, str]) -> Iterator[Finding]:
     """What a box in namespaces of its own makes of its files."""
-    untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
-    parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
-    names = [interface.name for interface in node.interfaces]
-    question = json.dumps({"ports": sorted(untagged | parents), "interfaces": names, "files": applied})
-    command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
+    names = [name for name in applied if is_networkd_file(name)]
     try:
-        done = subprocess.run(command, input=question, capture_output=True, text=True, timeout=MOST_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise OracleMissing(f"{node.name}: checking took longer than {MOST_S} s: is the machine busy?") from None
-    if done.returncode:
-        raise OracleMissing(f"{node.name}: the box for checking cannot be built: {done.stderr.strip()[-1000:]}")
-    answer = json.loads(done.stdout)
+        networkd = read_files({name: applied[name] for name in names})
+    except NetworkdError as error:
+        # Nobody knows what the others mean without it.
+        for name in names:
+            wrong = name == error.file
+            reason = None if wrong else f"{error.file} is refused"
+            problems = (str(error),) if wrong else ()
+            yield Finding(node.name, str(by_name[name].path), NETWORKD_ORACLE, problems, reason)
+        networkd = NetworkdFiles((), ())
+    answer = _asked(node, networkd, {name: text for name, text in applied.items() if name not in names})
     for name, reason in answer["unchecked"].items():
-        yield Finding(node.name, str(by_name[name].path), " ".join(COMMANDS[name]), (), reason)
+        yield Finding(node.name, str(by_name[name].path), NETWORKD_ORACLE, (), reason)
     for name, said in answer["said"].items():
         problems = said.splitlines()
-        oracle = " ".join(COMMANDS.get(name, ("sysctl",)))
-        if name == "frr.conf":
+        oracle = NETWORKD_ORACLE if name in names else " ".join(COMMANDS.get(name, ("sysctl",)))
+        if name == FRR:
             oracle = "FRR, show running-config"
             problems += [f"does not run: {line}" for line in missing_lines(applied[name], answer["running"])]
         yield _finding(node, by_name[name], oracle, problems)
 
 
+def _asked(node: Router | Host, networkd: NetworkdFiles, files: dict[str, str]) -> dict[str, Any]:
+    """The answer of ``box``, run in namespaces of its own."""
+    untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
+    parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
+    question = {
+        "ports": sorted(untagged | parents),
+        "interfaces": [interface.name for interface in node.interfaces],
+        "vlans": [(vlan.file, list(vlan.commands())) for vlan in networkd.vlans],
+        "links": [(link.file, list(link.commands())) for link in networkd.links],
+        "files": files,
+    }
+    command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(question), capture_output=True, text=True, timeout=MOST_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OracleMissing(f"{node.name}: checking took longer than {MOST_S} s: is the machine busy?") from None
+    if done.returncode:
+        raise OracleMissing(f"{node.name}: the box for checking cannot be built: {done.stderr.strip()[-1000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
 def _unit_problems(name: str, text: str) -> list[str]:
     """Settings that systemd does not know. That a box's programs and other units are not here is no mistake."""
     with tempfile.TemporaryDirectory(prefix="lanecast-unit-") as folder:
-        path = Path(folder) / name
+        path = Path(folder, name)
+        unit = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        command = ["systemd-analyze", "verify", "--recursive-errors=no", str(path)]
+        if path.parent.suffix == DROP_INS:
+            unit = path.parent.with_suffix("")
+            unit.write_text("[Service]\nExecStart=/bin/true\n")
+        command = ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     wrong = ("Unknown", "Failed to parse", "Invalid")
-    return [line for line in said.splitlines() if name in line and any(word in line for word in wrong)]
+    return [line for line in said.splitlines() if path.name in line and any(word in line for word in wrong)]
+
+
+def _section_problems(file: RenderedFile) -> list[str]:
+    try:
+        read_sections(file.path.name, file.text, NETWORKD)
+    except NetworkdError as error:
+        return [str(error)]
+    return []
 
 
 def _relay_problems(text: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="lanecast-relay-") as folder:
-        path = Path(folder) / RELAY_FILE
+        path = Path(folder, "relay.yaml")
         path.write_text(text)
         try:
             validate(RelayFile, load_document(path))
