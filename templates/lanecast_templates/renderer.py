@@ -27,7 +27,7 @@ from lanecast_templates.linux_view import LinuxNode, linux_node
 from lanecast_templates.networkd_view import NetworkdNode, networkd_node
 from lanecast_templates.secrets import SecretError, SecretResolver
 
-__all__ = ["RenderError", "RenderedFile", "SecretResolver", "render_fabric"]
+__all__ = ["RenderError", "RenderedFile", "SecretResolver", "header", "node_folder", "render_fabric"]
 
 FILE_MODE = 0o644
 SECRET_MODE = 0o600
@@ -50,6 +50,11 @@ def node_folder(node: Router | Host) -> PurePosixPath:
     name = PurePosixPath(node.name)
     ours = node.role in (RouterRole.SITE, HostRole.RELAY, HostRole.SUBSCRIBER)
     return name if ours else COUNTERPARTS / name
+
+
+def header(fabric: Fabric) -> str:
+    """What the first line of every file says."""
+    return f"Rendered by lanecast from the plan {fabric.name}: change the plan, not this file."
 
 
 def _plan_place(fabric: Fabric, node: Router | Host) -> tuple[str, ...]:
@@ -103,7 +108,7 @@ class _Rendering:
 
     @property
     def header(self) -> str:
-        return f"Rendered by lanecast from the plan {self.fabric.name}: change the plan, not this file."
+        return header(self.fabric)
 
     def router(self, router: Router) -> Iterator[RenderedFile]:
         folder = node_folder(router)
