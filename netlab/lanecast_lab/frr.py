@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Router
+from lanecast.router import Router
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
 from lanecast_templates.frr_configuration import missing_lines

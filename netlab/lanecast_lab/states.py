@@ -6,7 +6,12 @@ import json
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
-from lanecast.fabric import Fabric, Host, HostRole, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
+from lanecast.router import RouterRole
 from lanecast_lab import waits
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import run
@@ -50,9 +55,9 @@ def _pim(frr: FrrRouter) -> list[str]:
         return []
     neighbors = frr.show("show ip pim neighbor json")
     return [
-        f"{frr.router.name} has no PIM neighbour on {interface}"
-        for interface in settings.pim_interfaces
-        if not neighbors.get(interface)
+        f"{frr.router.name} has no PIM neighbour on {pim.interface}"
+        for pim in settings.pim
+        if not pim.passive and not neighbors.get(pim.interface)
     ]
 
 

@@ -15,7 +15,14 @@ from zlib import crc32
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from lanecast.fabric import Fabric, Host, Interface, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+)
+from lanecast.router import (
+    Interface,
+    Router,
+)
 
 Document = dict[str, Any]
 """A plan as it stands in its file."""
@@ -333,7 +340,7 @@ def options(draw: st.DrawFn, document: Document) -> None:
         if draw(st.booleans()):
             exchange["prefixes"] = [f"203.0.113.{64 * number + 32 * half}/27" for half in (1, 0)]
     if draw(st.booleans()):
-        document["management"] = ["198.18.0.0/24"]
+        document["management"] = {"ssh-from": ["198.18.0.0/24"]}
     if draw(st.booleans()):
         document["pools"] = {"sites": "10.250.0.0/20"}
     if draw(st.booleans()):

@@ -18,9 +18,16 @@ from typing import Any
 import pytest
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import BgpNeighbor, Fabric, InterfaceRole, Prefixes, Router
+from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
+from lanecast.router import (
+    BgpNeighbor,
+    InterfaceRole,
+    Prefixes,
+    Router,
+)
 from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates.frr_daemons import DAEMON_ORDER
 from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
 
 pytestmark = [
@@ -83,9 +90,9 @@ def proof(router: Router, files: dict[str, RenderedFile], folder: Path, text: st
     question = {
         "configuration": str(configuration),
         "interfaces": [interface.name for interface in router.interfaces],
-        "daemons": [daemon for daemon in ("zebra", "staticd", "bgpd", "pimd") if daemon in {*enabled, "staticd"}],
-        "pim": [*multicast.pim_interfaces, *multicast.passive_interfaces] if multicast else [],
-        "igmp": list(multicast.igmp_interfaces) if multicast else [],
+        "daemons": [daemon for daemon in DAEMON_ORDER if daemon in {*enabled, "staticd"}],
+        "pim": [pim.interface for pim in multicast.pim] if multicast else [],
+        "igmp": [igmp.interface for igmp in multicast.igmp] if multicast else [],
         "within_s": WITHIN_S,
         "static_routes": len({route.prefix for route in router.routes}),
         **more,
@@ -123,21 +130,22 @@ def _multicast_differences(router: Router, answers: dict[str, Any]) -> Iterator[
     multicast = router.multicast
     if multicast is None:
         return
-    active, passive = set(multicast.pim_interfaces), set(multicast.passive_interfaces)
+    asked = {pim.interface: pim for pim in multicast.pim}
     pim = answers["pim"]
-    if set(pim) != active | passive:
+    if set(pim) != set(asked):
         yield f"PIM runs on {sorted(pim)}"
     for name, state in pim.items():
-        if state["state"] != "up" or state.get("passive", False) is not (name in passive):
+        if state["state"] != "up" or state.get("passive", False) is not asked[name].passive:
             yield f"{name}: PIM is {state['state']}, passive {state.get('passive', False)}"
-        if name in active and state["helloPeriod"] != multicast.hello_s:
+        if not asked[name].passive and state["helloPeriod"] != asked[name].hello_s:
             yield f"{name}: hello every {state['helloPeriod']} s"
     igmp = {name: state for name, state in answers["igmp"].items() if not state.get("mtraceOnly")}
-    if set(igmp) != set(multicast.igmp_interfaces):
+    timers_asked = {each.interface: (3, each.query_interval_s, each.max_response_ds * 100) for each in multicast.igmp}
+    if set(igmp) != set(timers_asked):
         yield f"IGMP runs on {sorted(igmp)}"
     for name, state in igmp.items():
         timers = (state["version"], state["timerQueryInterval"], state["timerQueryResponseIntervalMsec"])
-        if timers != (3, multicast.igmp_query_interval_s, multicast.igmp_max_response_ds * 100):
+        if timers != timers_asked[name]:
             yield f"{name}: IGMP version, query interval and response time are {timers}"
 
 

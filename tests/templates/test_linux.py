@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import Fabric, Host, HostRole, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
 from lanecast.plan.loader import load_plan
+from lanecast.router import Router
 from lanecast_templates.networkd_files import NETDEV, NETWORK, NetworkdError, NetworkdFiles, read_files
 from lanecast_templates.networkd_files import NETWORKD as KEYS_OF_NETWORKD
 from lanecast_templates.renderer import SecretResolver, render_fabric

@@ -74,7 +74,7 @@ def test_a_file_without_extends_takes_the_place_of_ours_and_may_include_others(t
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "\n{% block bpg %}{% endblock %}"},
-            ["mine/frr/frr.conf.j2:3: frr/frr.conf.j2 has no block bpg; there are bgp, global, interface, "],
+            ["mine/frr/frr.conf.j2:3: frr/frr.conf.j2 has no block bpg; there are bfd, bgp, global, interface, "],
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "{% block more %}\n{{ router.name }}{% endblock %}"},
@@ -82,7 +82,7 @@ def test_a_file_without_extends_takes_the_place_of_ours_and_may_include_others(t
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "{% block more %}\n{{ frr.nmae }}{% endblock %}"},
-            ["mine/frr/frr.conf.j2:3: 'lanecast_templates.frr_view.FrrRouter object' has no attribute 'nmae'"],
+            ["mine/frr/frr.conf.j2:3: 'lanecast_templates.views.frr.FrrRouter object' has no attribute 'nmae'"],
         ),
         ({"frr/frr.conf.j2": "{% block more %}\n{% endfor %}"}, ["mine/frr/frr.conf.j2:2: "]),
         (

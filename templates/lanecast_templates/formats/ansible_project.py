@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from lanecast.fabric import Fabric, Host, HostRole, InterfaceRole, Router, RouterRole
+from lanecast.fabric import Fabric, Host, HostRole
 from lanecast.plan.layout import COUNTERPARTS
+from lanecast.router import InterfaceRole, Router, RouterRole
 from lanecast_templates.formats.handed_over import HandedOver
 from lanecast_templates.renderer import SECRET_MODE, RenderedFile, header, node_folder
 

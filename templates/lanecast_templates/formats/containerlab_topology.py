@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
-from lanecast.fabric import Fabric, Host, Router
+from lanecast.fabric import Fabric, Host
 from lanecast.plan.layout import short_interface_name
 from lanecast.plan.model import Platform
+from lanecast.router import Router
 from lanecast_templates import cloud_as_linux
 from lanecast_templates.formats.containerlab_kinds import KINDS
 from lanecast_templates.formats.handed_over import HandedOver

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Fabric, Host, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+)
+from lanecast.router import Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
 from lanecast_templates.frr_configuration import missing_lines
 from lanecast_templates.frr_daemons import FRR_DAEMONS
-from lanecast_templates.frr_view import DEFAULT_VERSION
 from lanecast_templates.networkd_files import (
     NETWORKD,
     NetworkdError,
@@ -30,6 +33,7 @@ from lanecast_templates.networkd_files import (
 )
 from lanecast_templates.oracles.box import COMMANDS, FRR, FRR_DAEMONS_FILE, MACHINE_WIDE
 from lanecast_templates.renderer import RenderedFile, node_folder
+from lanecast_templates.views.frr import DEFAULT_VERSION
 
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 MOST_S = 60

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from lanecast.fabric import (
-    BgpNeighbor,
     Fabric,
-    Interface,
-    InterfaceRole,
     Link,
     LinkKind,
+)
+from lanecast.router import (
+    BgpNeighbor,
+    Interface,
+    InterfaceRole,
     Prefixes,
     Router,
     RouterRole,
@@ -148,7 +150,7 @@ def _hand_over(
         ssm_ranges=tuple(
             each for each in multicast.ssm_ranges if any(channel.group.address in each for channel in channels)
         ),
-        hello_s=multicast.hello_s,
+        hello_s=max(each.hello_s for each in multicast.pim),
         keepalive_s=bgp.keepalive_s,
         hold_s=bgp.hold_s,
     )

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from lanecast.fabric import Host, Interface, Route, Router
+from lanecast.fabric import Host
 from lanecast.plan.model import Platform
+from lanecast.router import Interface, InterfaceRole, Route, Router
 from lanecast_templates.errors import RenderError
 
 PREFIX = "10-lanecast-"
@@ -85,7 +86,7 @@ def networkd_node(node: Router | Host) -> NetworkdNode:
 
 def _is_loopback(interface: Interface) -> bool:
     """The kernel brings up the loopback, and FRR gives it addresses."""
-    return interface.name == "lo"
+    return interface.role is InterfaceRole.LOOPBACK
 
 
 def _parent(node: Router | Host, interface: Interface) -> str:
