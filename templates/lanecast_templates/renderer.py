@@ -20,7 +20,7 @@ from lanecast.fabric import (
     Host,
     HostRole,
 )
-from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS
 from lanecast.router import (
     Router,
     RouterRole,
@@ -28,13 +28,15 @@ from lanecast.router import (
 from lanecast_relay.config.model import RelayFile
 from lanecast_templates.environment import Templates
 from lanecast_templates.errors import RenderError, RenderProblem
-from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.router_secrets import NodeSecrets, RouterSecrets
 from lanecast_templates.router_templates import router_templates
 from lanecast_templates.secrets import SecretResolver
 from lanecast_templates.views.frr import DEFAULT_VERSION
 from lanecast_templates.views.hand_over import HandOver, hand_overs
+from lanecast_templates.views.host_services import host_services
 from lanecast_templates.views.linux import LinuxNode, linux_node
 from lanecast_templates.views.networkd import NetworkdNode, networkd_node
+from lanecast_templates.views.prometheus import scrape_configuration
 
 __all__ = ["RenderError", "RenderedFile", "SecretResolver", "header", "node_folder", "render_fabric"]
 
@@ -103,6 +105,7 @@ def render_fabric(
         raise RenderError(*dict.fromkeys(problems))
     for sheet in hand_overs(fabric):
         files += rendering.hand_over(sheet)
+    files += rendering.prometheus()
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -124,6 +127,7 @@ class _Rendering:
         secrets = RouterSecrets(self.fabric, router, self.secrets)
         spelled = router_templates(router.platform, self.frr_version)
         view = spelled.view(router, secrets)
+        ntp_secret = secrets.ntp_key() if spelled.is_linux else None
         if secrets.problems:
             raise RenderError(*secrets.problems)
         for path, template in spelled.files.items():
@@ -134,6 +138,7 @@ class _Rendering:
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
         if spelled.is_linux:
             yield from self._linux(linux_node(router), folder)
+            yield from self._services(router, folder, ntp_secret)
             if router.role is RouterRole.SITE:
                 # A counterpart's VLANs and ports are whoever's who runs it; the lab's are made with their names.
                 yield from self._networkd(networkd_node(router), folder)
@@ -147,6 +152,7 @@ class _Rendering:
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
             yield from self._networkd(networkd_node(host), folder)
+        yield from self._services(host, folder, self._ntp_secret(host))
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
 
@@ -158,6 +164,13 @@ class _Rendering:
         body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.text)
         text = self.templates.page("hand_over/page.html.j2", body, title=f"{sheet.exchange} to {sheet.site}")
         yield RenderedFile(path.with_suffix(".html"), text)
+
+    def prometheus(self) -> Iterator[RenderedFile]:
+        """Where a Prometheus server finds the relays' counters, where the plan says who may read them."""
+        document = scrape_configuration(self.fabric)
+        if document is not None:
+            text = yaml.safe_dump(document, sort_keys=False)
+            yield RenderedFile(PurePosixPath(PROMETHEUS, "lanecast.yaml"), f"# {self.header}\n{text}")
 
     def _linux(self, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
         etc = folder / "etc"
@@ -177,6 +190,30 @@ class _Rendering:
         if node.routed_by_frr:
             for file in ("networkd.conf.d/60-lanecast-routes.conf", "system/frr.service.d/60-lanecast-network.conf"):
                 yield self._file(systemd / file, f"linux/{PurePosixPath(file).name}.j2")
+
+    def _ntp_secret(self, host: Host) -> str | None:
+        secrets = NodeSecrets(host.management, self.secrets)
+        secret = secrets.ntp_key()
+        if secrets.problems:
+            raise RenderError(*secrets.problems)
+        return secret
+
+    def _services(self, node: Router | Host, folder: PurePosixPath, ntp_secret: str | None) -> Iterator[RenderedFile]:
+        """Files of the clock and of syslog, where the plan has a word for them."""
+        services = host_services(node, ntp_secret)
+        wanted = {
+            "chrony/chrony.conf": services.keeps_time,
+            "chrony/lanecast.keys": services.ntp_key is not None,
+            "linuxptp/ptp4l.conf": services.ptp is not None,
+            "rsyslog.d/60-lanecast-syslog.conf": bool(services.syslog_servers),
+            "systemd/system/lanecast-phc2sys.service": services.ptp is not None,
+            "systemd/system/lanecast-ptp4l.service": services.ptp is not None,
+        }
+        for path in (path for path, is_wanted in wanted.items() if is_wanted):
+            name = PurePosixPath(path).name
+            file = self._file(folder / "etc" / path, f"linux/{name}.j2", services=services)
+            holds_secret = ntp_secret is not None and ntp_secret in file.text
+            yield replace(file, mode=SECRET_MODE) if holds_secret else file
 
     def _relay(self, relay: RelayFile, etc: PurePosixPath, has_network: bool) -> Iterator[RenderedFile]:
         document = yaml.safe_dump(relay.document(), sort_keys=False)

@@ -95,6 +95,13 @@ TREATMENTS = {
     "etc/frr/daemons": Treatment(("Restart FRR",), service="frr"),
     "etc/frr/frr.conf": Treatment(("Reload FRR",), "/usr/bin/vtysh --dryrun --inputfile %s", "frr"),
     "etc/frr/": Treatment(()),
+    "etc/chrony/chrony.conf": Treatment(("Restart chrony",), "/usr/sbin/chronyd -p -f %s", "chrony"),
+    "etc/chrony/": Treatment(("Restart chrony",), service="chrony"),
+    "etc/linuxptp/": Treatment(("Restart PTP",), service="lanecast-ptp4l"),
+    "etc/systemd/system/lanecast-phc2sys.service": Treatment(
+        ("Read units anew", "Restart PTP"), service="lanecast-phc2sys"
+    ),
+    "etc/rsyslog.d/": Treatment(("Restart rsyslog",), "/usr/sbin/rsyslogd -N1 -f %s", "rsyslog"),
     "etc/lanecast/relay.yaml": Treatment(("Reload the relay",), "/usr/local/bin/lanecast-relay check %s"),
 }
 """By the beginning of a path, the longest first where several fit."""

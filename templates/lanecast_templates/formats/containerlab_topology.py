@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from lanecast.fabric import Fabric, Host
+from lanecast.fabric import Fabric, Host, Segment
 from lanecast.plan.layout import short_interface_name
 from lanecast.plan.model import Platform
-from lanecast.router import Router
+from lanecast.router import InterfaceKind, Router, Vlan
 from lanecast_templates import cloud_as_linux
 from lanecast_templates.formats.containerlab_kinds import KINDS
 from lanecast_templates.formats.handed_over import HandedOver
@@ -134,7 +134,9 @@ def _vendor_router(made: _Topology, router: Router, own: dict[str, RenderedFile]
 
 def _ports(router: Router) -> set[str]:
     """The ports that something is plugged into."""
-    return {interface.parent or interface.name for interface in router.interfaces}
+    inside = (InterfaceKind.VLAN_INTERFACE, InterfaceKind.LOOPBACK)
+    routed = {each.parent or each.name for each in router.interfaces if each.kind not in inside}
+    return routed | {port for vlan in router.vlans for port in vlan.ports}
 
 
 def _linux_node(made: _Topology, fabric: Fabric, node: Router | Host, own: dict[str, RenderedFile]) -> None:
@@ -210,7 +212,11 @@ def _switches(made: _Topology, fabric: Fabric) -> None:
     """A container a switch, a bridge a segment; multicast is snooped, as the plan's switches do."""
     bridges: Counter[str] = Counter()
     commands: dict[str, list[str]] = {}
+    switched = {(router.name, vlan.interface): vlan for router in fabric.routers for vlan in router.vlans}
     for segment in fabric.segments:
+        if segment.attachments[0] in switched:
+            _plug_into_router(made, fabric, segment, switched[segment.attachments[0]])
+            continue
         if segment.switch not in commands:
             commands[segment.switch] = made.linux(segment.switch)
         bridge = f"segment{bridges[segment.switch]}"
@@ -223,6 +229,17 @@ def _switches(made: _Topology, fabric: Fabric) -> None:
             if plugged is not None:
                 made.wires.append(((segment.switch, port), (node, plugged)))
                 commands[segment.switch] += [f"ip link set {port} master {bridge}", f"ip link set {port} up"]
+
+
+def _plug_into_router(made: _Topology, fabric: Fabric, segment: Segment, vlan: Vlan) -> None:
+    """A segment that the router itself switches: each host on an access port of its own."""
+    (router, _), *hosts = segment.attachments
+    if len(hosts) > len(vlan.ports):
+        made.notes[f"{router} has {len(vlan.ports)} access ports in VLAN {vlan.id} for {len(hosts)} hosts"] = None
+    for host, port in zip(hosts, vlan.ports, strict=False):
+        plugged = _plugged(made, fabric, router, port)
+        if plugged is not None:
+            made.wires.append(((router, plugged), host))
 
 
 def _vpcs(made: _Topology, fabric: Fabric) -> None:

@@ -18,6 +18,7 @@ from lanecast.fabric import (
     Fabric,
     Host,
 )
+from lanecast.plan.layout import PROMETHEUS
 from lanecast.router import Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
@@ -52,6 +53,28 @@ PACKAGES = {
     "vtysh": "frr",
     "systemd-analyze": "systemd",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that reads a file and says whether it takes it, without doing anything else."""
+
+    command: tuple[str, ...]
+    """Up to the file."""
+    package: str
+    refusal: re.Pattern[str]
+    """A line that says what is wrong."""
+
+
+PROGRAMS = {
+    "chrony/chrony.conf": Program(("chronyd", "-p", "-f"), "chrony", re.compile("Fatal error")),
+    "rsyslog.d/60-lanecast-syslog.conf": Program(("rsyslogd", "-N1", "-f"), "rsyslog", re.compile("error")),
+    # It goes on to look for the port, which is not here, and ends.
+    "linuxptp/ptp4l.conf": Program(("ptp4l", "-q", "-m", "-f"), "linuxptp", re.compile(" at line | parse ")),
+}
+"""By file below ``etc``. A machine may lack them: boxes without these services need none."""
+
+PROMTOOL = Program(("promtool", "check", "config"), "prometheus", re.compile("FAILED"))
 
 
 class OracleMissing(Exception):
@@ -90,6 +113,9 @@ def check(fabric: Fabric, files: Iterable[RenderedFile], tell: Callable[[str], N
     for node in fabric.nodes():
         tell(node.name)
         yield from _check_node(node, [file for file in rendered if file.path.is_relative_to(node_folder(node))])
+    for file in rendered:
+        if file.path.is_relative_to(PROMETHEUS):
+            yield _asked_of_program(PROMETHEUS, file, PROMTOOL)
 
 
 def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Finding]:
@@ -107,6 +133,8 @@ def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Find
             yield _finding(node, file, "systemd-analyze verify", _unit_problems(name.removeprefix(UNITS), file.text))
         elif name.startswith(NETWORKD_CONFIGURATION):
             yield _finding(node, file, "networkd.conf(5)", _section_problems(file))
+        elif name in PROGRAMS:
+            yield _asked_of_program(node.name, file, PROGRAMS[name])
         elif name == RELAY_FILE:
             yield _finding(node, file, "lanecast relay check", _relay_problems(file.text))
 
@@ -178,6 +206,22 @@ def _unit_problems(name: str, text: str) -> list[str]:
         said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     wrong = ("Unknown", "Failed to parse", "Invalid")
     return [line for line in said.splitlines() if path.name in line and any(word in line for word in wrong)]
+
+
+def _asked_of_program(node: str, file: RenderedFile, program: Program) -> Finding:
+    name, *_ = program.command
+    if shutil.which(name) is None:
+        return Finding(
+            node, str(file.path), name, (), f"{name} is not on this machine (Debian package {program.package})"
+        )
+    with tempfile.TemporaryDirectory(prefix=f"lanecast-{name}-") as folder:
+        path = Path(folder, file.path.name)
+        path.write_text(file.text)
+        # Ports of the plan are not to be found here, whatever this machine's are called.
+        command = ["unshare", "--net", *program.command, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
+    said = (done.stdout + done.stderr).replace(f"{folder}/", "").splitlines()
+    return Finding(node, str(file.path), name, tuple(line for line in said if program.refusal.search(line)))
 
 
 def _section_problems(file: RenderedFile) -> list[str]:
