@@ -54,6 +54,7 @@ class Duty(StrEnum):
     ACCESS_LISTS = "access lists at interfaces"
     REVERSE_PATH = "reverse-path checks"
     NO_REDIRECTS = "no redirects, no directed broadcasts"
+    MANAGEMENT = "SSH from management alone, time and logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
             Duty.ACCESS_LISTS: "nftables",
             Duty.REVERSE_PATH: "sysctl rp_filter",
             Duty.NO_REDIRECTS: "sysctl",
+            Duty.MANAGEMENT: "nftables, chrony and rsyslog of the box",
         },
     ),
     Platform.EOS: PlatformFacts(

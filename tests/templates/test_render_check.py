@@ -143,7 +143,7 @@ class TestOracles:
         assert wrong.file.endswith("hk1-a.101.netdev")
         assert wrong.problems[0].endswith("10-lanecast-hk1-a.101.netdev:7: Id: expected a number from 1 to 4094")
         others = {each.unchecked for each in of_networkd if each is not wrong}
-        assert others == {"systemd/network/10-lanecast-hk1-a.101.netdev is refused"}
+        assert others == {"etc/systemd/network/10-lanecast-hk1-a.101.netdev is refused"}
 
     def test_what_is_refused_is_told_and_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "compile_or_exit", lambda plan: only("hk1-r1"))

@@ -15,14 +15,14 @@ from typing import Any
 from lanecast_templates import frr_daemons
 
 FOLDER = Path("/run/lanecast-oracle")
-COMMANDS = {"sysctl.d/60-lanecast.conf": ("sysctl", "-q", "-p"), "nftables.conf": ("nft", "-f")}
-"""By file below ``etc``, in the order of a boot: what takes it."""
+COMMANDS = {"etc/sysctl.d/60-lanecast.conf": ("sysctl", "-q", "-p"), "etc/nftables.conf": ("nft", "-f")}
+"""By file, in the order of a boot: what takes it."""
 
-MACHINE_WIDE = "sysctl.d/61-lanecast-machine.conf"
+MACHINE_WIDE = "etc/sysctl.d/61-lanecast-machine.conf"
 """Settings that namespaces share: only looked for, never written."""
 
-FRR = "frr/frr.conf"
-FRR_DAEMONS_FILE = "frr/daemons"
+FRR = "etc/frr/frr.conf"
+FRR_DAEMONS_FILE = "etc/frr/daemons"
 
 NO_VLANS = "this kernel has no VLAN devices (8021q)"
 

@@ -1,4 +1,7 @@
-"""Asks what would really run them whether rendered files are right: FRR, nft, ip, sysctl, systemd, the relay."""
+"""Asks what would really run them whether rendered files are right: FRR, nft, ip, sysctl, systemd, the relay.
+
+For routers that cannot be run here, grammars and readers of their configurations are asked.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ from lanecast.fabric import (
     Host,
 )
 from lanecast.plan.layout import PROMETHEUS
-from lanecast.router import Router
+from lanecast.router import InterfaceKind, Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates import grammars
+from lanecast_templates.frr_configuration import complaints, missing_lines
 from lanecast_templates.frr_daemons import FRR_DAEMONS
 from lanecast_templates.networkd_files import (
     NETWORKD,
@@ -33,17 +37,19 @@ from lanecast_templates.networkd_files import (
     read_sections,
 )
 from lanecast_templates.oracles.box import COMMANDS, FRR, FRR_DAEMONS_FILE, MACHINE_WIDE
+from lanecast_templates.readers import READERS, read_back
 from lanecast_templates.renderer import RenderedFile, node_folder
+from lanecast_templates.router_templates import router_templates
 from lanecast_templates.views.frr import DEFAULT_VERSION
 
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 MOST_S = 60
 """A node takes about a second."""
 
-RELAY_FILE = "lanecast/relay.yaml"
-UNITS = "systemd/system/"
+RELAY_FILE = "etc/lanecast/relay.yaml"
+UNITS = "etc/systemd/system/"
 DROP_INS = ".d"
-NETWORKD_CONFIGURATION = "systemd/networkd.conf.d/"
+NETWORKD_CONFIGURATION = "etc/systemd/networkd.conf.d/"
 NETWORKD_ORACLE = "systemd.network(5), ip -batch"
 PACKAGES = {
     "unshare": "util-linux",
@@ -67,12 +73,12 @@ class Program:
 
 
 PROGRAMS = {
-    "chrony/chrony.conf": Program(("chronyd", "-p", "-f"), "chrony", re.compile("Fatal error")),
-    "rsyslog.d/60-lanecast-syslog.conf": Program(("rsyslogd", "-N1", "-f"), "rsyslog", re.compile("error")),
+    "etc/chrony/chrony.conf": Program(("chronyd", "-p", "-f"), "chrony", re.compile("Fatal error")),
+    "etc/rsyslog.d/60-lanecast-syslog.conf": Program(("rsyslogd", "-N1", "-f"), "rsyslog", re.compile("error")),
     # It goes on to look for the port, which is not here, and ends.
-    "linuxptp/ptp4l.conf": Program(("ptp4l", "-q", "-m", "-f"), "linuxptp", re.compile(" at line | parse ")),
+    "etc/linuxptp/ptp4l.conf": Program(("ptp4l", "-q", "-m", "-f"), "linuxptp", re.compile(" at line | parse ")),
 }
-"""By file below ``etc``. A machine may lack them: boxes without these services need none."""
+"""By file. A machine may lack them: boxes without these services need none."""
 
 PROMTOOL = Program(("promtool", "check", "config"), "prometheus", re.compile("FAILED"))
 
@@ -119,8 +125,9 @@ def check(fabric: Fabric, files: Iterable[RenderedFile], tell: Callable[[str], N
 
 
 def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Finding]:
-    etc = node_folder(node) / "etc"
-    by_name = {str(file.path.relative_to(etc)): file for file in files}
+    by_name = {str(file.path.relative_to(node_folder(node))): file for file in files}
+    if isinstance(node, Router):
+        yield from _read(node, by_name)
     applied = {
         name: file.text
         for name, file in by_name.items()
@@ -137,6 +144,16 @@ def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Find
             yield _asked_of_program(node.name, file, PROGRAMS[name])
         elif name == RELAY_FILE:
             yield _finding(node, file, "lanecast relay check", _relay_problems(file.text))
+
+
+def _read(router: Router, by_name: dict[str, RenderedFile]) -> Iterator[Finding]:
+    """What can be said of a router's text without such a router: its grammar, and whether it says what was meant."""
+    file = by_name[next(iter(router_templates(router.platform).files))]
+    if router.platform.value in grammars.platforms():
+        problems = (f"line {line}: {said}" for line, said in grammars.check_text(router.platform.value, file.text))
+        yield _finding(router, file, f"{router.platform} grammar (not device-checked)", problems)
+    if router.platform in READERS:
+        yield _finding(router, file, "reader", read_back(router, file.text))
 
 
 def _finding(node: Router | Host, file: RenderedFile, oracle: str, problems: Iterable[str]) -> Finding:
@@ -160,7 +177,7 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     for name, reason in answer["unchecked"].items():
         yield Finding(node.name, str(by_name[name].path), NETWORKD_ORACLE, (), reason)
     for name, said in answer["said"].items():
-        problems = said.splitlines()
+        problems = complaints(said) if name == FRR else said.splitlines()
         oracle = NETWORKD_ORACLE if name in names else " ".join(COMMANDS.get(name, ("sysctl",)))
         if name == FRR:
             oracle = "FRR, show running-config"
@@ -170,11 +187,12 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
 
 def _asked(node: Router | Host, networkd: NetworkdFiles, files: dict[str, str]) -> dict[str, Any]:
     """The answer of ``box``, run in namespaces of its own."""
-    untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
-    parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
+    plugged = [interface for interface in node.interfaces if interface.kind is not InterfaceKind.LOOPBACK]
+    untagged = {interface.name for interface in plugged if interface.vlan is None}
+    parents = {interface.parent for interface in plugged if interface.parent is not None}
     question = {
         "ports": sorted(untagged | parents),
-        "interfaces": [interface.name for interface in node.interfaces],
+        "interfaces": [interface.name for interface in plugged],
         "vlans": [(vlan.file, list(vlan.commands())) for vlan in networkd.vlans],
         "links": [(link.file, list(link.commands())) for link in networkd.links],
         "files": files,
