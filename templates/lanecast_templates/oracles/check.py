@@ -80,7 +80,7 @@ PROGRAMS = {
 }
 """By file. A machine may lack them: boxes without these services need none."""
 
-PROMTOOL = Program(("promtool", "check", "config"), "prometheus", re.compile("FAILED"))
+PROMTOOL = Program(("promtool", "check", "config"), "prometheus", re.compile(r"FAILED|^ +line \d+: "))
 
 
 class OracleMissing(Exception):
@@ -170,8 +170,8 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
         for name in names:
             wrong = name == error.file
             reason = None if wrong else f"{error.file} is refused"
-            problems = (str(error),) if wrong else ()
-            yield Finding(node.name, str(by_name[name].path), NETWORKD_ORACLE, problems, reason)
+            refusal = (str(error),) if wrong else ()
+            yield Finding(node.name, str(by_name[name].path), NETWORKD_ORACLE, refusal, reason)
         networkd = NetworkdFiles((), ())
     answer = _asked(node, networkd, {name: text for name, text in applied.items() if name not in names})
     for name, reason in answer["unchecked"].items():
