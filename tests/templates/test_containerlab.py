@@ -8,17 +8,22 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
+from platform_plans import compiled, everything, plain, site_routers
 from typer.testing import CliRunner
 
 from lanecast.cli import build_app
 from lanecast.compiler import compile_plan
+from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
+from lanecast.plan.model import Platform
 from lanecast_templates.formats.containerlab_kinds import KINDS
+from lanecast_templates.formats.containerlab_topology import containerlab_topology
+from lanecast_templates.renderer import RenderedFile
 
 PROOF = Path(__file__).with_name("containerlab_proof.py")
 TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
@@ -171,3 +176,84 @@ def test_lines_that_are_vlans_of_one_port_get_a_switch_between(tmp_path: Path) -
 def test_ports_of_vendors_images_are_containerlabs(platform: str, port: str, container: str | None) -> None:
     assert KINDS[platform].container_port(port) == container
     assert KINDS[platform].container_port(KINDS[platform].example) == "eth1"
+
+
+SUBSTITUTES = {
+    Platform.EOS: ("Ethernet{}", "Ethernet{}"),
+    Platform.IOS_XE: ("GigabitEthernet0/0/{}", "GigabitEthernet{}"),
+    Platform.NX_OS: ("Ethernet1/{}", "Ethernet1/{}"),
+    Platform.JUNOS: ("xe-0/0/{}", "ge-0/0/{}"),
+    Platform.VYOS: ("eth{}", "eth{}"),
+}
+"""Ports of the plans for each platform, and what its image has in their place."""
+
+
+def with_image_ports(platform: Platform, document: dict[str, Any]) -> dict[str, Any]:
+    before, after = SUBSTITUTES[platform]
+    text = yaml.safe_dump(document, sort_keys=False)
+    for number in range(20, 0, -1):
+        text = re.sub(rf"\b{re.escape(before.format(number))}\b", f"@{number}@", text)
+    read: dict[str, Any] = yaml.safe_load(re.sub("@([0-9]+)@", lambda n: after.format(int(n[1]) + 1), text))
+    return read
+
+
+def of_vendors(fabric: Fabric) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The topology of a network whose routers' configurations stand beside it, whatever is in them."""
+    files = [RenderedFile(PurePosixPath(router.name, "router.conf"), "!\n") for router in site_routers(fabric)]
+    made = containerlab_topology(fabric, files)
+    [text] = [file.text for file in made.files if file.path.name == "plan.clab.yml"]
+    assert all(f"# Note: {note}\n" in text for note in made.notes)
+    return dict(yaml.safe_load(text)["topology"]), made.notes
+
+
+@pytest.mark.parametrize("platform", SUBSTITUTES, ids=lambda platform: platform.value)
+@pytest.mark.parametrize("kind", [plain, everything])
+def test_vendors_routers_start_with_their_configuration_and_are_wired_at_the_images_ports(
+    kind: Any, platform: Platform, tmp_path: Path
+) -> None:
+    fabric = compiled(with_image_ports(platform, kind(platform)), tmp_path)
+    topology, notes = of_vendors(fabric)
+    assert notes == ()
+    assert {link_end for link in topology["links"] for link_end in link["endpoints"]}
+    ends = Counter(end for link in topology["links"] for end in link["endpoints"])
+    assert [end for end, count in ends.items() if count > 1] == []
+    for router in site_routers(fabric):
+        node = topology["nodes"][router.name]
+        assert node["kind"] == KINDS[platform.value].name
+        assert node["startup-config"] == f"{router.name}/router.conf"
+        assert IMAGE.fullmatch(node["image"])
+        plugged = {end.partition(":")[2] for end in ends if end.startswith(f"{router.name}:")}
+        ports = {each.parent or each.name for each in router.interfaces if each.kind in ("port", "subinterface")}
+        hosts = {
+            host.name for host in fabric.hosts for port in host.interfaces if port.attached_to.startswith(router.name)
+        }
+        access = {port for vlan in router.vlans for port in vlan.ports[: len(hosts)]}
+        assert plugged == {KINDS[platform.value].container_port(port) for port in ports | access}
+    if any(router.vlans for router in fabric.routers):
+        # What the router switches itself needs no switch.
+        assert "hk1-r2-switch" not in topology["nodes"]
+        port = KINDS[platform.value].container_port(SUBSTITUTES[platform][1].format(12))
+        assert {f"hk1-r2:{port}", "hk1-relay-1:mc-hk1-r2"} in [set(link["endpoints"]) for link in topology["links"]]
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [
+        (Platform.H3C_COMWARE, "hk1-r1 is left out: containerlab has no h3c-comware"),
+        (Platform.IOS_XE, "hk1-r1 is left out: cisco_c8000v has no port GigabitEthernet0/0/1, GigabitEthernet0/0/2"),
+        (Platform.HUAWEI_VRP, "its first is Ethernet1/0/0"),
+    ],
+    ids=lambda value: value.value if isinstance(value, Platform) else None,
+)
+def test_a_router_that_cannot_run_there_is_left_out_with_its_wires_and_said_to_be(
+    platform: Platform, said: str, tmp_path: Path
+) -> None:
+    fabric = compiled(plain(platform), tmp_path)
+    topology, notes = of_vendors(fabric)
+    assert any(said in note for note in notes)
+    left_out = {router.name for router in site_routers(fabric)}
+    assert len(notes) == len(left_out)
+    assert not left_out & set(topology["nodes"])
+    ends = {end.partition(":")[0] for link in topology["links"] for end in link["endpoints"]}
+    assert not left_out & ends
+    assert ends <= set(topology["nodes"])
