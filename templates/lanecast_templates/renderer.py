@@ -127,7 +127,6 @@ class _Rendering:
         secrets = RouterSecrets(self.fabric, router, self.secrets)
         spelled = router_templates(router.platform, self.frr_version)
         view = spelled.view(router, secrets)
-        ntp_secret = secrets.ntp_key() if spelled.is_linux else None
         if secrets.problems:
             raise RenderError(*secrets.problems)
         for path, template in spelled.files.items():
@@ -138,7 +137,7 @@ class _Rendering:
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
         if spelled.is_linux:
             yield from self._linux(linux_node(router), folder)
-            yield from self._services(router, folder, ntp_secret)
+            yield from self._services(router, folder)
             if router.role is RouterRole.SITE:
                 # A counterpart's VLANs and ports are whoever's who runs it; the lab's are made with their names.
                 yield from self._networkd(networkd_node(router), folder)
@@ -152,7 +151,7 @@ class _Rendering:
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
             yield from self._networkd(networkd_node(host), folder)
-        yield from self._services(host, folder, self._ntp_secret(host))
+        yield from self._services(host, folder)
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
 
@@ -191,16 +190,12 @@ class _Rendering:
             for file in ("networkd.conf.d/60-lanecast-routes.conf", "system/frr.service.d/60-lanecast-network.conf"):
                 yield self._file(systemd / file, f"linux/{PurePosixPath(file).name}.j2")
 
-    def _ntp_secret(self, host: Host) -> str | None:
-        secrets = NodeSecrets(host.management, self.secrets)
-        secret = secrets.ntp_key()
+    def _services(self, node: Router | Host, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        """Files of the clock and of syslog, where the plan has a word for them."""
+        secrets = NodeSecrets(node.management, self.secrets)
+        services = host_services(node, secrets.ntp_key())
         if secrets.problems:
             raise RenderError(*secrets.problems)
-        return secret
-
-    def _services(self, node: Router | Host, folder: PurePosixPath, ntp_secret: str | None) -> Iterator[RenderedFile]:
-        """Files of the clock and of syslog, where the plan has a word for them."""
-        services = host_services(node, ntp_secret)
         wanted = {
             "chrony/chrony.conf": services.keeps_time,
             "chrony/lanecast.keys": services.ntp_key is not None,
@@ -212,7 +207,7 @@ class _Rendering:
         for path in (path for path, is_wanted in wanted.items() if is_wanted):
             name = PurePosixPath(path).name
             file = self._file(folder / "etc" / path, f"linux/{name}.j2", services=services)
-            holds_secret = ntp_secret is not None and ntp_secret in file.text
+            holds_secret = any(secret in file.text for secret in secrets.values)
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
 
     def _relay(self, relay: RelayFile, etc: PurePosixPath, has_network: bool) -> Iterator[RenderedFile]:
