@@ -28,6 +28,8 @@ class Kind:
     """What is to be added to that number for the container's ``ethN``."""
     example: str
     """The first port."""
+    starts_with: bool = True
+    """Whether the image starts with a configuration in the form that is rendered."""
 
     def container_port(self, port: str) -> str | None:
         """The container's name of a port; None where the image has no such port."""
@@ -75,6 +77,6 @@ KINDS: Mapping[str, Kind] = {
         1,
         "Ethernet1/0/0",
     ),
-    "vyos": Kind("vyosnetworks_vyos", "vyos:1.4", "LANECAST_VYOS_IMAGE", re.compile(r"eth(\d+)"), 0, "eth1"),
+    "vyos": Kind("vyosnetworks_vyos", "vyos:1.4", "LANECAST_VYOS_IMAGE", re.compile(r"eth(\d+)"), 0, "eth1", False),
 }
 """By platform; containerlab has no kind for those that are not here."""

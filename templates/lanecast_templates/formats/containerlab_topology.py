@@ -35,6 +35,9 @@ RELAY = "etc/lanecast/relay.yaml"
 USED = (SETTINGS, FILTER, FRR, "etc/frr/daemons", "etc/frr/vtysh.conf", RELAY)
 """What a container reads of its node's files."""
 
+COMMANDS_FILE = "/config/lanecast.conf"
+"""Where an image finds a configuration that it does not start with."""
+
 START_RELAY = f"lanecast-relay run /{RELAY} >/var/log/lanecast-relay.log 2>&1 &"
 
 ABOUT = """\
@@ -125,11 +128,15 @@ def _vendor_router(made: _Topology, router: Router, own: dict[str, RenderedFile]
         ] = None
         return
     [configuration] = own.values()
-    made.nodes[router.name] = {
-        "kind": kind.name,
-        "image": f"${{{kind.variable}:={kind.image}}}",
-        "startup-config": str(configuration.path),
-    }
+    node: dict[str, Any] = {"kind": kind.name, "image": f"${{{kind.variable}:={kind.image}}}"}
+    if kind.starts_with:
+        node["startup-config"] = str(configuration.path)
+    else:
+        node["binds"] = [f"{configuration.path}:{COMMANDS_FILE}:ro"]
+        made.notes[f"{router.name} starts without a configuration: load {COMMANDS_FILE} in its configuration mode"] = (
+            None
+        )
+    made.nodes[router.name] = node
 
 
 def _ports(router: Router) -> set[str]:
