@@ -57,6 +57,9 @@ class Duty(StrEnum):
     MANAGEMENT = "SSH from management alone, time and logs"
 
 
+ANY_KIND = re.compile(r".+")
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformFacts:
     """One platform."""
@@ -69,6 +72,8 @@ class PlatformFacts:
     loopback: str
     vlan_interface: str | None = None
     """The router's own interface in VLAN ``{}``; None where it switches nothing."""
+    ssh_keys: re.Pattern[str] = ANY_KIND
+    """Which kinds of public keys it takes from users."""
     made_up_names: bool = False
     """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
     lacks: Mapping[Feature, str] = field(default_factory=dict)
@@ -140,10 +145,15 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
-        ports=re.compile(r"(GigabitEthernet|25GE|50\|100GE|100GE|400GE|Eth-Trunk)\d+(/\d+){0,2}"),
+        # No trunks: of which slots their members are, where the CPU's policy has to be, a plan does not say.
+        ports=re.compile(r"(GigabitEthernet|10GE|25GE|40GE|50GE|100GE|200GE|400GE)\d+(/\d+){2}"),
         port_example="GigabitEthernet0/1/0",
         loopback="LoopBack0",
         vlan_interface="Vlanif{}",
+        ssh_keys=re.compile(r"ssh-rsa|ecdsa-sha2-nistp(256|384|521)"),
+        lacks={
+            Feature.PTP: "no guide of it has a clock of several ports that is never the grandmaster",
+        },
     ),
     Platform.H3C_COMWARE: PlatformFacts(
         title="H3C Comware 7 on MSR and SR routers",

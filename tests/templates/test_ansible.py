@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 import yaml
+from platform_plans import SECRETS as PLATFORM_SECRETS
+from platform_plans import everything
 from typer.testing import CliRunner
 
 from lanecast.cli import build_app
 from lanecast.plan.model import Platform
 from lanecast_templates.formats.ansible_project import CONNECTIONS, PLAYBOOKS
+from lanecast_templates.router_templates import OTHERS
 
 TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
 SECRETS = {"HK1_A": "bgp-s3cret", "NTP_KEY": "ntp-s3cret"}
@@ -236,6 +239,34 @@ def test_a_second_time_changes_nothing(project: Path, boxes: dict[str, Any], tmp
     assert tree(tmp_path) == boxes["quotes-hk-1"]
     again = put(project, tmp_path, "-l", "quotes-hk-1")
     assert re.search(r"quotes-hk-1 +: ok=\d+ +changed=0 +unreachable=0 +failed=0", again)
+
+
+@pytest.mark.parametrize("platform", sorted(OTHERS), ids=lambda platform: platform.value)
+def test_a_vendors_router_has_its_configuration_and_what_speaks_to_it(platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(everything(platform)))
+    arguments = ["render", str(path), "-o", str(tmp_path / "out"), "--format", "ansible"]
+    result = CliRunner().invoke(build_app(["render"]), arguments, env=PLATFORM_SECRETS)
+    assert result.exit_code == 0, result.stderr
+    out, connection = tmp_path / "out", CONNECTIONS[platform.value]
+    children = yaml.safe_load((out / "inventory.yaml").read_text())["all"]["children"]
+    group = children[f"platform_{platform.value.replace('-', '_')}"]
+    assert group["vars"] == dict(connection.variables)
+    for router in group["hosts"]:
+        held = variables(out, router)
+        configuration = out / held["lanecast_configuration"]
+        assert router in configuration.read_text()
+        has_secret = any(word in configuration.read_text() for word in PLATFORM_SECRETS.values())
+        assert held["lanecast_secret"] is has_secret
+        assert stat.S_IMODE(configuration.stat().st_mode) == (0o600 if has_secret else 0o644)
+    playbooks = [entry["import_playbook"] for entry in yaml.safe_load((out / "site.yaml").read_text())]
+    assert playbooks == sorted(["playbooks/linux.yaml", f"playbooks/{connection.playbook}.yaml"])
+    assert all((out / name).is_file() for name in playbooks)
+    if connection.collection is None:
+        assert f"note: no maintained collection speaks to {platform.value}" in result.stderr
+    else:
+        named = yaml.safe_load((out / "requirements.yaml").read_text())
+        assert named == {"collections": [{"name": connection.collection}]}
 
 
 @pytest.mark.parametrize("platform", list(Platform), ids=lambda platform: platform.value)

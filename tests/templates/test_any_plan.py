@@ -10,7 +10,7 @@ import pytest
 from generated_plans import SECRET, Document, plans, properties
 from hypothesis import given
 from hypothesis import strategies as st
-from platform_plans import PORTS, SECRETS, SSH_KEY, compiled, site_routers
+from platform_plans import PORTS, SECRETS, compiled, site_routers, ssh_key
 
 from lanecast.plan.model import Platform
 from lanecast.platforms import FACTS, Feature
@@ -37,7 +37,7 @@ def on_any_platforms(draw: st.DrawFn) -> Document:
         platforms = [draw(_router(site, router)) for router in site["routers"].values()]
         used.update(platforms)
         draw(_lines(site, _abilities(platforms)))
-    draw(_management(document, _abilities(list(used))))
+    draw(_management(document, used))
     return document
 
 
@@ -91,7 +91,8 @@ def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
 
 
 @st.composite
-def _management(draw: st.DrawFn, document: Document, can: set[Feature]) -> None:
+def _management(draw: st.DrawFn, document: Document, platforms: set[Platform]) -> None:
+    can = _abilities(list(platforms))
     managed: dict[str, Any] = document.setdefault("management", {})
     if draw(st.booleans()):
         number: int = draw(st.integers(1, 2))
@@ -102,10 +103,11 @@ def _management(draw: st.DrawFn, document: Document, can: set[Feature]) -> None:
         managed["syslog"] = ["198.18.0.8"]
     protocols = [name for name, each in (("tacacs+", Feature.TACACS), ("radius", Feature.RADIUS)) if each in can]
     if draw(st.booleans()) and protocols:
-        key = {"environment": "AAA_KEY"}
-        managed["aaa"] = {"protocol": draw(st.sampled_from(protocols)), "servers": ["198.18.0.10"], "key": key}
+        secret = {"environment": "AAA_KEY"}
+        managed["aaa"] = {"protocol": draw(st.sampled_from(protocols)), "servers": ["198.18.0.10"], "key": secret}
     if Feature.USERS in can and draw(st.booleans()):
-        managed["users"] = {"netops": {"ssh-key": SSH_KEY}, "audit": {"ssh-key": SSH_KEY}}
+        key = ssh_key(platforms)
+        managed["users"] = {"netops": {"ssh-key": key}, "audit": {"ssh-key": key}}
 
 
 @properties
