@@ -410,6 +410,8 @@ class Management(Strict):
 
     ssh_from: list[IPv4Network] = Field(default_factory=list)
     """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    metrics_from: list[IPv4Network] = Field(default_factory=list)
+    """Who may read the counters of relays by HTTP (Prometheus); empty: nobody, and they are not served."""
     ntp: Ntp | None = None
     ptp: Ptp | None = None
     syslog: list[IPv4Address] = Field(default_factory=list)
