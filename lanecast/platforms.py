@@ -135,10 +135,15 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.NX_OS: PlatformFacts(
         title="Cisco NX-OS 10.x on Nexus 9000",
-        ports=re.compile(r"Ethernet\d+/\d+(/\d+)?|port-channel\d+"),
+        ports=re.compile(
+            r"Ethernet[1-9]\d*/[1-9]\d*(/[1-4])?|port-channel([1-9]\d{0,2}|[1-3]\d{3}|40[0-8]\d|409[0-6])"
+        ),
         port_example="Ethernet1/1",
         loopback="loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.TCP_AO: "not before 10.4, and no command reference at hand confirms its words: use a password",
+        },
     ),
     Platform.JUNOS: PlatformFacts(
         title="Juniper Junos 22.x and 23.x on MX",

@@ -168,7 +168,7 @@ def lines(context: CheckContext) -> Iterator[Problem]:
                     message = "a session has a password or a TCP-AO key, not both"
                     yield context.error(message, *place, "tcp-ao", related=(*place, "password"))
                 if line.bfd is not None and not _bfd_interval_is_common(line.bfd.interval_ns):
-                    message = "expected whole milliseconds from 50ms to 1s, which every platform takes"
+                    message = "expected whole milliseconds from 50ms to 999ms, which every platform takes"
                     yield context.error(message, *place, "bfd", "interval")
 
 
@@ -185,7 +185,7 @@ def static_uplinks(context: CheckContext) -> Iterator[Problem]:
 
 
 def _bfd_interval_is_common(interval_ns: int) -> bool:
-    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 1000
+    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 999
 
 
 def rendezvous(context: CheckContext) -> Iterator[Problem]:
