@@ -9,6 +9,7 @@ from functools import partial
 from lanecast.plan.model import Platform
 from lanecast.router import Router
 from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.eos import eos_router
 from lanecast_templates.views.frr import DEFAULT_VERSION, frr_router
 
 
@@ -28,7 +29,9 @@ class RouterTemplates:
 
 FRR_FILES = {f"etc/frr/{name}": f"frr/{name}.j2" for name in ("frr.conf", "daemons", "vtysh.conf")}
 
-OTHERS: Mapping[Platform, RouterTemplates] = {}
+OTHERS: Mapping[Platform, RouterTemplates] = {
+    Platform.EOS: RouterTemplates("eos", eos_router, {"eos.conf": "eos/eos.conf.j2"}),
+}
 """Platforms whose routers are no Linux boxes of ours."""
 
 
