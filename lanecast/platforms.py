@@ -47,6 +47,7 @@ class Duty(StrEnum):
     BOUNDARY = "multicast boundaries"
     REGISTER_FILTER = "a register filter at a rendezvous point"
     MSDP_FILTER = "MSDP filters and limits"
+    MSDP_AUTHENTICATION = "MSDP sessions with a password"
     GTSM = "GTSM"
     MAXIMUM_PREFIXES = "a most of prefixes for each neighbour"
     AS_PATHS = "AS-path filters"
@@ -55,6 +56,7 @@ class Duty(StrEnum):
     ACCESS_LISTS = "access lists at interfaces"
     REVERSE_PATH = "reverse-path checks"
     NO_REDIRECTS = "no redirects, no directed broadcasts"
+    MANAGEMENT = "SSH from management alone, time and logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
             Duty.ACCESS_LISTS: "nftables",
             Duty.REVERSE_PATH: "sysctl rp_filter",
             Duty.NO_REDIRECTS: "sysctl",
+            Duty.MANAGEMENT: "nftables, chrony and rsyslog of the box",
         },
     ),
     Platform.EOS: PlatformFacts(
@@ -113,12 +116,13 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         loopback="Loopback0",
         vlan_interface="Vlan{}",
         lacks={
-            Feature.MSDP_PASSWORD: "it has none: leave it out, its access lists take MSDP from the peer alone",
+            Feature.MSDP_PASSWORD: "it has none: leave it out",
         },
         elsewhere={
             Duty.PIM_PASSIVE: "hellos go out, and a neighbour filter of nobody and the access list take none",
             Duty.IGMP_GROUPS: "the multicast boundary of the interface",
             Duty.IGMP_LIMIT: "the boundary bounds groups to the carried ones; the control plane bounds IGMP's rate",
+            Duty.MSDP_AUTHENTICATION: "its access lists take MSDP from the peer alone",
             Duty.REGISTER_FILTER: "the control plane's access list denies PIM to the rendezvous point's address",
         },
     ),

@@ -236,7 +236,8 @@ def interface_names(context: CheckContext) -> Iterator[Problem]:
             vlans = {name: circuit.vlan for name, circuit in layout.circuits_of(router).items()}
             vlans |= {name: uplink.vlan for name, uplink in layout.uplinks_of(router).items()}
             named = [(name, f"{layout.port(router, name, name)}.{vlan}") for name, vlan in vlans.items()]
-            named += [(purpose, layout.segment_interface(router, purpose)) for purpose in SEGMENT_PORTS]
+            segments = SEGMENT_PORTS if site.routers[router].switch is None else ()
+            named += [(purpose, layout.segment_interface(router, purpose)) for purpose in segments]
             most = INTERFACE_NAME_CHARACTERS if facts.made_up_names else None
             yield from _ill_named(context, named, most, "sites", site_name, "routers", router)
         for relay in site.relays:

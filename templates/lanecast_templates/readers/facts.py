@@ -169,7 +169,7 @@ class Facts:
     """(interface, ``strict`` or ``loose``)."""
     no_redirects: frozenset[str] | None
     """Interfaces that send none and forward no directed broadcasts."""
-    management: ManagementFacts
+    management: ManagementFacts | None
 
 
 def expected(router: Router) -> Facts:
@@ -208,7 +208,7 @@ def expected(router: Router) -> Facts:
         no_redirects=None
         if Duty.NO_REDIRECTS in elsewhere
         else frozenset(each.name for each in interfaces if each.reverse_path),
-        management=_management(router),
+        management=None if Duty.MANAGEMENT in elsewhere else _management(router),
     )
 
 

@@ -57,9 +57,6 @@ from lanecast_templates.views.eos_lists import (
 VRF_MARGIN = "   "
 """What is said of a VRF stands a level deeper."""
 
-MAXIMUM_DISTANCE = 255
-"""EOS's distances of static routes are 1 to 255."""
-
 REVERSE_PATH_WORDS = {ReversePath.STRICT: "rx", ReversePath.LOOSE: "any"}
 
 TCP_AO_WORDS = {TcpAoAlgorithm.HMAC_SHA_1_96: "hmac-sha1-96", TcpAoAlgorithm.AES_128_CMAC_96: "aes-128-cmac-96"}
@@ -228,24 +225,44 @@ def eos_router(router: Router, secrets: RouterSecrets) -> EosRouter:
 
 def _check(router: Router) -> None:
     problems = [
-        f"{router.name}: route {route.prefix}: metric {route.metric} is no distance (1 to {MAXIMUM_DISTANCE})"
-        for route in router.routes
-        if not 1 <= route.metric <= MAXIMUM_DISTANCE
+        *(
+            f"{what} is {value}; EOS takes {lowest} to {highest}"
+            for what, value, lowest, highest in _figures(router)
+            if not lowest <= value <= highest
+        ),
+        *_unsayable(router),
     ]
-    # EOS has no command for whose registers are taken: its control plane's list can only deny them all.
-    problems += [
-        f"{router.name}: EOS cannot take registers for {point.address} from some senders alone"
-        for point in (router.multicast.rendezvous_points if router.multicast else ())
-        if point.register_sources is not None and point.register_sources.permitted
-    ]
-    if router.multicast and router.multicast.msdp:
-        problems += [
-            f"{router.name}: EOS has no MSDP password, which the session with {peer.address} asks for"
-            for peer in router.multicast.msdp.peers
-            if peer.password is not None
-        ]
     if problems:
-        raise RenderError(*problems)
+        raise RenderError(*(f"{router.name}: {problem}" for problem in problems))
+
+
+def _figures(router: Router) -> Iterator[tuple[str, int, int, int]]:
+    """Figures whose bounds are narrower than a plan's: what it is, the figure, and EOS's bounds."""
+    for route in router.routes:
+        yield f"the metric of the route {route.prefix}", route.metric, 1, 255
+    if router.bgp is not None:
+        yield "BGP's keepalive interval", router.bgp.keepalive_s, 0, 3600
+        yield "BGP's hold time", router.bgp.hold_s, 3, 7200
+    for pim in router.multicast.pim if router.multicast else ():
+        yield f"PIM's hello interval on {pim.interface}", pim.hello_s, 1, 65535
+    for peer in _msdp_peers(router):
+        yield f"the bound of active sources of {peer.address}", peer.maximum_active_sources, 0, 40000
+
+
+def _msdp_peers(router: Router) -> tuple[MsdpPeer, ...]:
+    return router.multicast.msdp.peers if router.multicast and router.multicast.msdp else ()
+
+
+def _unsayable(router: Router) -> Iterator[str]:
+    if router.vrf == "default":
+        yield "EOS calls the global table default: give the VRF another name"
+    for point in router.multicast.rendezvous_points if router.multicast else ():
+        # There is no command for whose registers are taken: the control plane's list can only deny them all.
+        if point.register_sources is not None and point.register_sources.permitted:
+            yield f"EOS cannot take registers for {point.address} from some senders alone"
+    for peer in _msdp_peers(router):
+        if peer.password is not None:
+            yield f"EOS has no MSDP password, which the session with {peer.address} asks for"
 
 
 def _interfaces(router: Router) -> tuple[EosInterface, ...]:
