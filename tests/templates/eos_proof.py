@@ -36,16 +36,37 @@ class Difference:
         return bool(self.context.fullmatch(" / ".join(pair[0])) and self.line.fullmatch(pair[1]))
 
 
+@dataclass(frozen=True, slots=True)
+class Respelled:
+    """A command that pyavd spells otherwise."""
+
+    pyavd: re.Pattern[str]
+    ours: str
+    source: str
+
+
+@cache
+def table() -> dict[str, list[dict[str, str]]]:
+    content: dict[str, list[dict[str, str]]] = yaml.safe_load(
+        (Path(__file__).parent / "eos_differences.yaml").read_text()
+    )
+    return content
+
+
 @cache
 def known_differences() -> dict[str, tuple[Difference, ...]]:
     """By whose text has them: ``ours`` or ``pyavd``."""
-    content = yaml.safe_load((Path(__file__).parent / "eos_differences.yaml").read_text())
     return {
         side: tuple(
-            Difference(re.compile(each["context"]), re.compile(each["line"]), each["source"]) for each in content[side]
+            Difference(re.compile(each["context"]), re.compile(each["line"]), each["source"]) for each in table()[side]
         )
         for side in ("ours", "pyavd")
     }
+
+
+@cache
+def respelled() -> tuple[Respelled, ...]:
+    return tuple(Respelled(re.compile(each["pyavd"]), each["ours"], each["source"]) for each in table()["respelled"])
 
 
 def pairs(text: str) -> list[Pair]:
@@ -73,9 +94,21 @@ def pyavd_text(router: Router) -> str:
     return text
 
 
+@cache
+def pyavd_pairs(router: Router) -> tuple[Pair, ...]:
+    """pyavd's commands, as we spell them."""
+    return tuple((context, _as_ours(line)) for context, line in pairs(pyavd_text(router)))
+
+
+def _as_ours(line: str) -> str:
+    for each in respelled():
+        line = each.pyavd.sub(each.ours, line)
+    return line
+
+
 def different(router: Router, text: str) -> dict[str, list[Pair]]:
     """What only one of both texts has, by whose it is."""
-    ours, theirs = Counter(pairs(text)), Counter(pairs(pyavd_text(router)))
+    ours, theirs = Counter(pairs(text)), Counter(pyavd_pairs(router))
     return {"ours": [*(ours - theirs).elements()], "pyavd": [*(theirs - ours).elements()]}
 
 
@@ -91,6 +124,6 @@ def unexplained(router: Router, text: str) -> list[str]:
 
 def order_of_what_both_have(router: Router, text: str) -> tuple[list[Pair], list[Pair]]:
     """The same commands, as each text has them in its order."""
-    ours, theirs = pairs(text), pairs(pyavd_text(router))
+    ours, theirs = pairs(text), pyavd_pairs(router)
     both = Counter(ours) & Counter(theirs)
     return [each for each in ours if each in both], [each for each in theirs if each in both]

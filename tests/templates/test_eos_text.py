@@ -77,6 +77,10 @@ def test_every_difference_of_the_table_is_one(folder: Path) -> None:
         for each in differences:
             assert each.source
             assert any(each.explains(pair) for pair in found[side]), (side, each.line.pattern)
+    theirs = [eos_proof.pyavd_text(router) for plan in PLANS for router, _ in texts(plan, folder)]
+    for spelled in eos_proof.respelled():
+        assert spelled.source
+        assert any(spelled.pyavd.search(text) for text in theirs), spelled.pyavd.pattern
 
 
 def test_commands_are_told_apart_by_their_context() -> None:
