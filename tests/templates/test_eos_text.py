@@ -5,7 +5,9 @@ No grammar of ours covers EOS; its oracle is pyavd, which is made to say the sam
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ import pytest
 from platform_plans import compiled, everything, plain, rendered, site_routers, with_radius
 
 from lanecast.plan.model import Platform
-from lanecast.router import Router
+from lanecast.router import Prefixes, Router
+from lanecast_templates.errors import RenderError
+from lanecast_templates.renderer import SecretResolver
+from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.eos import eos_router
 
 
 def with_static_uplinks(document: dict[str, Any]) -> dict[str, Any]:
@@ -107,3 +113,41 @@ def test_a_command_too_many_too_few_or_elsewhere_is_told(plan: str, folder: Path
     ):
         assert broken != text
         assert eos_proof.unexplained(router, broken) != []
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "told"),
+    [
+        ("timers", {"bgp-hold": "9000s"}, "BGP's hold time is 9000; EOS takes 3 to 7200"),
+        ("timers", {"bgp-keepalive": "4000s", "bgp-hold": "7200s"}, "BGP's keepalive interval is 4000"),
+        ("timers", {"pim-hello": "70000s"}, "PIM's hello interval on Ethernet1.101 is 70000"),
+        ("exchanges", None, "the bound of active sources of 198.51.100.250 is 50000; EOS takes 0 to 40000"),
+        ("sites", None, "EOS calls the global table default"),
+    ],
+)
+def test_what_eos_does_not_take_is_told_before_anything_is_written(
+    section: str, value: dict[str, str] | None, told: str, tmp_path: Path
+) -> None:
+    document = everything(Platform.EOS)
+    match section:
+        case "exchanges":
+            document["exchanges"]["cme"]["rendezvous"]["msdp"]["maximum-active-sources"] = 50_000
+        case "sites":
+            document["sites"]["hk1"]["routers"]["hk1-r2"]["vrf"] = "default"
+        case _:
+            document[section] = value
+    fabric = compiled(document, tmp_path)
+    with pytest.raises(RenderError) as refused:
+        rendered(fabric)
+    assert told in str(refused.value)
+
+
+def test_registers_from_some_senders_alone_are_told(folder: Path) -> None:
+    router = next(router for router, _ in texts("everything", folder) if router.name == "hk1-r1")
+    assert router.multicast is not None
+    senders = Prefixes("rp-registers", (IPv4Network("198.51.100.0/24"),))
+    points = tuple(replace(point, register_sources=senders) for point in router.multicast.rendezvous_points)
+    asked = replace(router, multicast=replace(router.multicast, rendezvous_points=points))
+    secrets = RouterSecrets(compiled(everything(Platform.EOS), folder), asked, SecretResolver({}))
+    with pytest.raises(RenderError, match=r"cannot take registers for 10\.255\.255\.1 from some senders alone"):
+        eos_router(asked, secrets)

@@ -48,6 +48,7 @@ class Interface:
     reverse_path: str | None = None
     access_list: str | None = None
     boundary: str | None = None
+    boundary_is_outward: bool = False
     bfd: tuple[int, int] | None = None
     directed_broadcast: bool = False
     sparse: bool = False
@@ -178,7 +179,6 @@ for _pattern, _name, _kind in (
     (r"switchport access vlan (\d+)", "access_vlan", int),
     (r"shutdown", "shut", True),
     (r"ip access-group (\S+) in", "access_list", str),
-    (r"multicast ipv4 boundary (\S+)(?: out)?", "boundary", str),
     (r"ip directed-broadcast", "directed_broadcast", True),
     (r"pim ipv4 sparse-mode", "sparse", True),
     (r"pim ipv4 hello interval (\d+)", "hello_s", int),
@@ -209,6 +209,11 @@ def _address(held: Interface, line: Line, groups: tuple[str, ...]) -> None:
     held.addresses.append(IPv4Interface(groups[0]))
 
 
+@_INTERFACE.says(r"multicast ipv4 boundary (\S+)( out)?")
+def _boundary(held: Interface, line: Line, groups: tuple[str, ...]) -> None:
+    held.boundary, held.boundary_is_outward = groups[0], groups[1] is not None
+
+
 @_INTERFACE.says(r"bfd interval (\d+) min-rx (\d+) multiplier (\d+)")
 def _bfd(held: Interface, line: Line, groups: tuple[str, ...]) -> None:
     sent, received, multiplier = map(int, groups)
@@ -235,16 +240,6 @@ def _control_plane_list(held: Text, line: Line, groups: tuple[str, ...]) -> None
     held.control_plane_list = line, groups[1], groups[0]
 
 
-def _only(block: list[Line], *texts: str) -> None:
-    """The block says exactly these."""
-    for line in block:
-        if line.text not in texts or line.block:
-            raise line.wrong("no command that is known here")
-    missing = set(texts) - {line.text for line in block}
-    if missing and block:
-        raise block[0].wrong(f"beside it {', '.join(sorted(missing))} is missing")
-
-
 @_TOP.says(r"router multicast", opens=True)
 def _multicast(held: Text, line: Line, groups: tuple[str, ...]) -> None:
     _MULTICAST.read((held, None), line.block)
@@ -260,9 +255,15 @@ def _multicast_vrf(held: tuple[Text, str | None], line: Line, groups: tuple[str,
 
 @_MULTICAST.says(r"ipv4", opens=True)
 def _multicast_ipv4(held: tuple[Text, str | None], line: Line, groups: tuple[str, ...]) -> None:
-    _only(line.block, "routing")
-    if line.block:
-        held[0].multicast.add(held[1])
+    _MULTICAST_IPV4.read(held, line.block)
+
+
+_MULTICAST_IPV4 = Commands("multicast's IPv4 block")
+
+
+@_MULTICAST_IPV4.says(r"routing")
+def _multicast_routing(held: tuple[Text, str | None], line: Line, groups: tuple[str, ...]) -> None:
+    held[0].multicast.add(held[1])
 
 
 @_TOP.says(r"router pim sparse-mode", opens=True)
@@ -440,6 +441,8 @@ class _Reading:
             if each.sparse:
                 named = each.neighbor_list
                 listed = None if named is None else self._hosts(each.line, named)
+                if each.boundary is not None and not each.boundary_is_outward and listed != frozenset():
+                    raise each.line.wrong("its boundary keeps out what a neighbour sends as well")
                 yield PimFacts(each.name, False, each.hello_s, listed, each.dr_priority, each.pim_bfd)
 
     def _hosts(self, line: Line, name: str) -> frozenset[IPv4Address]:

@@ -1,6 +1,7 @@
 """A router in Arista EOS's own terms: lists with sequence numbers, ports that route, words in or out of a VRF.
 
-What EOS has one of where the model has one for each interface is decided here, with the reason.
+What EOS does otherwise than the model has it is decided here, with the reason. BGP's connect-retry time alone is not said: EOS
+has no command for it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from lanecast.compiler.filters import host_network
 from lanecast.router import (
     ANYWHERE,
     AccessRule,
@@ -137,7 +136,7 @@ def _standard(router: Router) -> Iterator[Prefixes]:
     yield from (point.groups for point in router.multicast.rendezvous_points)
     for pim in router.multicast.pim:
         # EOS sends hellos wherever PIM runs. Where it ought to be passive, the list has nobody in it.
-        allowed = tuple(host_network(neighbor) for neighbor in pim.neighbors)
+        allowed = tuple(IPv4Network(neighbor) for neighbor in pim.neighbors)
         yield Prefixes(neighbor_list_name(router.interface(pim.interface)), allowed)
 
 
@@ -176,7 +175,7 @@ def _control_plane(router: Router) -> Iterator[AccessRule]:
     """All classes, and nothing else; of PIM no registers, which go to a rendezvous point's own address."""
     for point in router.multicast.rendezvous_points if router.multicast else ():
         if point.register_sources is not None:
-            yield AccessRule("no registers", False, "pim", destination=host_network(point.address))
+            yield AccessRule("no registers", False, "pim", destination=IPv4Network(point.address))
     for each in router.control_plane:
         yield from each.rules
     yield NOTHING_ELSE
