@@ -1,7 +1,7 @@
 """A router in Arista EOS's own terms: lists with sequence numbers, ports that route, words in or out of a VRF.
 
-What EOS does otherwise than the model has it is decided here, with the reason. BGP's connect-retry time is not said: EOS
-has no command for it.
+What EOS does otherwise than the model has it is decided here, with the reason. BGP's connect-retry time is not
+said: EOS has no command for it.
 """
 
 from __future__ import annotations
