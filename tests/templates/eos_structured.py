@@ -162,13 +162,22 @@ def _extended(router: Router) -> Iterator[tuple[str, tuple[AccessRule, ...], boo
     own = [each.address for each in router.multicast.rendezvous_points if each.local]
     registers = [AccessRule("no registers", False, "pim", destination=IPv4Network(each)) for each in own]
     classes = [rule for each in router.control_plane for rule in each.rules]
-    yield "control-plane", (*registers, *classes, DENY_REST), True
+    yield "control-plane", (*registers, *classes, *_ssh_elsewhere(router), DENY_REST), True
     yield from ((f"copp-{each.name}", each.rules, False) for each in router.control_plane)
     if router.multicast.msdp is not None:
         yield "msdp-nothing", (DENY_REST,), False
         for peer in router.multicast.msdp.peers:
             pairs = [(source, group) for source in peer.sources.permitted for group in peer.groups.permitted]
             yield peer.sources.name, tuple(AccessRule("", True, "ip", *each) for each in pairs), False
+
+
+def _ssh_elsewhere(router: Router) -> Iterator[AccessRule]:
+    """Nobody named may use SSH: it is answered on addresses that are not the plan's, if there are any in its table."""
+    if router.management.ssh_sources or router.vrf is not None:
+        return
+    for own in sorted(address.ip for each in router.interfaces for address in each.addresses):
+        yield AccessRule("no SSH by the plan", False, "tcp", destination=IPv4Network(own), destination_port=22)
+    yield AccessRule("SSH by Management1", True, "tcp", destination_port=22)
 
 
 def _access_list(name: str, rules: tuple[AccessRule, ...], told_apart: bool) -> Config:
@@ -201,7 +210,8 @@ def _address(network: IPv4Network) -> str:
 def _standard(router: Router) -> Iterator[Prefixes]:
     multicast = router.multicast
     assert multicast is not None
-    yield Prefixes("ssh-sources", router.management.ssh_sources)
+    if router.management.ssh_sources:
+        yield Prefixes("ssh-sources", router.management.ssh_sources)
     yield Prefixes("ssm-ranges", multicast.ssm_ranges)
     yield from dict.fromkeys(prefixes for _, prefixes in multicast.boundaries)
     yield from (each.groups for each in multicast.rendezvous_points)
@@ -384,6 +394,8 @@ def _ssh(router: Router) -> Config:
     config: Config = {"idle_timeout": 15}
     if methods:
         config |= {"authentication": {"protocols": methods}}
+    if not managed.ssh_sources:
+        return config
     if router.vrf is None:
         return {**config, "ip_access_group_in": "ssh-sources"}
     return {**config, "vrfs": [{"name": router.vrf, "enable": True, "ip_access_group_in": "ssh-sources"}]}

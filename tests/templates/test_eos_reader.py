@@ -74,6 +74,9 @@ interface Vlan20
 ip access-list standard none
    10 deny any
 !
+ip access-list standard desks
+   10 permit 10.0.0.0/24
+!
 ip access-list standard peer
    10 permit host 192.0.2.1
 !
@@ -166,7 +169,7 @@ router msdp
          sa-limit 9
 !
 management ssh
-   ip access-group none vrf FEEDS in
+   ip access-group desks vrf FEEDS in
    vrf FEEDS
       no shutdown
 """
@@ -242,7 +245,11 @@ def test_management(facts: Facts) -> None:
     assert managed is not None
     assert (managed.ntp_servers, managed.ntp_key_id) == (hosts("10.0.0.5"), 9)
     assert managed.aaa == ("radius", (IPv4Address("10.0.0.11"), IPv4Address("10.0.0.10")))
-    assert (managed.users, managed.ssh_sources, managed.ptp_domain) == (frozenset({"ada"}), frozenset(), None)
+    assert (managed.users, managed.ssh_sources, managed.ptp_domain) == (
+        frozenset({"ada"}),
+        networks("10.0.0.0/24"),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,8 +274,8 @@ def test_management(facts: Facts) -> None:
         ("   30 deny any\n", "   15 deny any\n", "denies some of what it permits"),
         ("   20 permit host 239.1.1.1", "   10 permit host 239.1.1.1", "10 is there twice"),
         ("ip access-group in-7 in", "ip access-group in-8 in", "there is no list in-8"),
-        ("   5 deny pim any host 10.1.0.1\n", "", "has to deny registers"),
-        ("   5 deny pim", "   15 deny tcp any any\n   5 deny pim", "has to deny registers"),
+        ("   5 deny pim any host 10.1.0.1\n", "", "denies other things than it has to"),
+        ("   5 deny pim", "   15 deny tcp any any\n   5 deny pim", "denies other things than it has to"),
         ("10.1.0.0/24 any\n   30 deny ip any any\n", "10.1.0.0/24 any\n", "does not deny everything else"),
         (
             "   20 permit ip host 198.51.100.2 239.0.0.0/16",
@@ -302,6 +309,39 @@ def test_a_line_that_is_not_understood_keeps_its_secret() -> None:
         assert "very-secret" not in str(told.value)
 
 
+def with_ssh(*rules: str) -> str:
+    """Without the list of SSH itself, and with rules in the control plane's before the last."""
+    numbered = "".join(f"   {number} {rule}\n" for number, rule in enumerate(rules, start=21))
+    text = TEXT.replace("   ip access-group desks vrf FEEDS in\n", "")
+    return text.replace("any\n   30 deny ip any any\n", f"any\n{numbered}   30 deny ip any any\n")
+
+
+NOT_BY_ITS_OWN = [f"deny tcp any host {own} eq 22" for own in ("10.1.0.1", "192.0.2.2", "192.0.2.66")]
+
+
+def test_ssh_is_answered_where_the_control_planes_list_lets_it() -> None:
+    named = read(with_ssh("permit tcp 10.7.0.0/16 any eq 22")).management
+    assert named is not None
+    assert named.ssh_sources == networks("10.7.0.0/16")
+    elsewhere = read(with_ssh(*NOT_BY_ITS_OWN, "permit tcp any any eq 22")).management
+    assert elsewhere is not None
+    assert elsewhere.ssh_sources == frozenset()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["permit tcp any any eq 22"],
+        [*NOT_BY_ITS_OWN[1:], "permit tcp any any eq 22"],
+        ["permit tcp any any eq 22", *NOT_BY_ITS_OWN],
+        NOT_BY_ITS_OWN,
+    ],
+)
+def test_ssh_to_its_own_addresses_is_denied_before_it_is_let_elsewhere(rules: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^line \d+: .* control denies other things than it has to"):
+        read(with_ssh(*rules))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "fact"),
     [
@@ -309,7 +349,8 @@ def test_a_line_that_is_not_understood_keeps_its_secret() -> None:
         ("no ip icmp redirect\n", "", "no_redirects=frozenset()"),
         ("ip as-path regex-mode string\n", "", "accept_paths_of=None"),
         ("         routing\n", "", "igmp=frozenset()"),
-        ("   ip access-group none vrf FEEDS in\n", "", "ssh_sources=frozenset({IPv4Network('0.0.0.0/0')})"),
+        ("   ip access-group desks vrf FEEDS in\n", "", "ssh_sources=frozenset()"),
+        ("   ip access-group control vrf FEEDS in\n", "", "(frozenset(), 300)"),
         ("   vrf FEEDS\n      no shutdown\n", "", "ssh_sources=frozenset()"),
     ],
 )

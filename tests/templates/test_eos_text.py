@@ -115,6 +115,19 @@ def test_a_command_too_many_too_few_or_elsewhere_is_told(plan: str, folder: Path
         assert eos_proof.unexplained(router, broken) != []
 
 
+def test_a_plan_that_names_nobody_cuts_off_no_management_port(folder: Path) -> None:
+    document = plain(Platform.EOS)
+    document["sites"]["hk1"]["routers"]["hk1-r2"]["vrf"] = "market-data"
+    fabric = compiled(document, folder)
+    first, second = (rendered(fabric)[f"hk1-r{number}/eos.conf"].text for number in (1, 2))
+    rules = [line.split(maxsplit=1)[1] for line in first.splitlines() if line.endswith("eq 22")]
+    own = sorted(address.ip for each in fabric.router("hk1-r1").interfaces for address in each.addresses)
+    assert rules == [*(f"deny tcp any host {each} eq 22" for each in own), "permit tcp any any eq 22"]
+    assert "management ssh\n   idle-timeout 15\n!" in first
+    assert "management ssh\n   idle-timeout 15\n!" in second, "not in the VRF, and elsewhere as before"
+    assert "eq 22" not in second
+
+
 @pytest.mark.parametrize(
     ("section", "value", "told"),
     [

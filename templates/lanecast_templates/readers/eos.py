@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 EVERYTHING = AccessFacts(True, "ip", ANYWHERE, ANYWHERE, None, None)
+SSH_PORT = 22
+SSH_ELSEWHERE = AccessFacts(True, "tcp", ANYWHERE, ANYWHERE, None, SSH_PORT)
+"""Behind denials of SSH to every address of the text: what is left is of others, such as Management1."""
 NOTHING_ELSE = AccessFacts(False, "ip", ANYWHERE, ANYWHERE, None, None)
 UNBOUNDED = 0
 """The rate of what reaches the control plane and is in no class."""
@@ -404,6 +407,7 @@ class _Reading:
                 self._vrf,
                 self._lists,
                 synchronized=any(each.ptp for each in interfaces),
+                reached_by_ssh=self._reached_by_ssh(),
             ),
         )
 
@@ -499,23 +503,36 @@ class _Reading:
             yield frozenset(let_through), UNBOUNDED
 
     def _let_through(self) -> set[AccessFacts]:
+        """What the list lets through to the addresses that the text gives the router."""
         if self._held.control_plane_list is None:
             return {EVERYTHING}
         line, vrf, name = self._held.control_plane_list
         self._here(line, vrf)
         rules = self._lists.extended_list(line, name)
-        registers = {AccessFacts(False, "pim", ANYWHERE, own, None, None) for own in self._own_points()}
-        denials = {rule for rule in rules[:-1] if not rule.permit}
-        if denials != registers:
-            raise line.wrong(f"{name} has to deny registers to its own rendezvous points, and nothing else it permits")
+        elsewhere = {SSH_ELSEWHERE} & set(rules)
+        wanted = {AccessFacts(False, "pim", ANYWHERE, own, None, None) for own in self._own_points()}
+        if elsewhere:
+            before = rules[: rules.index(SSH_ELSEWHERE)]
+            own_ssh = {AccessFacts(False, "tcp", ANYWHERE, own, None, SSH_PORT) for own in self._own_addresses()}
+            wanted |= own_ssh if own_ssh <= set(before) else {SSH_ELSEWHERE}
+        if {rule for rule in rules[:-1] if not rule.permit} != wanted:
+            raise line.wrong(f"{name} denies other things than it has to: registers, and SSH that it lets elsewhere")
         if rules[-1:] != (NOTHING_ELSE,):
             raise line.wrong(f"{name} does not deny everything else")
-        return {each for each in rules if each.permit}
+        return {each for each in rules if each.permit} - elsewhere
+
+    def _own_addresses(self) -> set[IPv4Network]:
+        return {IPv4Network(address.ip) for each in self._addressed for address in each.addresses}
+
+    def _reached_by_ssh(self) -> frozenset[IPv4Network]:
+        """From where, by the control plane's list."""
+        for_ssh = (rule for rule in self._let_through() if rule.protocol in ("tcp", "ip") and rule.source_port is None)
+        return frozenset(rule.source for rule in for_ssh if rule.destination_port in (SSH_PORT, None))
 
     def _own_points(self) -> Iterator[IPv4Network]:
-        own = {address.ip for each in self._addressed for address in each.addresses}
+        own = self._own_addresses()
         for _, point, _ in self._pim.points if self._pim is not None else ():
-            if point in own:
+            if IPv4Network(point) in own:
                 yield IPv4Network(point)
 
     def _without_redirects(self) -> Iterator[str]:

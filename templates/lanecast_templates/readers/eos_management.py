@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from lanecast_templates.readers.eos_lines import ADDRESS, VRF, Commands, Line, address
-from lanecast_templates.readers.eos_lists import ANY, Lists
+from lanecast_templates.readers.eos_lists import Lists
 from lanecast_templates.readers.facts import ManagementFacts
 
 InVrf = tuple[Line, str | None]
@@ -38,14 +38,16 @@ class Management:
     shared_secrets: set[str] = field(default_factory=set)
 
 
-def facts(held: Management, vrf: str | None, lists: Lists, synchronized: bool) -> ManagementFacts:
+def facts(
+    held: Management, vrf: str | None, lists: Lists, synchronized: bool, reached_by_ssh: frozenset[IPv4Network]
+) -> ManagementFacts:
     """What that is. Raises :class:`ValueError` for what stands in another VRF than ``vrf``."""
     for line, other in _places(held):
         if other != vrf:
             raise line.wrong(f"it is of {other or 'the global table'}, the interfaces are in {vrf or 'that'}")
     is_client = held.ptp_is_on and not held.ptp_serves and synchronized
     return ManagementFacts(
-        ssh_sources=_ssh_sources(held, vrf, lists),
+        ssh_sources=_ssh_sources(held, vrf, lists, reached_by_ssh),
         ntp_servers=frozenset(held.ntp_servers),
         ntp_key_id=_ntp_key(held),
         ptp_domain=held.ptp_domain if is_client else None,
@@ -64,13 +66,15 @@ def _places(held: Management) -> Iterator[InVrf]:
     yield from held.sources
 
 
-def _ssh_sources(held: Management, vrf: str | None, lists: Lists) -> frozenset[IPv4Network]:
+def _ssh_sources(
+    held: Management, vrf: str | None, lists: Lists, reached: frozenset[IPv4Network]
+) -> frozenset[IPv4Network]:
     if vrf not in held.ssh_vrfs:
         return frozenset()
     if held.ssh_list is None:
-        return frozenset({ANY})
+        return reached
     line, listed_vrf, name = held.ssh_list
-    return lists.permitted(line, name) if listed_vrf == vrf else frozenset({ANY})
+    return lists.permitted(line, name) if listed_vrf == vrf else reached
 
 
 def _ntp_key(held: Management) -> int | None:

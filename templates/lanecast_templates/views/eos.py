@@ -157,7 +157,8 @@ class EosRouter:
     shared_secrets: tuple[SharedSecret, ...]
     multicast: MulticastRouting | None
     management: Management
-    ssh_list: str
+    ssh_list: str | None
+    """None where the plan does not say from where SSH is answered: not on its interfaces, and elsewhere as before."""
     ssh_methods: tuple[str, ...]
     """Empty: EOS's own."""
     users: tuple[User, ...]
@@ -214,7 +215,7 @@ def eos_router(router: Router, secrets: RouterSecrets) -> EosRouter:
         shared_secrets=tuple(_shared_secrets(router, secrets)),
         multicast=router.multicast,
         management=managed,
-        ssh_list=SSH_LIST,
+        ssh_list=SSH_LIST if managed.ssh_sources else None,
         ssh_methods=_ssh_methods(managed),
         users=managed.users,
         no_password=NO_PASSWORD,

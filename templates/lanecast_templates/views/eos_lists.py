@@ -19,6 +19,8 @@ from lanecast_templates.errors import RenderError
 SEQUENCE_STEP = 10
 """EOS's own step between entries of a list."""
 
+SSH_PORT = 22
+
 SSM_LIST = "ssm-ranges"
 SSH_LIST = "ssh-sources"
 NEIGHBOR_LIST = "pim-{}"
@@ -128,7 +130,8 @@ def standard_lists(router: Router) -> tuple[StandardList, ...]:
 
 
 def _standard(router: Router) -> Iterator[Prefixes]:
-    yield Prefixes(SSH_LIST, router.management.ssh_sources)
+    if router.management.ssh_sources:
+        yield Prefixes(SSH_LIST, router.management.ssh_sources)
     if router.multicast is None:
         return
     yield Prefixes(SSM_LIST, router.multicast.ssm_ranges)
@@ -172,12 +175,22 @@ NOTHING_ELSE = AccessRule("everything else", False, "ip")
 
 
 def _control_plane(router: Router) -> Iterator[AccessRule]:
-    """All classes, and nothing else; of PIM no registers, which go to a rendezvous point's own address."""
+    """All classes, and nothing else; of PIM no registers, which go to a rendezvous point's own address.
+
+    Management1 is no interface of the plan, but may be in the same table. Where the plan does not say who may use SSH,
+    it is answered there as it was, and not on the addresses of the plan.
+    """
     for point in router.multicast.rendezvous_points if router.multicast else ():
         if point.register_sources is not None:
             yield AccessRule("no registers", False, "pim", destination=IPv4Network(point.address))
     for each in router.control_plane:
         yield from each.rules
+    if router.vrf is None and not router.management.ssh_sources:
+        own = sorted({address.ip for interface in router.interfaces for address in interface.addresses})
+        for address in own:
+            destination = IPv4Network(address)
+            yield AccessRule("no SSH by the plan", False, "tcp", destination=destination, destination_port=SSH_PORT)
+        yield AccessRule("SSH by Management1", True, "tcp", destination_port=SSH_PORT)
     yield NOTHING_ELSE
 
 
