@@ -59,6 +59,7 @@ MISTAKES = {
     "rendezvous-unknown": ("rendezvous: none}", "rendezvous: nowhere}"),
     "site-rendezvous-for-nothing": ("    circuits:\n", "    rendezvous: 10.255.255.1\n    circuits:\n"),
     "ssh-key-private": ("promises:\n", "management: {users: {netops: {ssh-key: '-----BEGIN OPENSSH PRIVATE KEY-----'}}}\npromises:\n"),
+    "static-and-bfd": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: static, bfd: {}, password: {environment: A}, role: primary"),
     "static-join-of-another-line": (ROUTER_1, ROUTER_1.replace("frr,", "frr, static-joins: [quotes.B, quotes.C],")),
     "switch-and-ports": router_1("nx-os", NEXUS, f", switch: {{{SEGMENTS}}}"),
     "switch-of-one-vlan": router_1("nx-os", "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2", f", switch: {{{SEGMENTS.replace('311', '310').replace('1/12', '1/2')}}}"),

@@ -27,6 +27,7 @@ RESOLVED = (
     capacity.circuits,
     capacity.ways_out,
     platforms.lines,
+    platforms.static_uplinks,
     platforms.rendezvous,
 )
 """Checks that may follow names, and so need every one of them to exist."""

@@ -157,6 +157,18 @@ def lines(context: CheckContext) -> Iterator[Problem]:
                     yield context.error(message, *place, "bfd", "interval")
 
 
+def static_uplinks(context: CheckContext) -> Iterator[Problem]:
+    """What belongs to a BGP session has none on an uplink with static routes."""
+    for site_name, site in context.plan.sites.items():
+        for name, uplink in site.uplinks.items():
+            given = {"bfd": uplink.bfd, "password": uplink.password, "tcp-ao": uplink.tcp_ao}
+            for key, value in given.items() if uplink.routing == "static" else ():
+                if value is not None:
+                    place = ("sites", site_name, "uplinks", name)
+                    message = "belongs to a BGP session, and routing is static"
+                    yield context.error(message, *place, key, related=(*place, "routing"))
+
+
 def _bfd_interval_is_common(interval_ns: int) -> bool:
     return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 1000
 
