@@ -1,8 +1,8 @@
 """Reads a Junos configuration, in the braces that ``show configuration`` prints, back.
 
 Words and defaults are from Juniper's CLI reference and the guides of Junos OS 22.4 (multicast, BGP, policies, filters).
-An untagged port's interface is its unit 0, which is called as the port here: ``xe-0/0/3``, not ``xe-0/0/3.0``. A statement
-that is not known is a mistake.
+An untagged port's interface is its unit 0, which is called as the port here: ``xe-0/0/3``, not ``xe-0/0/3.0``. What is
+not known is a mistake.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from lanecast.router import ANYWHERE
 from lanecast_templates.readers.facts import (
     AccessFacts,
     Authentication,
@@ -44,7 +45,7 @@ HELLO_S, QUERY_INTERVAL_S, MAX_RESPONSE_S, IGMP_VERSION, HOLD_S = 30, 125, 10, 2
 KEEPALIVES_IN_HOLD = 3
 """A keepalive is sent at a third of the hold time; there is no command for another."""
 
-SSH_PORT = 22
+SSH_PORT, NTP_PORT = 22, 123
 
 
 @dataclass(slots=True)
@@ -257,7 +258,7 @@ class _Reader:
     def _classes(self) -> Iterator[tuple[frozenset[AccessFacts], int]]:
         rules: dict[str, list[FilterTerm]] = {}
         for term in self.guard[:-1]:
-            if term.far_bgp:
+            if term.far_bgp or self._is_from_itself(term):
                 continue
             if term.policer is None or not all(rule.permit for rule in term.rules):
                 raise ValueError(f"line {term.line}: neither bounded nor what belongs to a class")
@@ -267,6 +268,14 @@ class _Reader:
             if len(terms) > 1 and not policer.whole_filter:
                 raise ValueError(f"line {policer.line}: {name} bounds each of its terms, not the class")
             yield frozenset(rule for term in terms for rule in term.rules), policer.rate_pps
+
+    def _is_from_itself(self, term: FilterTerm) -> bool:
+        """Whether a term lets in nothing but what the router asks its own NTP, as ``show ntp`` does."""
+        own = {IPv4Network(address.ip) for unit in self.units.values() for address in unit.addresses}
+        return term.policer is not None and all(
+            rule.source in own and rule == AccessFacts(True, "udp", rule.source, ANYWHERE, None, NTP_PORT)
+            for rule in term.rules
+        )
 
     def _keeps_gtsm(self, address: IPv4Address) -> bool:
         """Whether BGP from farther away is dropped before any of it is let in."""
@@ -309,7 +318,6 @@ class _Reader:
                 found.routes.add((IPv4Network(prefix), IPv4Address(via)))
                 if hop.number("preference") is None:
                     raise hop.wrong("a static route that hides what BGP learns")
-                self._bfd(hop, self._facing(IPv4Address(via), instance).name, found)
         multicast = options.block("multicast")
         found.ssm_ranges |= {IPv4Network(each) for each in multicast.words("ssm-groups")}
         if instance.name is None:  # scoping is the default instance's to say, for interfaces of all of them
@@ -414,7 +422,8 @@ class _Reader:
         ]
         if len(mine) != 1:
             raise block.wrong("the session is from no interface of the routing instance")
-        if [term for name in block.words("export") for term in self.policies.before_reject(name)] != []:
+        told = block.words("export")
+        if not told or any(self.policies.before_reject(name) for name in told):
             raise block.wrong("a peer is told of sources")
         imported = tuple(term for name in block.words("import") for term in self.policies.before_reject(name))
         for term in imported:

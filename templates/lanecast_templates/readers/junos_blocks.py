@@ -19,7 +19,6 @@ SAYS_NOTHING = frozenset(
         "no-ping-time-stamp",
         "protocol-version",
         "rate-limit",
-        "root-login",
     }
 )
 """First words of statements of which no fact depends."""

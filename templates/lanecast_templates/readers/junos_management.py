@@ -23,9 +23,13 @@ def management(system: Block, homes: Homes, into_ssh: frozenset[IPv4Network]) ->
     aaa = _aaa(system, homes)
     if (TEMPLATE_USER in users) != (aaa is not None):
         raise system.wrong(f"user {TEMPLATE_USER} has the rights of whom AAA lets in: it is missing, or for nothing")
+    ssh = system.block("services").block("ssh")
+    has_ssh = bool(ssh)
+    if has_ssh and not ssh.has("root-login", "deny"):
+        raise ssh.wrong("root may log in")
     servers, key_id = _ntp(system.block("ntp"), homes)
     return ManagementFacts(
-        ssh_sources=into_ssh if system.block("services").block("ssh") else frozenset(),
+        ssh_sources=into_ssh if has_ssh else frozenset(),
         ntp_servers=servers,
         ntp_key_id=key_id,
         ptp_domain=None,

@@ -15,6 +15,7 @@ from lanecast_templates.readers.junos_blocks import Block
 PolicyAction = Literal["accept", "reject", "next policy"]
 
 HOST_LENGTH = 32
+BGP_PORT = ("179", "bgp")
 GTSM_TTL = "255"
 """RFC 5082: what a neighbour that is one hop away sends, and nobody farther off can."""
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -197,12 +198,14 @@ def _filter_term(block: Block) -> FilterTerm:
         raise block.wrong("a term that neither accepts nor counts and discards")
     protocol = conditions.word("protocol") or "ip"
     either, ttl = conditions.word("port"), conditions.word("ttl-except")
-    far_bgp = (protocol, either, ttl, permit) == ("tcp", "bgp", GTSM_TTL, False)
+    far_bgp = (protocol, ttl, permit) == ("tcp", GTSM_TTL, False) and either in BGP_PORT
     if not far_bgp and (either is not None or ttl is not None):
         raise block.wrong("port and ttl-except are understood for far-off BGP alone")
     sources_ = [IPv4Network(words[0]) for words in conditions.block("source-address").each()] or [ANYWHERE]
     destinations = [IPv4Network(words[0]) for words in conditions.block("destination-address").each()] or [ANYWHERE]
     ports = conditions.number("source-port"), conditions.number("destination-port")
+    if protocol not in ("tcp", "udp") and ports != (None, None):
+        raise block.wrong("ports of a protocol that is not said")
     rules = tuple(
         AccessFacts(permit, protocol, source, destination, *ports)
         for source in sources_

@@ -8,6 +8,7 @@ line that it belongs to.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -30,7 +31,17 @@ HOST_LENGTH = IPv4Address(0).max_prefixlen
 NETWORKS = "bgp-networks"
 """The policy of what the router originates: in front of each neighbour's own, so that nothing learnt is passed on."""
 TELL_NOBODY = "msdp-to-nobody"
+CONTROL_FILTER = "control-plane"
+"""The filter of what comes to the router itself. A routing instance that has a unit of lo0 is guarded by that alone."""
 POLICER = "control-{}"
+
+ANSWERS = "answers"
+"""The class of what servers answer, which is there where there are servers."""
+
+BGP_PORT = 179
+NTP_PORT = 123
+GTSM_TTL = 255
+"""What a neighbour sends, and nobody farther off can (RFC 5082)."""
 
 MINIMUM_BURST_BYTES = 15_000
 """Ten full frames: less would drop the first packets of a session that is opened."""
@@ -82,17 +93,21 @@ class FilterTerm:
 
     name: str
     permit: bool
-    protocol: str | None
-    sources: tuple[IPv4Network, ...]
-    destinations: tuple[IPv4Network, ...]
-    source_port: int | None
-    destination_port: int | None
+    protocol: str | None = None
+    sources: tuple[IPv4Network, ...] = ()
+    destinations: tuple[IPv4Network, ...] = ()
+    source_port: int | None = None
+    destination_port: int | None = None
+    port: int | None = None
+    """At either end."""
+    not_with_ttl: int | None = None
+    """Packets that do not have this TTL."""
     policer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PacketFilter:
-    """What may come in by an interface."""
+    """What may come in by an interface, or to the router itself."""
 
     name: str
     terms: tuple[FilterTerm, ...]
@@ -100,11 +115,13 @@ class PacketFilter:
 
 @dataclass(frozen=True, slots=True)
 class Policer:
-    """A bound that the terms of a class share."""
+    """The bound of a class."""
 
     name: str
     bandwidth_bps: int
     burst_bytes: int
+    shared: bool
+    """Whether several terms have it, each of which Junos would bound by itself."""
 
 
 def boundary_name(interface: Interface) -> str:
@@ -218,24 +235,45 @@ def packet_filters(router: Router) -> tuple[PacketFilter, ...]:
     )
 
 
-def policers(router: Router) -> tuple[Policer, ...]:
-    """One for each class."""
+def policers(router: Router, control: PacketFilter) -> tuple[Policer, ...]:
+    """One for each class of the control plane's filter."""
+    users = Counter(term.policer for term in control.terms)
     return tuple(
         Policer(
             POLICER.format(each.name),
             each.rate_bps,
             max(MINIMUM_BURST_BYTES, each.rate_bps // (8 * BURSTS_A_SECOND)),
+            shared=users[POLICER.format(each.name)] > 1,
         )
         for each in router.control_plane
     )
 
 
-def control_terms(router: Router) -> tuple[FilterTerm, ...]:
-    """What may reach the router itself, each class within its bound."""
+def control_filter(router: Router) -> PacketFilter:
+    """What may reach the router itself, each class within its bound; nothing else does.
+
+    Junos sends BGP with the TTL that a neighbour is told; that none comes with less is a filter's to see to (RFC 5082).
+    """
     names: dict[str, int] = {}
-    return tuple(
-        term for each in router.control_plane for term in _terms(_alike(each), POLICER.format(each.name), names)
-    )
+    classes = (term for each in router.control_plane for term in _terms(_alike(each), POLICER.format(each.name), names))
+    far = FilterTerm("bgp-from-afar", permit=False, protocol="tcp", port=BGP_PORT, not_with_ttl=GTSM_TTL)
+    rest = FilterTerm("everything-else", permit=False)
+    return PacketFilter(CONTROL_FILTER, (far, *classes, *_asks_itself(router), rest))
+
+
+def _asks_itself(router: Router) -> Iterator[FilterTerm]:
+    """Junos's ``show ntp`` asks the router's own NTP, from the address that servers are asked from."""
+    managed = router.management
+    if managed.ntp is not None and managed.source_interface is not None:
+        own = IPv4Network(router.interface(managed.source_interface).address.ip)
+        yield FilterTerm(
+            "ntp-of-the-router-itself",
+            permit=True,
+            protocol="udp",
+            sources=(own,),
+            destination_port=NTP_PORT,
+            policer=POLICER.format(ANSWERS),
+        )
 
 
 def _neighboring(rules: Iterable[AccessRule]) -> list[list[AccessRule]]:
