@@ -2,7 +2,7 @@
 
 The planted mistakes (``planted/``) come from the vendors' documents, written before and apart from the grammars.
 ``grammar_notes/PLATFORM.yaml`` holds what is to be known beside them: plants that are wrong themselves, with the reason, and
-rules that no planted text uses because only the templates do.
+rules that neither a planted text nor a rendered one uses, for plans and templates that do.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lanecast_templates.grammars.document import Document
 
 HERE = Path(__file__).parent
 PLANTED = sorted(path.stem for path in (HERE / "planted").glob("*.yaml"))
+RENDERED = HERE / "golden_platforms"
 FEWEST = 100
 
 
@@ -99,15 +100,16 @@ def test_what_is_wrong_is_told_at_its_line(platform: str, plant: Plant) -> None:
 
 @pytest.mark.parametrize("platform", platforms())
 def test_every_rule_has_a_source_and_is_used(platform: str) -> None:
-    """By a planted text that is right, or by the templates, which the notes then say."""
+    """By a planted text that is right, by a rendered one, or else, as the notes say, by what plans or templates may ask."""
     grammar = grammar_of(platform)
     used: set[str] = set()
-    for plant in plants(platform):
-        nodes = Document(grammar, plant.right).root.below()
+    rendered = [path.read_text(encoding="utf-8") for path in sorted((RENDERED / platform).rglob("*.conf"))]
+    for text in [*(plant.right for plant in plants(platform)), *rendered]:
+        nodes = Document(grammar, text).root.below()
         used |= {node.command.rule.rule for node in nodes if node.command is not None}
     for_templates = set(notes(platform).rules_for_templates)
     assert len(for_templates) == len(notes(platform).rules_for_templates)
     assert all(command.source for command in grammar.commands.values())
     assert grammar.commands.keys() - used - for_templates == set(), "used by nothing"
     assert for_templates - grammar.commands.keys() == set(), "noted, but no rules"
-    assert for_templates & used == set(), "noted, though planted texts use them"
+    assert for_templates & used == set(), "noted, though texts use them"
