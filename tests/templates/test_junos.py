@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ import pytest
 from platform_plans import SECRETS, compiled, everything, plain, site_routers
 
 from lanecast.plan.model import Platform
-from lanecast.router import Router
+from lanecast.router import ANYWHERE, AccessList, AccessRule, ControlPlaneClass, Router
 from lanecast_templates.errors import RenderError
 from lanecast_templates.grammars import check_text
 from lanecast_templates.readers import read_back
 from lanecast_templates.readers.junos import read
 from lanecast_templates.renderer import SECRET_MODE, RenderedFile, SecretResolver, render_fabric
+from lanecast_templates.views.junos_lists import control_filter, packet_filters
 
 GOLDEN = Path(__file__).parent / "golden_platforms/junos"
 Document = dict[str, Any]
@@ -87,16 +90,21 @@ def test_without_management_networks_ssh_is_off(tmp_path: Path) -> None:
     assert "destination-port 22;" not in text
 
 
+SOURCES = (IPv4Network("10.0.0.5/32"), IPv4Network("10.0.0.6/32"))
 ODD = "s3cret|with\"odd\\marks#in'it{;}?"
 
 
-def test_odd_secrets_stand_between_quotes_in_a_file_for_its_owner(tmp_path: Path) -> None:
-    names = ("CME_A", "UPLINK", "MSDP", "AAA_KEY")
-    router, file = rendered(everything(Platform.JUNOS), tmp_path, dict.fromkeys(names, ODD))["hk1-r1"]
+def test_odd_secrets_are_read_back(tmp_path: Path) -> None:
+    text = text_of(everything(Platform.JUNOS), tmp_path, CME_A=ODD, UPLINK=ODD, MSDP=ODD, AAA_KEY=ODD)
+    assert text.count("s3cret|with") == 5
+
+
+def test_an_odd_secret_stands_between_quotes_in_a_file_for_its_owner(tmp_path: Path) -> None:
+    document = plain(Platform.JUNOS)
+    document["sites"]["hk1"]["circuits"]["hk1-a"]["password"] = {"environment": "CME_A"}
+    file = rendered(document, tmp_path, {"CME_A": ODD})["hk1-r1"][1]
     assert '"s3cret|with\\"odd\\\\marks#in\'it{;}?";' in file.text
     assert file.mode == SECRET_MODE
-    assert check_text("junos", file.text) == []
-    assert read_back(router, file.text) == []
 
 
 def _first_router(document: Document, **given: object) -> None:
@@ -147,6 +155,16 @@ def test_a_key_that_junos_would_write_otherwise_is_refused_and_not_shown(tmp_pat
     [problem] = dict.fromkeys(refused.value.problems)
     assert problem.place == ("management", "ntp", "key", "secret")
     assert "a&b" not in str(problem)
+
+
+def test_any_address_is_no_one_of_several(routers: dict[str, Router]) -> None:
+    """A term with several sources would lose the wider one, or the narrower ones, where one of them is any address."""
+    rules = tuple(AccessRule("NTP", True, "udp", source, source_port=123) for source in (ANYWHERE, *SOURCES))
+    class_ = ControlPlaneClass("ntp", rules, 1000)
+    router = replace(routers["hk1-r1"], access_lists=(AccessList("in", rules),), control_plane=(class_,))
+    [listed] = packet_filters(router)
+    assert [term.sources for term in listed.terms] == [(), SOURCES]
+    assert [term.sources for term in control_filter(router).terms if term.source_port] == [(), SOURCES]
 
 
 @pytest.mark.parametrize("router", ["hk1-r1", "hk1-r2"])
@@ -302,8 +320,16 @@ def test_the_reader_shows_no_secret_of_a_statement_that_it_does_not_know() -> No
 
 # What the grammar says of rules that no planted text has: a change of a golden text, and the line that it is told at
 
+ATTRIBUTES = """
+                ao-attribute {
+                    send-id 7;
+                    recv-id 7;
+                    tcp-ao-option enabled;
+                    cryptographic-algorithm hmac-sha-1-96;
+                }
+"""
 WRONG = {
-    "a key of TCP-AO without its attributes": ("hk1-r2", "                ao-attribute {", "                ao {"),
+    "a key of TCP-AO without its attributes": ("hk1-r2", f"algorithm ao;{ATTRIBUTES}", "algorithm ao;\n"),
     "a number that TCP-AO has no room for": ("hk1-r2", "send-id 7;", "send-id 256;"),
     "an algorithm that TCP-AO has not": ("hk1-r2", "hmac-sha-1-96;", "hmac-sha-256;"),
     "TCP-AO that is neither on nor off": ("hk1-r2", "tcp-ao-option enabled;", "tcp-ao-option on;"),
