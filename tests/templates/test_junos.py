@@ -176,7 +176,7 @@ def test_blocks_can_be_replaced_wherever_they_stand(router: str, tmp_path: Path)
         '{% extends "lanecast/junos/junos.conf.j2" %}\n'
         "{% block neighbor %}\n{{ super() }}                local-address 192.0.2.9;\n{% endblock %}\n"
         "{% block multicast %}\n{{ super() }}{% endblock %}\n"
-        '{% block more %}\nsnmp {\n    location "{{ junos.name }}";\n}\n{% endblock %}\n'
+        '{% block more %}\nsnmp {\n    location "{{ router.name }}";\n}\n{% endblock %}\n'
     )
     document = {**everything(Platform.JUNOS), "templates": "mine"}
     text = rendered(document, tmp_path, {})[router][1].text
