@@ -72,6 +72,8 @@ class PlatformFacts:
     """What a port may be called."""
     port_example: str
     loopback: str
+    vrf_loopback: str | None = None
+    """The same in a VRF, on platforms on which the VRF has to have one of its own."""
     vlan_interface: str | None = None
     """The router's own interface in VLAN ``{}``; None where it switches nothing."""
     ssh_keys: re.Pattern[str] = ANY_KIND
@@ -162,7 +164,11 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         ports=re.compile(r"(ge|xe|et)-\d+/\d+/\d+(:\d+)?|ae\d+"),
         port_example="xe-0/0/0",
         loopback="lo0.0",
+        vrf_loopback="lo0.1",
         vlan_interface="irb.{}",
+        lacks={
+            Feature.PTP: "an MX takes PTP over UDP from named grandmasters alone, and a plan names none",
+        },
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",

@@ -58,7 +58,7 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
     multicast = segment_interface(context, layout, name, "multicast")
     lan = segment_interface(context, layout, name, "lan")
     rendezvous = local_rendezvous(layout, name)
-    loopback = () if rendezvous is None else (loopback_interface(planned.platform, rendezvous),)
+    loopback = () if rendezvous is None else (loopback_interface(planned.platform, rendezvous, planned.vrf),)
     interfaces = (*circuits, multicast, lan, *uplinks, *loopback)
     firewall = _firewall(context, layout, name, interfaces)
     managed = replace(management(context.plan.management), source_interface=lan.name)
