@@ -10,6 +10,7 @@ from lanecast.plan.model import Platform
 from lanecast.router import Router
 from lanecast_templates.router_secrets import RouterSecrets
 from lanecast_templates.views.frr import DEFAULT_VERSION, frr_router
+from lanecast_templates.views.vyos import vyos_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class RouterTemplates:
 
 FRR_FILES = {f"etc/frr/{name}": f"frr/{name}.j2" for name in ("frr.conf", "daemons", "vtysh.conf")}
 
-OTHERS: Mapping[Platform, RouterTemplates] = {}
+OTHERS: Mapping[Platform, RouterTemplates] = {
+    Platform.VYOS: RouterTemplates("vyos", vyos_router, {"vyos.conf": "vyos/vyos.conf.j2"}),
+}
 """Platforms whose routers are no Linux boxes of ours."""
 
 

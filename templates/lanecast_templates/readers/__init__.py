@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
-from lanecast_templates.readers import frr
+from lanecast_templates.readers import frr, vyos
 from lanecast_templates.readers.facts import Facts, differences, expected
 
 READERS: Mapping[Platform, Callable[[str], Facts]] = {
     Platform.FRR: frr.read,
+    Platform.VYOS: vyos.read,
 }
 """What reads a platform's text. Raises :class:`ValueError`, with the line, for what it cannot read."""
 
