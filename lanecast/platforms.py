@@ -57,6 +57,9 @@ class Duty(StrEnum):
     MANAGEMENT = "SSH from management alone, time and logs"
 
 
+ANY_KIND = re.compile(r".+")
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformFacts:
     """One platform."""
@@ -69,6 +72,8 @@ class PlatformFacts:
     loopback: str
     vlan_interface: str | None = None
     """The router's own interface in VLAN ``{}``; None where it switches nothing."""
+    ssh_keys: re.Pattern[str] = ANY_KIND
+    """Which kinds of public keys it takes from users."""
     made_up_names: bool = False
     """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
     filters_with_state: bool = False
@@ -119,19 +124,28 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     Platform.IOS_XE: PlatformFacts(
         title="Cisco IOS XE 17.x on routers",
         ports=re.compile(
-            r"(GigabitEthernet|TenGigabitEthernet|TwentyFiveGigE|FortyGigabitEthernet|HundredGigE|Port-channel)"
-            r"\d+(/\d+){0,3}"
+            r"(GigabitEthernet|TwoGigabitEthernet|FiveGigabitEthernet|TenGigabitEthernet|TwentyFiveGigE"
+            r"|FortyGigabitEthernet|HundredGigE)\d+(/\d+){0,2}|Port-channel([1-9]\d?|[1-4]\d\d|50\d|51[0-2])"
         ),
         port_example="GigabitEthernet0/0/0",
         loopback="Loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.PTP: "of its routers only the ASR 1002-X has a PTP clock, which follows unicast masters that a plan"
+            " does not name and sets no system time",
+        },
     ),
     Platform.NX_OS: PlatformFacts(
         title="Cisco NX-OS 10.x on Nexus 9000",
-        ports=re.compile(r"Ethernet\d+/\d+(/\d+)?|port-channel\d+"),
+        ports=re.compile(
+            r"Ethernet[1-9]\d*/[1-9]\d*(/[1-4])?|port-channel([1-9]\d{0,2}|[1-3]\d{3}|40[0-8]\d|409[0-6])"
+        ),
         port_example="Ethernet1/1",
         loopback="loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.TCP_AO: "not before 10.4, and no command reference at hand confirms its words: use a password",
+        },
     ),
     Platform.JUNOS: PlatformFacts(
         title="Juniper Junos 22.x and 23.x on MX",
@@ -142,10 +156,15 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
-        ports=re.compile(r"(GigabitEthernet|25GE|50\|100GE|100GE|400GE|Eth-Trunk)\d+(/\d+){0,2}"),
+        # No trunks: of which slots their members are, where the CPU's policy has to be, a plan does not say.
+        ports=re.compile(r"(GigabitEthernet|10GE|25GE|40GE|50GE|100GE|200GE|400GE)\d+(/\d+){2}"),
         port_example="GigabitEthernet0/1/0",
         loopback="LoopBack0",
         vlan_interface="Vlanif{}",
+        ssh_keys=re.compile(r"ssh-rsa|ecdsa-sha2-nistp(256|384|521)"),
+        lacks={
+            Feature.PTP: "no guide of it has a clock of several ports that is never the grandmaster",
+        },
     ),
     Platform.H3C_COMWARE: PlatformFacts(
         title="H3C Comware 7 on MSR and SR routers",

@@ -80,10 +80,19 @@ def relay_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> t
         Sysctl("net/ipv4/ip_forward", "0", "multicast and unicast sides stay apart"),
         *_reverse_path(interfaces),
         *_no_redirects(interfaces),
+        *_link_states(interfaces),
         *version,
         _memberships(multicast),
         receive_buffer_setting(),
     )
+
+
+def _link_states(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
+    """Linux keeps to a route of a port whose cable is out, and so away from the next metric, unless it is told."""
+    return [
+        Sysctl(f"net/ipv4/conf/{interface.name}/ignore_routes_with_linkdown", "1", "without a link, the next metric")
+        for interface in interfaces
+    ]
 
 
 def receive_buffer_setting() -> Sysctl:

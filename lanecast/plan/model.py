@@ -6,11 +6,13 @@ field alone can get wrong is refused here; what needs two places of the plan is 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from lanecast_relay.config.model import (
     DEFAULT_HOLE_WAIT_NS,
@@ -53,13 +55,19 @@ VrfName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,14}
 
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 
-SshPublicKey = Annotated[
-    str,
-    StringConstraints(
-        max_length=900,
-        pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}( [!-~]+)?$",
-    ),
-]
+PUBLIC_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}( [!-~]+)?")
+
+
+def _public_key(value: str) -> str:
+    if len(value) > MAXIMUM_KEY_CHARACTERS or not PUBLIC_KEY.fullmatch(value):
+        raise PydanticCustomError("not_shown", "expected a public key as OpenSSH writes it: ssh-ed25519 AAAA… name")
+    return value
+
+
+MAXIMUM_KEY_CHARACTERS = 900
+"""An RSA key of 4096 bits has about 740."""
+
+SshPublicKey = Annotated[str, AfterValidator(_public_key)]
 """As OpenSSH writes a public key, on one line; the comment has no blanks."""
 
 SubnetReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*){2}$")]
@@ -148,6 +156,8 @@ class Rendezvous(Strict):
 
 
 def _none_as_nothing(value: object) -> object:
+    if isinstance(value, str) and value != "none":
+        raise ValueError("expected none, or the address and groups of a rendezvous point")
     return None if value == "none" else value
 
 
@@ -208,7 +218,7 @@ class Circuit(Strict):
     tcp_ao: TcpAo | None = None
     """The same by RFC 5925; in place of a password."""
     bfd: Bfd | None = None
-    dr_priority: int | None = Field(default=None, ge=0, le=4_294_967_295)
+    dr_priority: int | None = Field(default=None, ge=1, le=4_294_967_295)
     """Of the site's router, for the election of PIM's designated router (RFC 7761, section 4.3.2)."""
 
 
@@ -400,6 +410,8 @@ class Management(Strict):
 
     ssh_from: list[IPv4Network] = Field(default_factory=list)
     """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    metrics_from: list[IPv4Network] = Field(default_factory=list)
+    """Who may read the counters of relays by HTTP (Prometheus); empty: nobody, and they are not served."""
     ntp: Ntp | None = None
     ptp: Ptp | None = None
     syslog: list[IPv4Address] = Field(default_factory=list)

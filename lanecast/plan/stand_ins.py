@@ -39,7 +39,7 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "bandwidth": ("1000G", "2000G"),
     "carries": ("stand-in-1.A", "stand-in-2.B"),
     "to": ("stand-in-1.vpc", "stand-in-2.vpc"),
-    "platform": ("frr", "frr"),
+    "platform": ("frr", "nx-os"),
     "feeds": NAME,
     "cidr": ("198.18.0.0/17", "198.19.0.0/17"),
     "zone": NAME,

@@ -199,6 +199,8 @@ def sites(draw: st.DrawFn, slots: Slots, name: str, region: str, vpcs: list[str]
                 section[link_name]["password"] = {"environment": SECRET}
         circuits[circuit] |= {"exchange": exchanges[number - 1], "mode": "multicast", "carries": []}
         uplinks[uplink] |= {"to": draw(st.sampled_from(vpcs)), "routing": draw(st.sampled_from(["bgp", "static"]))}
+        if uplinks[uplink]["routing"] == "static":
+            uplinks[uplink].pop("password", None)
         routers[router] = {"platform": "frr", "circuits": [circuit]}
         relays[relay] = {"feeds": []}
         if named_uplinks:

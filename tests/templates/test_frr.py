@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platform_plans import compiled, everything, rendered
 
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
+from lanecast.plan.model import Platform
 from lanecast.router import (
     BgpNeighbor,
+    InterfaceKind,
     InterfaceRole,
     Prefixes,
     Router,
 )
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates.frr_configuration import complaints, missing_lines
 from lanecast_templates.frr_daemons import DAEMON_ORDER
 from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
 
@@ -89,7 +92,7 @@ def proof(router: Router, files: dict[str, RenderedFile], folder: Path, text: st
     multicast = router.multicast
     question = {
         "configuration": str(configuration),
-        "interfaces": [interface.name for interface in router.interfaces],
+        "interfaces": [each.name for each in router.interfaces if each.kind is not InterfaceKind.LOOPBACK],
         "daemons": [daemon for daemon in DAEMON_ORDER if daemon in {*enabled, "staticd"}],
         "pim": [pim.interface for pim in multicast.pim] if multicast else [],
         "igmp": [igmp.interface for igmp in multicast.igmp] if multicast else [],
@@ -107,7 +110,7 @@ def proof(router: Router, files: dict[str, RenderedFile], folder: Path, text: st
 
 def wrong(router: Router, seen: Seen) -> list[str]:
     """Everything in which FRR differs from what the Fabric asks for."""
-    found = [f"vtysh said: {line}" for line in seen.answers["said"].splitlines()]
+    found = [f"vtysh said: {line}" for line in complaints(seen.answers["said"])]
     found += [f"not running: {line}" for line in missing_lines(seen.asked, seen.answers["running"])]
     return [*found, *_differences(router, seen.answers), *_unlisted(router, seen.answers["running"])]
 
@@ -234,6 +237,23 @@ def test_frr_runs_what_the_fabric_asks_for(name: str, tmp_path: Path) -> None:
 def test_passwords_and_static_uplinks(guarded: Fabric, name: str, tmp_path: Path) -> None:
     router = guarded.router(name)
     assert wrong(router, proof(router, files_of(guarded, name), tmp_path)) == []
+
+
+@pytest.fixture(scope="module")
+def everything_asked(tmp_path_factory: pytest.TempPathFactory) -> Fabric:
+    """The network with BFD, static joins, a DR priority, a rendezvous point and passwords."""
+    return compiled(everything(Platform.FRR), tmp_path_factory.mktemp("everything"))
+
+
+@pytest.mark.parametrize("name", ["cme-router", "gz1-r1", "hk1-r1", "hk1-r2", "hk1-up1-gateway", "nasdaq-router"])
+def test_everything_that_a_plan_can_ask_for(everything_asked: Fabric, name: str, tmp_path: Path) -> None:
+    router = everything_asked.router(name)
+    files = {
+        file.path.name: file
+        for path, file in rendered(everything_asked).items()
+        if path.endswith((f"{name}/etc/frr/frr.conf", f"{name}/etc/frr/daemons"))
+    }
+    assert wrong(router, proof(router, files, tmp_path)) == []
 
 
 BREAKAGES = {

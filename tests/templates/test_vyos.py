@@ -36,7 +36,7 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Fabric:
 
 def spelled(fabric: Fabric, router: Router, secrets: dict[str, str] = SECRETS) -> str:
     view = vyos_router(router, RouterSecrets(fabric, router, SecretResolver(secrets)))
-    return TEMPLATES.render("vyos/vyos.conf.j2", vyos=view, holds_secret=True, header="A test.")
+    return TEMPLATES.render("vyos/vyos.conf.j2", router=view, holds_secret=True, header="A test.")
 
 
 def text_of(document: dict[str, Any], folder: Path, router: str = "hk1-r1") -> str:
@@ -323,7 +323,7 @@ def test_blocks_of_ones_own_stand_in_for_ours(fabric: Fabric, tmp_path: Path) ->
     )
     router = fabric.router("hk1-r1")
     view = vyos_router(router, RouterSecrets(fabric, router, SecretResolver(SECRETS)))
-    text = Templates(tmp_path).render("vyos/vyos.conf.j2", vyos=view, holds_secret=True, header="A test.")
+    text = Templates(tmp_path).render("vyos/vyos.conf.j2", router=view, holds_secret=True, header="A test.")
     more = [f"set interfaces {port} mtu '9000'" for port in ("ethernet eth1 vif 101", "ethernet eth3", "ethernet eth4")]
     more += ["set interfaces ethernet eth2 vif 201 mtu '9000'", "set firewall ipv4 forward filter default-log"]
     ours = spelled(fabric, router).splitlines()

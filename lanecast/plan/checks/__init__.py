@@ -27,12 +27,14 @@ RESOLVED = (
     capacity.circuits,
     capacity.ways_out,
     platforms.lines,
+    platforms.static_uplinks,
     platforms.rendezvous,
 )
 """Checks that may follow names, and so need every one of them to exist."""
 
 ATTACHED = (
     platforms.features,
+    platforms.ssh_keys,
     platforms.ports,
     platforms.port_uses,
     platforms.static_joins,

@@ -79,6 +79,21 @@ def _asked_by_management(layout: SiteLayout) -> Iterator[Asked]:
         yield Feature.USERS, (*here, "users")
 
 
+def ssh_keys(context: CheckContext) -> Iterator[Problem]:
+    """Users' public keys are of a kind that every router takes; one mistake for each key and platform."""
+    told = set()
+    for site_name, site in context.plan.sites.items():
+        for router_name, router in site.routers.items():
+            facts = FACTS[router.platform]
+            for user_name, user in context.plan.management.users.items():
+                kind = user.ssh_key.partition(" ")[0]
+                if facts.ssh_keys.fullmatch(kind) is None and (user_name, router.platform) not in told:
+                    told.add((user_name, router.platform))
+                    message = f"{router_name} runs {facts.title}, which takes no {kind} keys of users"
+                    related = ("sites", site_name, "routers", router_name, "platform")
+                    yield context.error(message, "management", "users", user_name, "ssh-key", related=related)
+
+
 def ports(context: CheckContext) -> Iterator[Problem]:
     """Ports are called as the platform calls them, and where names cannot be made up the plan gives each."""
     for site_name, site in context.plan.sites.items():
@@ -153,12 +168,24 @@ def lines(context: CheckContext) -> Iterator[Problem]:
                     message = "a session has a password or a TCP-AO key, not both"
                     yield context.error(message, *place, "tcp-ao", related=(*place, "password"))
                 if line.bfd is not None and not _bfd_interval_is_common(line.bfd.interval_ns):
-                    message = "expected whole milliseconds from 50ms to 1s, which every platform takes"
+                    message = "expected whole milliseconds from 50ms to 999ms, which every platform takes"
                     yield context.error(message, *place, "bfd", "interval")
 
 
+def static_uplinks(context: CheckContext) -> Iterator[Problem]:
+    """What belongs to a BGP session has none on an uplink with static routes."""
+    for site_name, site in context.plan.sites.items():
+        for name, uplink in site.uplinks.items():
+            given = {"bfd": uplink.bfd, "password": uplink.password, "tcp-ao": uplink.tcp_ao}
+            for key, value in given.items() if uplink.routing == "static" else ():
+                if value is not None:
+                    place = ("sites", site_name, "uplinks", name)
+                    message = "belongs to a BGP session, and routing is static"
+                    yield context.error(message, *place, key, related=(*place, "routing"))
+
+
 def _bfd_interval_is_common(interval_ns: int) -> bool:
-    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 1000
+    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 999
 
 
 def rendezvous(context: CheckContext) -> Iterator[Problem]:
