@@ -194,7 +194,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
             Duty.PIM_NEIGHBORS: "`firewall ipv4 input` takes PIM from the neighbour alone",
             Duty.IGMP_GROUPS: "`firewall ipv4 forward` lets nothing but the carried channels pass",
             Duty.IGMP_LIMIT: "`firewall ipv4 input` takes IGMP from the segment alone, at a bounded rate; "
-            "`forward` bounds what passes to the carried channels",
+            "`forward` bounds what passes to the carried channels, and more joined groups than those are logged",
             Duty.BOUNDARY: "`firewall ipv4 forward` lets nothing but the carried channels pass a circuit",
             Duty.REGISTER_FILTER: "it is never a rendezvous point",
             Duty.MSDP_FILTER: "it has no MSDP",

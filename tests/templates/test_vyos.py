@@ -277,9 +277,10 @@ def test_ssh_is_not_asked_for_where_nobody_may_reach_it(tmp_path: Path) -> None:
     assert "port '22'" not in text
 
 
-def test_a_secret_that_would_end_its_quotes_is_refused_and_not_told(fabric: Fabric) -> None:
+@pytest.mark.parametrize("secret", ["CME_A", "AAA_KEY"])
+def test_a_secret_that_would_end_its_quotes_is_refused_and_not_told(fabric: Fabric, secret: str) -> None:
     with pytest.raises(RenderError) as refused:
-        spelled(fabric, fabric.router("hk1-r1"), {**SECRETS, "CME_A": "hunter'22"})
+        spelled(fabric, fabric.router("hk1-r1"), {**SECRETS, secret: "hunter'22"})
     assert "single quote" in str(refused.value)
     assert "hunter" not in str(refused.value)
 

@@ -216,8 +216,10 @@ def _path(router: Router, interface: Interface) -> str:
 
 def _login_servers(router: Router, secrets: RouterSecrets) -> LoginServers | None:
     aaa, source = router.management.aaa, router.management.source_interface
-    if aaa is None or source is None:
+    if aaa is None:
         return None
+    if source is None:
+        raise RenderError(f"{router.name}: no interface is said whose address its requests come from")
     if len(aaa.servers) > MOST_LOGIN_SERVERS:
         raise RenderError(RenderProblem(f"{router.name}: VyOS asks at most {MOST_LOGIN_SERVERS} servers", AAA_SERVERS))
     by_priority = aaa.protocol is AaaProtocol.RADIUS
