@@ -22,6 +22,7 @@ class Feature(StrEnum):
     SWITCH = "VLANs that it switches"
     RENDEZVOUS_POINT = "an exchange's rendezvous point"
     MSDP = "a rendezvous point of its own with MSDP"
+    MSDP_PASSWORD = "MSDP passwords"
     STATIC_JOINS = "static joins"
     DR_PRIORITY = "a DR priority"
     BFD = "BFD"
@@ -46,6 +47,7 @@ class Duty(StrEnum):
     BOUNDARY = "multicast boundaries"
     REGISTER_FILTER = "a register filter at a rendezvous point"
     MSDP_FILTER = "MSDP filters and limits"
+    MSDP_AUTHENTICATION = "MSDP sessions with a password"
     GTSM = "GTSM"
     MAXIMUM_PREFIXES = "a most of prefixes for each neighbour"
     AS_PATHS = "AS-path filters"
@@ -116,10 +118,20 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.EOS: PlatformFacts(
         title="Arista EOS 4.3x",
-        ports=re.compile(r"(Ethernet|Port-Channel)\d+(/\d+){0,2}"),
+        ports=re.compile(r"Ethernet\d+(/\d+){0,2}|Port-Channel\d+"),
         port_example="Ethernet1",
         loopback="Loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.MSDP_PASSWORD: "it has none: leave it out",
+        },
+        elsewhere={
+            Duty.PIM_PASSIVE: "hellos go out, and a neighbour filter of nobody and the access list take none",
+            Duty.IGMP_GROUPS: "the multicast boundary of the interface",
+            Duty.IGMP_LIMIT: "the boundary bounds groups to the carried ones; the control plane bounds IGMP's rate",
+            Duty.MSDP_AUTHENTICATION: "its access lists take MSDP from the peer alone",
+            Duty.REGISTER_FILTER: "the control plane's access list denies PIM to the rendezvous point's address",
+        },
     ),
     Platform.IOS_XE: PlatformFacts(
         title="Cisco IOS XE 17.x on routers",

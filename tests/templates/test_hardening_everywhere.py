@@ -57,7 +57,7 @@ SHOWN = {
     ),
     "MSDP password, filter, limit": Shown(
         lambda facts: any(peer.authenticated and peer.sources and peer.maximum_active_sources for peer in facts.msdp),
-        (Duty.MSDP_FILTER,),
+        (Duty.MSDP_FILTER, Duty.MSDP_AUTHENTICATION),
         Feature.MSDP,
     ),
     "BGP authentication": Shown(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
-from lanecast_templates.readers import frr, huawei_vrp, ios_xe, nx_os, vyos
+from lanecast_templates.readers import eos, frr, huawei_vrp, ios_xe, nx_os, vyos
 from lanecast_templates.readers.facts import Facts, differences, expected
 
 READERS: Mapping[Platform, Callable[[str], Facts]] = {
+    Platform.EOS: eos.read,
     Platform.FRR: frr.read,
     Platform.HUAWEI_VRP: huawei_vrp.read,
     Platform.IOS_XE: ios_xe.read,

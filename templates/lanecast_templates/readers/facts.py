@@ -294,11 +294,13 @@ def _authentication(neighbor: BgpNeighbor) -> Authentication | None:
 
 
 def _pim(pim: PimInterface, elsewhere: Mapping[Duty, str]) -> PimFacts:
-    listed = not pim.passive and Duty.PIM_NEIGHBORS not in elsewhere
+    passive = pim.passive and Duty.PIM_PASSIVE not in elsewhere
+    # An interface that ought to be passive, and cannot be, has a list of nobody.
+    listed = not passive and Duty.PIM_NEIGHBORS not in elsewhere
     return PimFacts(
         interface=pim.interface,
-        passive=pim.passive and Duty.PIM_PASSIVE not in elsewhere,
-        hello_s=None if pim.passive and Duty.PIM_PASSIVE not in elsewhere else pim.hello_s,
+        passive=passive,
+        hello_s=None if passive else pim.hello_s,
         neighbors=frozenset(pim.neighbors) if listed else None,
         dr_priority=pim.dr_priority,
         bfd=pim.bfd,
