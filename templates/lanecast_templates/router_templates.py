@@ -15,6 +15,7 @@ from lanecast_templates.views.huawei_vrp import vrp_router
 from lanecast_templates.views.ios_xe import ios_xe_router
 from lanecast_templates.views.junos import junos_router
 from lanecast_templates.views.nx_os import nx_os_router
+from lanecast_templates.views.vyos import vyos_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ OTHERS: Mapping[Platform, RouterTemplates] = {
     Platform.IOS_XE: RouterTemplates("router", ios_xe_router, {"ios-xe.conf": "ios-xe/ios-xe.conf.j2"}),
     Platform.JUNOS: RouterTemplates("router", junos_router, {"junos.conf": "junos/junos.conf.j2"}),
     Platform.NX_OS: RouterTemplates("router", nx_os_router, {"nx-os.conf": "nx-os/nx-os.conf.j2"}),
+    Platform.VYOS: RouterTemplates("router", vyos_router, {"vyos.conf": "vyos/vyos.conf.j2"}),
 }
 """Platforms whose routers are no Linux boxes of ours."""
 
