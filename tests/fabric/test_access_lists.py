@@ -99,8 +99,8 @@ def test_nothing_but_lines_and_answers_comes_by_a_circuit(compiled: Compile, doc
                 each for each in router.firewall.forwarded if each.interface == circuit.name and not each.answers
             ]
             for group in lines.destination_endpoints:
-                for source in lines.sources:
-                    line = Packet("udp", source.network_address, group.address, destination_port=group.port)
+                for sender in lines.sources:
+                    line = Packet("udp", sender.network_address, group.address, destination_port=group.port)
                     assert passes(router, circuit, line)
                     assert not passes(
                         router, circuit, Packet("udp", ANYBODY, group.address, destination_port=group.port)

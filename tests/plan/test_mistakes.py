@@ -29,6 +29,7 @@ def asking(servers: str, more: str = "") -> tuple[str, str]:
 
 SPARSE = "rendezvous: {address: 198.51.100.99, groups: [239.20.0.0/16]"
 ROUTER_1 = "router-1: {platform: frr, circuits: [circuit-a], uplinks: [uplink-1], ports: {circuit-a: eth1, uplink-1: eth2, multicast: eth3, lan: eth4}}"
+ROUTER_2 = "      router-2: {platform: frr, circuits: [circuit-b]"
 
 
 def router_1(platform: str, ports: str, more: str = "") -> tuple[str, str]:
@@ -111,6 +112,7 @@ MISTAKES = {
     "source-multicast": ("source: 198.51.100.11", "source: 239.1.1.1"),
     "subnet-outside-vpc": ("cidr: 10.8.2.0/24", "cidr: 10.9.2.0/24"),
     "tab": ("exchanges:\n", "exchanges:\n\t\n\tx: 1\n"),
+    "two-circuits-of-an-exchange": (f"{ROUTER_1}\n{ROUTER_2}", f"{ROUTER_1}\n{ROUTER_2}".replace("[circuit-a]", "[circuit-a, circuit-b]").replace("circuits: [circuit-b]", "circuits: []")),
     "unknown-exchange": ("    exchange: exchange\n", "    exchange: exchnage\n"),
     "unknown-feed-line": ("carries: [quotes.B]", "carries: [quotes.b]"),
     "unknown-port-purpose": ("ports: {circuit-b: eth1", "ports: {circuitb: eth1"),

@@ -39,6 +39,7 @@ ATTACHED = (
     platforms.port_uses,
     platforms.static_joins,
     names.interface_names,
+    paths.joins,
     paths.single_ways,
     multicast.limits,
     survival.promises,
