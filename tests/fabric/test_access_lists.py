@@ -1,4 +1,4 @@
-"""Lists without state in generated plans, asked packet by packet: what passes a router, and what does not."""
+"""Lists without state in generated plans, asked packet by packet: what passes a router, what does not, and what may be joined."""
 
 from __future__ import annotations
 
@@ -135,3 +135,17 @@ def test_relays_reach_the_cloud_and_the_router_hears_no_more_than_it_needs(
             assert passes(router, segment, Packet("igmp", relay, IPv4Address("224.0.0.22")))
             assert not passes(router, segment, Packet("icmp", relay, ANYBODY))
             assert not passes(router, segment, Packet("icmp", relay, next(iter(clouds))[-2]))
+
+
+@properties
+@given(plans())
+def test_a_line_can_move_to_another_sender_while_relays_still_ask_for_the_old_one(
+    compiled: Compile, document: Document
+) -> None:
+    for router, _ in of_sites(compiled(document)):
+        assert router.multicast is not None
+        lines = [each for each in router.firewall.forwarded if each.interface in router.firewall.guarded]
+        groups = {end.address for each in lines if not each.answers for end in each.destination_endpoints}
+        for igmp in router.multicast.igmp:
+            assert {network.network_address for network in igmp.groups.permitted} == groups
+            assert igmp.maximum_groups >= 2 * len(groups)

@@ -147,7 +147,7 @@ def test_the_reader_tells_what_it_cannot_read(change: Callable[[str], str], told
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (changed("igmp access-limit 2", "igmp access-limit 3"), "igmp: has"),
+        (changed("igmp access-limit 4", "igmp access-limit 5"), "igmp: has"),
         (changed("car user-defined-flow 2 cir 1639", "car user-defined-flow 2 cir 2049"), "control_plane: has"),
         (changed("valid-ttl-hops 1\n", "valid-ttl-hops 2\n"), "neighbors: has"),
         (changed("inbound vlan 310", "inbound vlan 311"), "cannot be read"),
