@@ -84,10 +84,12 @@ def test_ports_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
-def test_without_management_networks_ssh_is_off(tmp_path: Path) -> None:
+def test_without_management_networks_ssh_is_off_and_the_management_port_is_left_alone(tmp_path: Path) -> None:
     text = text_of(plain(Platform.JUNOS), tmp_path)
     assert "services" not in text
     assert "destination-port 22;" not in text
+    assert text.count("interface fxp0.0;") == 1
+    assert "interface fxp0.0;" not in golden("hk1-r1"), "where the plan says who may log in, nobody else may"
 
 
 SOURCES = (IPv4Network("10.0.0.5/32"), IPv4Network("10.0.0.6/32"))
@@ -241,6 +243,14 @@ CHANGED = {
         "    pim {\n",
         "    pim {\n        interface xe-0/0/3.0;\n",
         "pim: has interface xe-0/0/3, passive False",
+    ),
+    "a port of the plan that is left alone": (
+        "hk1-r1",
+        "            term everything-else {\n                then {\n                    count everything-else;\n"
+        "                    discard;\n                }\n            }\n        }\n    }\n",
+        "            term more {\n                from {\n                    interface xe-0/0/4.0;\n                }\n"
+        "                then accept;\n            }\n        }\n    }\n",
+        "a term for what comes in by xe-0/0/4.0 alone",
     ),
     "a bound of each term": ("hk1-r1", "        filter-specific;\n", "", "bounds each of its terms"),
     "a bound of no whole packets": ("hk1-r1", "bandwidth-limit 8192000;", "bandwidth-limit 8m;", "no whole number"),
