@@ -200,6 +200,12 @@ CHANGED = {
         "telnet: not understood",
     ),
     "a statement twice": ("hk1-r1", "peer-as 65010;", "peer-as 65010;\n peer-as 65011;", "peer-as: not understood"),
+    "two terms of one name, of which Junos makes one": (
+        "hk1-r1",
+        "term bgp-answers {",
+        "term bgp {",
+        "bgp: said twice",
+    ),
     "braces": ("hk1-r1", "        vlan-tagging;\n", "        vlan-tagging;\n    }\n", "closes no block"),
     "far BGP": ("hk1-r1", "ttl-except 255;", "ttl-except 254;", "port and ttl-except are understood for"),
     "GTSM of one end alone": ("hk1-r1", "                ttl 255;\n", "                ttl 1;\n", "gtsm True"),
