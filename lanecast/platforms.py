@@ -171,6 +171,9 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         lacks={
             Feature.PTP: "an MX takes PTP over UDP from named grandmasters alone, and a plan names none",
         },
+        elsewhere={
+            Duty.PIM_PASSIVE: "hellos go out, and a neighbour policy of nobody and the interface's filter take none",
+        },
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
