@@ -120,8 +120,8 @@ class KeyChain:
 
 @dataclass(frozen=True, slots=True)
 class Pim:
-    """PIM on an interface. Junos forwards to hosts only where it runs as well, and has no passive kind for one interface:
-    hellos go out towards hosts, and their policy takes nobody for a neighbour."""
+    """PIM on an interface. Towards hosts as well: it makes joins of what IGMP learns, and Junos has no passive kind of
+    it for one interface. Hellos go out there, and the policy takes nobody for a neighbour."""
 
     interface: str
     pim: PimInterface
