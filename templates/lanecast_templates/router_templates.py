@@ -27,9 +27,14 @@ class RouterTemplates:
     view: Callable[[Router, RouterSecrets], object]
     """Puts a router in the platform's own terms. Raises ``RenderError`` for what it has no words for."""
     files: Mapping[str, str]
-    """Path below the node's folder → template."""
+    """Path below the node's folder → template; the configuration itself is the first."""
     is_linux: bool = False
     """Whether the node's packet filter, kernel settings and links are files of ours as well."""
+
+    @property
+    def main(self) -> str:
+        """The path of the configuration itself."""
+        return next(iter(self.files))
 
 
 FRR_FILES = {f"etc/frr/{name}": f"frr/{name}.j2" for name in ("frr.conf", "daemons", "vtysh.conf")}
