@@ -10,6 +10,7 @@ from lanecast.plan.model import Platform
 from lanecast.router import Router
 from lanecast_templates.router_secrets import RouterSecrets
 from lanecast_templates.views.frr import DEFAULT_VERSION, frr_router
+from lanecast_templates.views.h3c_comware import comware_router
 from lanecast_templates.views.huawei_vrp import vrp_router
 
 
@@ -30,6 +31,9 @@ class RouterTemplates:
 FRR_FILES = {f"etc/frr/{name}": f"frr/{name}.j2" for name in ("frr.conf", "daemons", "vtysh.conf")}
 
 OTHERS: Mapping[Platform, RouterTemplates] = {
+    Platform.H3C_COMWARE: RouterTemplates(
+        "router", comware_router, {"h3c-comware.conf": "h3c-comware/h3c-comware.conf.j2"}
+    ),
     Platform.HUAWEI_VRP: RouterTemplates("router", vrp_router, {"huawei-vrp.conf": "huawei-vrp/huawei-vrp.conf.j2"}),
 }
 """Platforms whose routers are no Linux boxes of ours."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
-from lanecast_templates.readers import frr, huawei_vrp
+from lanecast_templates.readers import frr, h3c_comware, huawei_vrp
 from lanecast_templates.readers.facts import Facts, differences, expected
 
 READERS: Mapping[Platform, Callable[[str], Facts]] = {
     Platform.FRR: frr.read,
+    Platform.H3C_COMWARE: h3c_comware.read,
     Platform.HUAWEI_VRP: huawei_vrp.read,
 }
 """What reads a platform's text. Raises :class:`ValueError`, with the line, for what it cannot read."""
