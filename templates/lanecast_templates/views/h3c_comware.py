@@ -1,11 +1,11 @@
 """A router in Comware 7's terms: numbered and named lists, wildcard masks, a view an interface.
 
-``multicast boundary`` of Comware stops the packets of a group both ways, and so would stop a circuit's own lines, and PIM has
-no policy for joins. The model's boundaries are therefore packet filters of what leaves: a join for a group that may not pass
-an interface brings it nothing. Where hosts join by IGMP its group policy holds besides.
+``multicast boundary`` of Comware stops the packets of a group both ways, and so would stop a circuit's own lines, and
+PIM has no policy for joins. The model's boundaries are therefore packet filters of what leaves: a join for a group that
+may not pass an interface brings it nothing. Where hosts join by IGMP its group policy holds besides.
 
-IGMP has no limit on routed interfaces; on switched ports IGMP snooping has one, of groups. BGP has no timer for how soon it
-tries again.
+IGMP has no limit on routed interfaces; on switched ports IGMP snooping has one, of groups. BGP has no timer that says
+how soon it tries again.
 """
 
 from __future__ import annotations
@@ -264,7 +264,9 @@ def _control_planes(router: Router) -> tuple[str, ...]:
     slots = {int(each[0]) if len(each) > 2 else None for each in numbers}
     if None in slots and len(slots) > 1:
         raise RenderError(f"{router.name}: some ports have a slot in their numbers, and others have none")
-    return tuple("control-plane" if slot is None else f"control-plane slot {slot}" for slot in sorted(slots, key=_order))
+    return tuple(
+        "control-plane" if slot is None else f"control-plane slot {slot}" for slot in sorted(slots, key=_order)
+    )
 
 
 def _order(slot: int | None) -> int:

@@ -18,7 +18,7 @@ CURVES = {
 
 
 def hexadecimal_key(algorithm: str, encoded: str) -> str | None:
-    """The key's digits, of what OpenSSH writes behind ``algorithm``; None where that is no key of a kind that Comware takes."""
+    """The digits of what OpenSSH writes behind ``algorithm``; None where that is no key that Comware takes."""
     try:
         name, *fields = _fields(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):

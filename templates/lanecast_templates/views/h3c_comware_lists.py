@@ -1,10 +1,11 @@
 """A router's lists in Comware's terms: basic and advanced ACLs with numbered rules, prefix lists, AS-path lists.
 
-Packet filters and QoS policies take ACLs by name; PIM, IGMP, MSDP and SSH take them by number alone, so those have a number
-and their name as a description. Basic lists match one address, which stands for groups or hosts; advanced ones match both.
+Packet filters and QoS policies take ACLs by name; PIM, IGMP, MSDP and SSH take them by number alone, so those have a
+number, and their name as a description. Basic lists match one address, which stands for groups or hosts; advanced ones
+match both ends of a packet, or source and group.
 
-A rule without a VPN instance is for packets of none. Lists that packets are held against therefore name the router's in each
-rule; lists of multicast protocols must not.
+A rule without a VPN instance is for packets of none. Lists that packets are held against therefore name the router's in
+each rule; lists of multicast protocols must not.
 """
 
 from __future__ import annotations
@@ -259,7 +260,7 @@ def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
 
 
 def as_path_lists(router: Router) -> Mapping[str, AsPathList]:
-    """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, section 6.1.1), by the list's name."""
+    """By name, lists of paths of the neighbour's own AS alone, however often (RFC 7454, section 6.1.1)."""
     asns: dict[str, int] = {}
     for neighbor in _neighbors(router):
         if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:

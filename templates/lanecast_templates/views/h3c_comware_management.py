@@ -105,6 +105,6 @@ def _user(router: Router, user: User) -> ComwareUser:
     digits = hexadecimal_key(algorithm, encoded)
     if digits is None:
         raise RenderError(
-            f"{router.name}: the {algorithm} key of {user.name} is none that Comware takes: RSA, or ECDSA of 256 or 384 bits"
+            f"{router.name}: Comware cannot take the {algorithm} key of {user.name}: use RSA, ECDSA-256 or ECDSA-384"
         )
     return ComwareUser(user.name, tuple(digits[start : start + KEY_LINE] for start in range(0, len(digits), KEY_LINE)))

@@ -74,11 +74,15 @@ def acl(commands: Commands, line: Line) -> None:
             held = commands.acls[name] = Acl(line.number, kind == "basic")
         case _:
             unknown(line)
+    last = -1
     for each in line.children:
         match each.words:
             case ["rule", _, "comment", *_] | ["description", *_]:
                 pass
-            case ["rule", _, ("permit" | "deny") as action, *marks]:
+            case ["rule", number, ("permit" | "deny") as action, *marks]:
+                if int(number) <= last:
+                    fail(each.number, f"rule {number} stands behind rule {last}, and is asked before it")
+                last = int(number)
                 held.rules.append(_rule(each, action == "permit", held.basic, marks))
             case _:
                 unknown(each)
@@ -89,7 +93,8 @@ def _rule(line: Line, permit: bool, basic: bool, marks: list[str]) -> Rule:
     source = destination = ANYWHERE
     source_port: int | None = None
     destination_port: int | None = None
-    counting, vrf = False, None
+    counting = False
+    vrf: str | None = None
     while marks:
         match marks:
             case ["source", address, wildcard, *marks]:
@@ -102,8 +107,8 @@ def _rule(line: Line, permit: bool, basic: bool, marks: list[str]) -> Rule:
                 destination_port = int(port)
             case ["counting", *marks]:
                 counting = True
-            case ["vpn-instance", vrf, *marks]:
-                pass
+            case ["vpn-instance", instance, *marks]:
+                vrf = instance
             case _:
                 unknown(line)
     name = "pim" if protocol == PIM_PROTOCOL else protocol

@@ -1,7 +1,7 @@
 """Reads Comware 7 of MSR and SR routers: the text's commands first, then what they come to.
 
-Besides the facts it insists on what every router of ours has to say (Telnet off, refused packets counted, a bound for the
-remainder of the control plane), since the absence of such a line changes no fact.
+Besides the facts it insists on what every router of ours has to say (Telnet off, refused packets counted, a bound for
+the remainder of the control plane), since the absence of such a line changes no fact.
 """
 
 from __future__ import annotations
@@ -128,9 +128,7 @@ def _vlans(commands: Commands) -> Iterator[VlanFacts]:
             for port in ports:
                 if set(port.snooped_groups) != {number}:
                     fail(port.line, f"{port.name} does not limit the groups of VLAN {number}")
-        yield VlanFacts(
-            number, f"Vlan-interface{number}", frozenset(each.name for each in ports), bool(vlan.snooping)
-        )
+        yield VlanFacts(number, f"Vlan-interface{number}", frozenset(each.name for each in ports), bool(vlan.snooping))
 
 
 def _ranges(commands: Commands, name: str | None) -> frozenset[Range]:
@@ -183,9 +181,7 @@ def _interface_towards(commands: Commands, address: IPv4Address, line: int) -> I
 
 
 def _pim(commands: Commands, interface: Interface) -> PimFacts:
-    if not interface.passive and (
-        interface.hello_s is None or interface.holdtime_s != -(-7 * interface.hello_s // 2)
-    ):
+    if not interface.passive and (interface.hello_s is None or interface.holdtime_s != -(-7 * interface.hello_s // 2)):
         fail(interface.line, f"{interface.name} does not hold PIM neighbours for three and a half hellos")
     return PimFacts(
         interface=interface.name,
@@ -284,5 +280,3 @@ def _slot(port: str) -> int | None:
     """The first of three numbers; ports with two are those of routers without a control plane for each slot."""
     numbers = port.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-").split("/")
     return int(numbers[0]) if len(numbers) == 3 else None
-
-
