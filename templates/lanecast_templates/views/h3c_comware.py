@@ -58,9 +58,6 @@ MAXIMUM_PREFERENCE = 255
 HOLD_HELLOS = 3.5
 """How many hellos a PIM neighbour may miss (RFC 7761, section 4.11); Comware keeps 105 s whatever the interval is."""
 
-BFD_INTERVALS_MS = (10, 10000)
-BFD_MULTIPLIERS = (3, 50)
-
 
 @dataclass(frozen=True, slots=True)
 class ComwarePim:
@@ -233,18 +230,8 @@ def _check(router: Router) -> None:
         for igmp in (router.multicast.igmp if router.multicast else ())
         if igmp.max_response_ds % 10 or not 1 <= igmp.max_response_ds // 10 < igmp.query_interval_s
     ]
-    problems += [
-        f"{each.name}: Comware takes BFD intervals of {BFD_INTERVALS_MS[0]} to {BFD_INTERVALS_MS[1]} ms"
-        f" and multipliers of {BFD_MULTIPLIERS[0]} to {BFD_MULTIPLIERS[1]}"
-        for each in router.interfaces
-        if each.bfd and not (_in(each.bfd.interval_ms, BFD_INTERVALS_MS) and _in(each.bfd.multiplier, BFD_MULTIPLIERS))
-    ]
     if problems:
         raise RenderError(*(f"{router.name}: {problem}" for problem in problems))
-
-
-def _in(number: int, bounds: tuple[int, int]) -> bool:
-    return bounds[0] <= number <= bounds[1]
 
 
 def _control_classes(router: Router) -> tuple[ControlClass, ...]:
