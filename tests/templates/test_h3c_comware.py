@@ -149,6 +149,20 @@ def test_nothing_but_carried_groups_leaves_towards_hosts_and_nothing_towards_the
     }
 
 
+@pytest.mark.parametrize(("plan", "where"), [(plain, ""), (everything, "vpn-instance market-data ")])
+def test_static_routes_are_those_of_the_vpn_instance(
+    plan: Callable[[Platform], dict[str, Any]], where: str, tmp_path: Path
+) -> None:
+    document = plan(COMWARE)
+    document["sites"]["hk1"]["uplinks"]["hk1-up2"]["routing"] = "static"
+    routes = [line for line in text_of(document, tmp_path, "hk1-r2").splitlines() if line.startswith("ip route-static")]
+    assert len(routes) == 3
+    line = (
+        rf"ip route-static {where}10\.\d+\.0\.0 255\.255\.0\.0 GigabitEthernet1/0/2\.202 192\.0\.2\.133 preference 100"
+    )
+    assert all(re.fullmatch(line, route) for route in routes)
+
+
 def test_a_user_without_a_list_of_ssh_sources_still_has_a_key(tmp_path: Path) -> None:
     document = everything(COMWARE)
     del document["management"]["ssh-from"]
