@@ -189,13 +189,21 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.H3C_COMWARE: PlatformFacts(
         title="H3C Comware 7 on MSR and SR routers",
+        # No aggregates: in which slots their members are, where the control plane's policy has to be, no plan says.
         ports=re.compile(
-            r"(GigabitEthernet|Ten-GigabitEthernet|FortyGigE|HundredGigE|Route-Aggregation|Bridge-Aggregation)"
-            r"\d+(/\d+){0,3}"
+            r"(GigabitEthernet|Ten-GigabitEthernet|Twenty-FiveGigE|FortyGigE|HundredGigE)([12]?\d|3[01])(/\d+){1,2}"
         ),
         port_example="GigabitEthernet1/0/1",
         loopback="LoopBack0",
         vlan_interface="Vlan-interface{}",
+        ssh_keys=re.compile(r"ssh-rsa|ecdsa-sha2-nistp(256|384)"),
+        lacks={
+            Feature.TCP_AO: "its keychains are for a TCP option older than RFC 5925: use a password",
+            Feature.PTP: "no guide of these routers has PTP",
+        },
+        elsewhere={
+            Duty.IGMP_LIMIT: "its group policy bounds joins to the carried groups; snooping limits access ports",
+        },
     ),
     Platform.VYOS: PlatformFacts(
         title="VyOS 1.4 (sagitta)",
