@@ -92,3 +92,4 @@ install_packages
 check_python
 install_dependencies
 install_project
+setup/pulumi.sh --if-possible
