@@ -132,8 +132,11 @@ class _Rendering:
         for path, template in spelled.files.items():
             values = {spelled.variable: view, "holds_secret": bool(secrets.values)}
             file = self._file(folder / path, template, **values)
-            # Also a template of the plan's own may have put one somewhere.
-            holds_secret = any(secret in file.text for secret in secrets.values)
+            # The configuration itself holds them, however its platform quotes them; a template of the plan's own may
+            # have put one anywhere.
+            holds_secret = bool(secrets.values) and (
+                path == spelled.main or any(secret in file.text for secret in secrets.values)
+            )
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
         if spelled.is_linux:
             yield from self._linux(linux_node(router), folder)
