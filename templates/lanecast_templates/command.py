@@ -13,12 +13,32 @@ import typer
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit
 from lanecast.fabric import Fabric
 from lanecast_relay.config.document import load_document
+from lanecast_templates.frr_view import DEFAULT_VERSION, SPELLINGS
 from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
 from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
 from lanecast_templates.writer import InTheWayError, Written, write
 
 REFUSED = 1
 NOT_POSSIBLE = 2
+
+
+LISTED_VERSIONS = ", ".join(SPELLINGS)
+
+
+def _known_version(version: str) -> str:
+    if version not in SPELLINGS:
+        raise typer.BadParameter(f"FRR {version} is not known; there are {LISTED_VERSIONS}")
+    return version
+
+
+FrrVersionOption = Annotated[
+    str,
+    typer.Option(
+        help=f"The release that FRR's files are spelled for: {LISTED_VERSIONS}.",
+        callback=_known_version,
+        autocompletion=lambda: list(SPELLINGS),
+    ),
+]
 
 
 def render(
@@ -32,6 +52,7 @@ def render(
         bool,
         typer.Option("--check", help="Ask FRR, nft, ip, sysctl, systemd and the relay whether they take each file."),
     ] = False,
+    frr_version: FrrVersionOption = DEFAULT_VERSION,
     json_output: JsonOption = False,
 ) -> None:
     """Write the configuration of every router, host and relay of PLAN into DIR, a folder a node.
@@ -49,11 +70,11 @@ def render(
         _fail(NOT_POSSIBLE, "error: say where to write (-o DIR), or --check, or both")
     fabric = compile_or_exit(plan)
     try:
-        files = render_fabric(fabric, SecretResolver(directory=plan.parent))
+        files = render_fabric(fabric, SecretResolver(directory=plan.parent), frr_version)
     except RenderError as error:
         document = load_document(plan)
         _fail(REFUSED, *(str(document.problem(each.place, each.message)) for each in error.problems))
-    findings = _checked(fabric, files) if ask else []
+    findings = _checked(fabric, files, frr_version) if ask else []
     refused = any(finding.problems for finding in findings)
     done = None if output is None or refused else _written(files, output, force)
     if json_output:
@@ -74,11 +95,11 @@ def _fail(status: int, *lines: str) -> NoReturn:
     raise typer.Exit(status)
 
 
-def _checked(fabric: Fabric, files: tuple[RenderedFile, ...]) -> list[Finding]:
+def _checked(fabric: Fabric, files: tuple[RenderedFile, ...], frr_version: str) -> list[Finding]:
     """What the oracles say; progress goes to standard error."""
     names = [node.name for node in fabric.nodes()]
     try:
-        require_oracles()
+        require_oracles(frr_version)
         with typer.progressbar(length=len(names), label="checking", file=sys.stderr) as bar:
             return list(check(fabric, files, lambda name: bar.update(1)))
     except OracleMissing as error:

@@ -6,7 +6,7 @@ Everything that a template would otherwise have to work out is worked out here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.fabric import Bgp, BgpNeighbor, Interface, MulticastRouting, Prefixes, Route, Router
@@ -23,22 +23,58 @@ MAXIMUM_DISTANCE = 254
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """What changes its words between versions of FRR; ``{}`` is the value."""
+    """What changes its words between versions of FRR; ``{}`` is the value. None: that version has no words for it."""
 
     version: str
     ssm_list: str
     boundary: str
-    enforce_first_as: str
+    enforce_first_as: str | None
+    """None: it is the default, which FRR does not show."""
+    pim_block: str | None = None
+    """The block that PIM's lines outside of interfaces stand in; None: they stand at the top."""
+    pim_neighbors: str | None = None
+    """Whom an interface takes for a PIM neighbour, by prefix list."""
+    igmp_max_groups: str | None = None
+    igmp_max_sources: str | None = None
+    igmp_router_alert: str | None = None
+    msdp_password: str | None = None
+    """``{}`` is the peer, then the value; so for the two below."""
+    msdp_sa_filter: str | None = None
+    """An access list; ``in`` or ``out`` follows."""
+    msdp_sa_limit: str | None = None
 
+
+_FRR_8_4 = Spelling(
+    version="8.4.4",
+    ssm_list="ip pim ssm prefix-list {}",
+    boundary="ip multicast boundary oil {}",
+    enforce_first_as="neighbor {} enforce-first-as",
+)
 
 SPELLINGS = {
-    "8.4": Spelling(
-        version="8.4.4",
-        ssm_list="ip pim ssm prefix-list {}",
-        boundary="ip multicast boundary oil {}",
-        enforce_first_as="neighbor {} enforce-first-as",
+    "8.4": _FRR_8_4,
+    # Up to 10.1 what PIM says outside of interfaces stands at the top.
+    "9.1": replace(_FRR_8_4, version="9.1"),
+    # 10.0 enforces the first AS unless told otherwise (FRRouting/frr pull request 14661).
+    # 10.2 moved PIM's own lines into ``router pim`` (16269) and always shows them there.
+    # After that came MSDP passwords, filters and limits (12459, 12484, 17521), allowed neighbours (17914), limits of
+    # IGMP (18032, release notes of 10.4) and router alert (18202): all of them are in 10.4.
+    "10.4": replace(
+        _FRR_8_4,
+        version="10.4",
+        enforce_first_as=None,
+        pim_block="router pim",
+        ssm_list="ssm prefix-list {}",
+        pim_neighbors="ip pim allowed-neighbors prefix-list {}",
+        igmp_max_groups="ip igmp max-groups {}",
+        igmp_max_sources="ip igmp max-sources {}",
+        igmp_router_alert="ip igmp require-router-alert",
+        msdp_password="msdp peer {} password {}",
+        msdp_sa_filter="msdp peer {} sa-filter {}",
+        msdp_sa_limit="msdp peer {} sa-limit {}",
     ),
 }
+"""By version. Only 8.4 is run by the tests; the others are written from FRR's documentation and changes."""
 DEFAULT_VERSION = "8.4"
 
 
