@@ -84,10 +84,14 @@ def render_fabric(
             files += rendering.router(node) if isinstance(node, Router) else rendering.host(node)
         except RenderError as error:
             problems += error.at(_plan_place(fabric, node)).problems
-    if problems:
-        raise RenderError(*dict.fromkeys(problems))
     for sheet in hand_overs(fabric):
-        files += rendering.hand_over(sheet)
+        try:
+            files += rendering.hand_over(sheet)
+        except RenderError as error:
+            problems += error.at(("exchanges", sheet.exchange)).problems
+    if problems:
+        # What a template computed, and failed with, may be a secret.
+        raise RenderError(*dict.fromkeys(replace(each, message=secrets.hidden(each.message)) for each in problems))
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -106,7 +110,10 @@ class _Rendering:
 
     def router(self, router: Router) -> Iterator[RenderedFile]:
         folder = node_folder(router)
-        yield from self._platforms()[router.platform](router, folder)
+        platforms = self._platforms()
+        if router.platform not in platforms:
+            raise RenderError(f"{router.name}: {router.platform} has no templates; there are {', '.join(platforms)}")
+        yield from platforms[router.platform](router, folder)
         yield from self._linux(linux_node(router), folder)
 
     def _platforms(self) -> dict[Platform, Callable[[Router, PurePosixPath], Iterator[RenderedFile]]]:
