@@ -1,0 +1,134 @@
+"""VRP 8 in its two-stage mode, in which a commit makes all of it take effect.
+
+From Huawei's command references; grammar-checked, not device-checked.
+"""
+
+from __future__ import annotations
+
+from hier_config import Platform
+
+from lanecast_templates.remediation.dialect import BlockDialect, Numbered, Owned, Session, Setting, Wiped
+from lanecast_templates.remediation.dialects.ports import PORT
+
+_PEER = (
+    Setting("peer {} as-number ...", undo="undo peer {}"),
+    "peer {} description ...",
+    "peer {} password ...",
+    "peer {} valid-ttl-hops ...",
+    "peer {} ebgp-max-hop ...",
+    "peer {} connect-interface ...",
+    "peer {} timer connect-retry ...",
+    Setting("peer {} timer keepalive _ hold _", undo="undo peer {} timer keepalive hold"),
+    "peer {} route-limit ...",
+    "peer {} ip-prefix _ import",
+    "peer {} ip-prefix _ export",
+    "peer {} as-path-filter _ import",
+    "peer {} as-path-filter _ export",
+    "peer {} filter-policy _ import",
+    "peer {} filter-policy _ export",
+    "peer {} route-policy _ import",
+    "peer {} route-policy _ export",
+)
+_BGP = ("router-id ...", Setting("timer keepalive _ hold _", undo="undo timer keepalive hold"), *_PEER)
+
+HUAWEI_VRP = BlockDialect(
+    platform="huawei-vrp",
+    rules=Platform.HUAWEI_VRP,
+    session=Session(enter=("system-view",), leave=("commit", "return"), keep="save", atomic=True),
+    undo="undo",
+    exit_word="quit",
+    # hier_config would type "undo return" and a hash where one text has it and the other has not.
+    ignored=("return", "#", "!Software"),
+    settings={
+        "": (
+            "sysname ...",
+            "dns domain ...",
+            "clock timezone ...",
+            "ntp-service authentication-keyid {} ...",
+            "ntp-service source-interface ...",
+            "info-center loghost source ...",
+            "info-center loghost {} ...",
+            "ssh server acl ...",
+            "ssh server port ...",
+            "ssh server timeout ...",
+            "ssh server authentication-retries ...",
+            "igmp-snooping send-query source-address ...",
+        ),
+        "interface": (
+            "description ...",
+            "mtu ...",
+            "vlan-type dot1q _",
+            "ip address _ _",
+            "ip binding vpn-instance ...",
+            "ip urpf ...",
+            "pim timer hello ...",
+            "pim hello-option holdtime ...",
+            "pim hello-option dr-priority ...",
+            "pim neighbor-policy ...",
+            "igmp version ...",
+            "igmp timer query ...",
+            "igmp max-response-time ...",
+            "igmp timer other-querier-present ...",
+            "igmp lastmember-queryinterval ...",
+            "igmp robust-count ...",
+            "igmp group-policy ...",
+            "igmp access-limit ...",
+            "traffic-policy _ inbound",
+            "traffic-policy _ outbound",
+        ),
+        "bgp": _BGP,
+        "bgp > ipv4-family": _BGP,
+        "pim": ("ssm-policy ...", "register-policy ...", "source-policy ...", "timer hello ...", "static-rp {} ..."),
+        "msdp": (
+            "originating-rp ...",
+            Setting("peer {} connect-interface ...", undo="undo peer {}"),
+            "peer {} description ...",
+            "peer {} password ...",
+            "peer {} sa-policy import ...",
+            "peer {} sa-policy export ...",
+            "peer {} sa-cache-maximum ...",
+            "peer {} keepalive-interval ...",
+            "peer {} mesh-group ...",
+        ),
+        "aaa": ("local-user {} password ...", "local-user {} service-type ...", "local-user {} level ..."),
+        "acl": ("description ...", "step ..."),
+        "traffic behavior": ("car ...", "remark dscp ..."),
+        "route-policy": ("description ...", "apply local-preference ...", "apply cost ...", "if-match ip-prefix ..."),
+        "vlan": ("description ...", "igmp-snooping version ...", "igmp-snooping query-interval ..."),
+        "ip vpn-instance": ("description ...",),
+        "bfd": ("discriminator local ...", "min-tx-interval ...", "min-rx-interval ...", "detect-multiplier ..."),
+    },
+    definitions=(
+        *("ip vpn-instance", "vlan", "acl", "ip ip-prefix", "ip as-path-filter", "ip community-filter"),
+        *("traffic classifier", "traffic behavior", "traffic policy", "cpu-defend policy", "route-policy"),
+    ),
+    numbered=(
+        Numbered("", "ip ip-prefix {} index #", in_place=True, whole="ip ip-prefix {}"),
+        Numbered("", "ip as-path-filter {} index #", in_place=False, whole="ip as-path-filter {}"),
+        Numbered("acl", "rule #", in_place=True),
+    ),
+    owned=(
+        Owned("bgp", "peer {} as-number", "peer {}"),
+        Owned("bgp > ipv4-family", "peer {} as-number", "peer {}"),
+        Owned("msdp", "peer {} connect-interface", "peer {}"),
+    ),
+    # Binding an instance takes the addresses away.
+    wiped=(Wiped("interface", "ip binding vpn-instance", "ip address"),),
+    kept=(PORT, "aaa$", "user-interface ", "slot "),
+    replaced=("route-policy {} _ node {}",),
+    opening=(
+        "interface",
+        "bgp",
+        "pim",
+        "msdp",
+        "aaa",
+        "acl",
+        "route-policy",
+        "traffic",
+        "vlan",
+        "ip vpn-instance",
+        "ipv4-family",
+        "user-interface",
+        "slot",
+    ),
+)
