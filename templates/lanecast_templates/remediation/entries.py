@@ -28,16 +28,13 @@ def entry_steps(old: Mapping[int, str], new: Mapping[int, str], numbered: Number
     todo = {number for number in {*old, *new} if old.get(number) != new.get(number)}
     steps: list[Step] = []
     while todo:
-        number = _settable(todo, current, new)
-        gone = _removable(todo, current, new) if number is None else None
-        if gone is not None:
-            number = gone
-            steps.append(Step(number, None))
-            del current[number]
-            if number not in new:
-                todo.discard(number)
+        settable, removable = _settable(todo, current, new), _removable(todo, current, new)
+        if settable is None and removable is not None:
+            steps.append(Step(removable, None))
+            del current[removable]
+            todo -= {removable} - new.keys()
             continue
-        number = min(todo) if number is None else number  # asked for twice, as it stands in the text
+        number = min(todo) if settable is None else settable  # the text itself has an entry twice
         if number in current and not numbered.in_place:
             steps.append(Step(number, None))
         steps.append(Step(number, new[number]))
