@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from lanecast.fabric import Fabric, HostRole, LinkKind, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    HostRole,
+    LinkKind,
+)
+from lanecast.router import RouterRole
 from lanecast.tables import milliseconds
 
 COLUMN_WIDTH = 210

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from lanecast.fabric import Delivery, Fabric, Host, Router
+from lanecast.fabric import (
+    Delivery,
+    Fabric,
+    Host,
+)
+from lanecast.router import Router
 
 NANOSECONDS_PER_MS = 1_000_000
 BITS_PER_MEGABIT = 1_000_000

@@ -13,8 +13,17 @@ from lanecast.compiler.context import Context
 from lanecast.compiler.deliveries import applications, cloud_instances, deliveries, subscriber_hosts
 from lanecast.compiler.exchanges import exchange_router, source_host, source_links
 from lanecast.compiler.invention import Inventions
-from lanecast.compiler.sites import relay_host, site_links, site_router, site_segments
-from lanecast.fabric import Delivery, Fabric, Feed, FeedLine, Host, Recovery, Segment
+from lanecast.compiler.routers import site_router
+from lanecast.compiler.sites import relay_host, site_links, site_segments
+from lanecast.fabric import (
+    Delivery,
+    Fabric,
+    Feed,
+    FeedLine,
+    Host,
+    Recovery,
+    Segment,
+)
 from lanecast.lockfile import read_lock, require_all_kept
 from lanecast.plan.layout import SiteLayout, site_layouts
 from lanecast.plan.loader import LoadedPlan

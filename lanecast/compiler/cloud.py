@@ -18,8 +18,11 @@ from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import link_name
 from lanecast.compiler.kernel_settings import router_settings
-from lanecast.compiler.timing import seconds
-from lanecast.fabric import (
+from lanecast.compiler.site_interfaces import tcp_ao
+from lanecast.compiler.timing import bfd, seconds
+from lanecast.plan.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
+from lanecast.plan.model import Platform, Uplink, Vpc
+from lanecast.router import (
     Bgp,
     BgpNeighbor,
     Firewall,
@@ -30,8 +33,6 @@ from lanecast.fabric import (
     Router,
     RouterRole,
 )
-from lanecast.plan.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
-from lanecast.plan.model import Platform, Uplink, Vpc
 
 TRANSFER_POOL = IPv4Network("169.254.0.0/16")
 """Between a gateway and its VPC's router: link-local (RFC 3927), seen by no one else."""
@@ -132,7 +133,7 @@ def _gateway_router(
 ) -> Router:
     uplink = layout.site.uplinks[name]
     vpc_side, own_side = link_ends(transfer)
-    outside = Interface(link_name(name), InterfaceRole.UPLINK, (gateway.address,), name)
+    outside = Interface(link_name(name), InterfaceRole.UPLINK, (gateway.address,), name, bfd=bfd(uplink.bfd))
     inside = Interface(
         GATEWAY_VPC_INTERFACE, InterfaceRole.CLOUD, (IPv4Interface(f"{own_side}/{transfer.prefixlen}"),), uplink.to
     )
@@ -142,6 +143,7 @@ def _gateway_router(
     rules = [filters.icmp(outside), filters.icmp(inside)]
     if uplink.routing == "bgp":
         rules.append(filters.bgp(outside, neighbor))
+        rules += filters.bfd(outside, neighbor, Platform.FRR)
     else:
         routes.append(Route(lan, neighbor, outside.name))
     return Router(
@@ -178,6 +180,8 @@ def _gateway_bgp(context: Context, layout: SiteLayout, name: str, gateway: Cloud
                 accept_as_paths=f"as-{asn}",
                 maximum_prefixes=1 + 10,
                 password=uplink.password,
+                tcp_ao=tcp_ao(uplink.tcp_ao),
+                bfd=uplink.bfd is not None,
             ),
         ),
         keepalive_s=seconds(timers.bgp_keepalive_ns),

@@ -9,9 +9,19 @@ from lanecast.cloud_state import CloudInstance
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import receive_buffer_setting
 from lanecast.compiler.sites import CONTROL_SOCKET
-from lanecast.fabric import Application, Delivery, Firewall, Host, HostRole, Interface, InterfaceRole
+from lanecast.fabric import (
+    Application,
+    Delivery,
+    Host,
+    HostRole,
+)
 from lanecast.plan.layout import layout_of_relay, reachable_vpcs, uplink_router
 from lanecast.plan.model import Subscriber
+from lanecast.router import (
+    Firewall,
+    Interface,
+    InterfaceRole,
+)
 from lanecast_relay.config import model as relay_model
 from lanecast_relay.config.model import Endpoint
 from lanecast_relay.config.quantity import nanoseconds

@@ -8,23 +8,13 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import router_settings
-from lanecast.compiler.timing import MAXIMUM_RESPONSE_DECISECONDS, seconds
+from lanecast.compiler.site_interfaces import loopback_interface, tcp_ao
+from lanecast.compiler.timing import bfd, seconds
 from lanecast.fabric import (
-    Bgp,
-    BgpNeighbor,
-    Firewall,
-    FirewallRule,
     Host,
     HostRole,
-    Interface,
-    InterfaceRole,
     Link,
     LinkKind,
-    MulticastRouting,
-    Prefixes,
-    Route,
-    Router,
-    RouterRole,
 )
 from lanecast.plan.layout import (
     SiteLayout,
@@ -33,8 +23,24 @@ from lanecast.plan.layout import (
     hosts_of,
     link_ends,
     short_interface_name,
+    sources_of,
 )
 from lanecast.plan.model import Circuit, Platform
+from lanecast.router import (
+    Bgp,
+    BgpNeighbor,
+    Firewall,
+    FirewallRule,
+    Interface,
+    InterfaceRole,
+    MulticastRouting,
+    PimInterface,
+    Prefixes,
+    RendezvousPoint,
+    Route,
+    Router,
+    RouterRole,
+)
 
 LARGEST_SOURCE_NETWORK = 30
 """The longest prefix with room for a sender and the router."""
@@ -99,6 +105,7 @@ def exchange_router(context: Context, exchange: str) -> Router:
             InterfaceRole.CIRCUIT,
             (IPv4Interface(f"{link_ends(circuit.link)[0]}/{circuit.link.prefixlen}"),),
             name,
+            bfd=bfd(circuit.bfd),
         )
         for _, name, circuit in circuits
     )
@@ -113,15 +120,17 @@ def exchange_router(context: Context, exchange: str) -> Router:
         for index, (network, senders) in enumerate(networks.items())
     )
     interfaces = (*circuit_interfaces, *source_interfaces)
+    held = context.plan.exchanges[exchange].rendezvous
+    loopback = () if held is None else (loopback_interface(Platform.FRR, IPv4Network(held.address)),)
     return Router(
         name=f"{exchange}-router",
         role=RouterRole.EXCHANGE,
         place=exchange,
         platform=Platform.FRR,
-        interfaces=interfaces,
+        interfaces=(*interfaces, *loopback),
         routes=(),
         bgp=_bgp(context, exchange, circuits),
-        multicast=_multicast_routing(context, circuits, source_interfaces),
+        multicast=_multicast_routing(context, exchange, circuits, source_interfaces),
         firewall=_firewall(circuits, interfaces),
         sysctls=router_settings(interfaces, context.plan.multicast),
     )
@@ -147,6 +156,8 @@ def _bgp(context: Context, exchange: str, circuits: list[tuple[str, str, Circuit
                 accept_as_paths=f"as-{asn}",
                 maximum_prefixes=max(1, len(asking)),
                 password=circuit.password,
+                tcp_ao=tcp_ao(circuit.tcp_ao),
+                bfd=circuit.bfd is not None,
             )
         )
     timers = context.plan.timers
@@ -162,21 +173,37 @@ def _bgp(context: Context, exchange: str, circuits: list[tuple[str, str, Circuit
 
 
 def _multicast_routing(
-    context: Context, circuits: list[tuple[str, str, Circuit]], sources: tuple[Interface, ...]
+    context: Context, exchange: str, circuits: list[tuple[str, str, Circuit]], sources: tuple[Interface, ...]
 ) -> MulticastRouting:
+    hello_s = seconds(context.plan.timers.pim_hello_ns)
     return MulticastRouting(
         ssm_ranges=tuple(sorted(context.plan.multicast.ssm_ranges)),
-        pim_interfaces=tuple(link_name(name) for _, name, _ in circuits),
-        passive_interfaces=tuple(interface.name for interface in sources),
-        igmp_interfaces=(),
+        pim=(
+            *(
+                PimInterface(
+                    link_name(name), hello_s, neighbors=(link_ends(circuit.link)[1],), bfd=circuit.bfd is not None
+                )
+                for _, name, circuit in circuits
+            ),
+            *(PimInterface(interface.name, hello_s, passive=True) for interface in sources),
+        ),
+        igmp=(),
         boundaries=tuple(
             (link_name(name), Prefixes(f"bought-{name}", carried_groups(context.plan, circuit.carries)))
             for _, name, circuit in circuits
         ),
-        hello_s=seconds(context.plan.timers.pim_hello_ns),
-        igmp_query_interval_s=seconds(context.plan.timers.igmp_query_interval_ns),
-        igmp_max_response_ds=MAXIMUM_RESPONSE_DECISECONDS,
+        rendezvous_points=_rendezvous_points(context, exchange),
     )
+
+
+def _rendezvous_points(context: Context, exchange: str) -> tuple[RendezvousPoint, ...]:
+    """The exchange's own rendezvous point; its MSDP, which FRR cannot bound, is not described here."""
+    held = context.plan.exchanges[exchange].rendezvous
+    if held is None:
+        return ()
+    registers = Prefixes("rp-registers", sources_of(context.plan, exchange))
+    groups = Prefixes(f"rp-{exchange}", tuple(sorted(held.groups)))
+    return (RendezvousPoint(held.address, groups, local=True, register_sources=registers),)
 
 
 def _firewall(circuits: list[tuple[str, str, Circuit]], interfaces: tuple[Interface, ...]) -> Firewall:
@@ -185,6 +212,7 @@ def _firewall(circuits: list[tuple[str, str, Circuit]], interfaces: tuple[Interf
     for _, name, circuit in circuits:
         neighbor = link_ends(circuit.link)[1]
         rules += [filters.pim(by_name[name], neighbor), filters.bgp(by_name[name], neighbor)]
+        rules += filters.bfd(by_name[name], neighbor, Platform.FRR)
     return Firewall(tuple(interface.name for interface in interfaces), tuple(rules))
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
-from lanecast.fabric import FirewallRule, Interface
+from lanecast.plan.model import Platform
+from lanecast.router import (
+    FirewallRule,
+    Interface,
+)
 
 ICMP_PPS = 100
 """Enough for path MTU discovery and an operator's ping, too little to keep a control plane busy."""
@@ -15,6 +19,12 @@ CONTROL_PPS = 1000
 
 BGP_PORT = 179
 SSH_PORT = 22
+MSDP_PORT = 639
+BFD_PORTS = (3784,)
+"""RFC 5881, section 4: single hop."""
+MULTIHOP_BFD_PORTS = (3784, 4784)
+"""RFC 5883: FRR takes a neighbour with GTSM for one behind several hops, beside PIM's session of a single hop."""
+PTP_PORTS = (319, 320)
 
 
 def host_network(address: IPv4Address) -> IPv4Network:
@@ -38,6 +48,25 @@ def bgp(interface: Interface, neighbor: IPv4Address) -> FirewallRule:
     return FirewallRule(
         "BGP", interface.name, "tcp", (host_network(neighbor),), ports=(BGP_PORT,), rate_pps=CONTROL_PPS
     )
+
+
+def bfd(interface: Interface, neighbor: IPv4Address, platform: Platform) -> list[FirewallRule]:
+    """BFD from one neighbour, where the interface has it."""
+    if interface.bfd is None:
+        return []
+    ports = MULTIHOP_BFD_PORTS if platform is Platform.FRR else BFD_PORTS
+    return [FirewallRule("BFD", interface.name, "udp", (host_network(neighbor),), ports=ports, rate_pps=CONTROL_PPS)]
+
+
+def msdp(interface: Interface, peer: IPv4Address) -> FirewallRule:
+    """MSDP from one peer."""
+    return FirewallRule("MSDP", interface.name, "tcp", (host_network(peer),), ports=(MSDP_PORT,), rate_pps=CONTROL_PPS)
+
+
+def ptp(interface: Interface) -> FirewallRule:
+    """Event and general messages of PTP (IEEE 1588, annex D) from the interface's own network."""
+    network = interface.address.network
+    return FirewallRule("PTP", interface.name, "udp", (network,), ports=PTP_PORTS, rate_pps=CONTROL_PPS)
 
 
 def pim(interface: Interface, neighbor: IPv4Address) -> FirewallRule:

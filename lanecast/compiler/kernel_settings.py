@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from lanecast.fabric import Interface, InterfaceRole, Sysctl
 from lanecast.plan.model import Multicast
+from lanecast.router import Interface, InterfaceRole, ReversePath, Sysctl
 
 RECEIVE_BUFFER_MAXIMUM_BYTES = 64 * 2**20
 """What net.core.rmem_max must allow, so that a relay without privileges gets the buffer that its file asks for."""
 
 
+REVERSE_PATH = {
+    InterfaceRole.CIRCUIT: ReversePath.LOOSE,
+    InterfaceRole.MULTICAST: ReversePath.LOOSE,
+    InterfaceRole.SOURCE: ReversePath.LOOSE,
+    InterfaceRole.LAN: ReversePath.STRICT,
+    InterfaceRole.UPLINK: ReversePath.STRICT,
+    InterfaceRole.CLOUD: ReversePath.STRICT,
+}
+"""RFC 3704: loose where multicast arrives off the unicast path, strict elsewhere."""
+
+RP_FILTER = {ReversePath.LOOSE: ("2", "loose: multicast arrives here"), ReversePath.STRICT: ("1", "strict")}
+"""Linux's figures for it (ip-sysctl), and why."""
+
+
 def _reverse_path(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
-    """RFC 3704: loose where multicast arrives off the unicast path, strict elsewhere; ``all`` must not override it."""
+    """What each interface asks for; ``all`` must not override it."""
     settings = [Sysctl("net/ipv4/conf/all/rp_filter", "0", "the interfaces below decide, the larger value would win")]
     for interface in interfaces:
-        multicast = interface.role in (InterfaceRole.CIRCUIT, InterfaceRole.MULTICAST, InterfaceRole.SOURCE)
-        settings.append(
-            Sysctl(
-                f"net/ipv4/conf/{interface.name}/rp_filter",
-                "2" if multicast else "1",
-                "loose: multicast arrives here" if multicast else "strict",
-            )
-        )
+        if interface.role in REVERSE_PATH:
+            value, comment = RP_FILTER[REVERSE_PATH[interface.role]]
+            settings.append(Sysctl(f"net/ipv4/conf/{interface.name}/rp_filter", value, comment))
     return settings
 
 

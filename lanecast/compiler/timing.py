@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from lanecast.plan import model
+from lanecast.router import Bfd
+
 NANOSECONDS_PER_SECOND = 10**9
 
 MAXIMUM_RESPONSE_DECISECONDS = 10
@@ -11,3 +14,11 @@ MAXIMUM_RESPONSE_DECISECONDS = 10
 def seconds(nanoseconds: int) -> int:
     """Whole seconds, at least one."""
     return max(1, nanoseconds // NANOSECONDS_PER_SECOND)
+
+
+NANOSECONDS_PER_MILLISECOND = 10**6
+
+
+def bfd(planned: model.Bfd | None) -> Bfd | None:
+    """A line's BFD timers as routers carry them: whole milliseconds."""
+    return None if planned is None else Bfd(planned.interval_ns // NANOSECONDS_PER_MILLISECOND, planned.multiplier)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from zlib import crc32
 
-from lanecast.plan.model import Circuit, Feed, Plan, Role, Site, Uplink
+from lanecast.plan.model import Circuit, Feed, Plan, Role, Site, SwitchedVlan, Uplink
+from lanecast.platforms import FACTS
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS, Endpoint
 
 FIRST_INSTANCE_OFFSET = 10
@@ -105,8 +106,21 @@ class SiteLayout:
         )
 
     def port(self, router_name: str, purpose: str, default: str) -> str:
-        """The interface of a router for a purpose: the plan's hardware name, or one made of the purpose."""
+        """The port of a router for a purpose: the plan's hardware name, or one made of the purpose."""
         return self.site.routers[router_name].ports.get(purpose, default)
+
+    def switched_vlan(self, router_name: str, purpose: str) -> SwitchedVlan | None:
+        """The VLAN that a router's ``multicast`` or ``lan`` segment is, where the router itself switches it."""
+        switch = self.site.routers[router_name].switch
+        return None if switch is None else {"multicast": switch.multicast, "lan": switch.lan}[purpose]
+
+    def segment_interface(self, router_name: str, purpose: str) -> str:
+        """The interface of a router on its ``multicast`` or ``lan`` segment."""
+        switched = self.switched_vlan(router_name, purpose)
+        called = FACTS[self.site.routers[router_name].platform].vlan_interface
+        if switched is None or called is None:
+            return self.port(router_name, purpose, SEGMENT_PORTS[purpose])
+        return called.format(switched.vlan)
 
     def relay_port(self, relay_name: str, purpose: str, router_name: str) -> str:
         """The interface of a relay host towards a router's segment: ``multicast`` or ``lan``."""
@@ -126,9 +140,14 @@ def layout_of_relay(layouts: dict[str, SiteLayout], relay_name: str) -> SiteLayo
 
 
 def announced_prefixes(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
-    """What an exchange announces: the prefixes that the plan gives, or a host route for each source and server."""
+    """What an exchange announces: the prefixes that the plan gives, or a host route for each source, re-request server
+    and rendezvous point."""
     given = plan.exchanges[exchange_name].prefixes
-    return tuple(sorted(given)) if given else hosts_of(plan, exchange_name)
+    if given:
+        return tuple(sorted(given))
+    rendezvous = plan.exchanges[exchange_name].rendezvous
+    own = () if rendezvous is None else (IPv4Network(rendezvous.address),)
+    return tuple(sorted({*hosts_of(plan, exchange_name), *own}))
 
 
 def hosts_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
@@ -158,13 +177,19 @@ def sources_of(plan: Plan, exchange_name: str) -> tuple[IPv4Network, ...]:
     )
 
 
+def carried_channels(plan: Plan, feed_lines: list[str]) -> tuple[tuple[IPv4Address, IPv4Address], ...]:
+    """The (group, source) pairs of these lines (``feed.line``), each once."""
+    found = set()
+    for feed_line in feed_lines:
+        feed, _, name = feed_line.partition(".")
+        line = plan.feeds[feed].lines[name]
+        found |= {(group.address, line.source) for group in line.groups.values()}
+    return tuple(sorted(found))
+
+
 def carried_groups(plan: Plan, feed_lines: list[str]) -> tuple[IPv4Network, ...]:
     """The groups of these lines (``feed.line``), as host prefixes."""
-    addresses = set()
-    for feed_line in feed_lines:
-        feed, _, line = feed_line.partition(".")
-        addresses |= {group.address for group in plan.feeds[feed].lines[line].groups.values()}
-    return tuple(sorted(IPv4Network(address) for address in addresses))
+    return tuple(sorted({IPv4Network(group) for group, _ in carried_channels(plan, feed_lines)}))
 
 
 def reachable_vpcs(plan: Plan, vpc: str) -> dict[str, str | None]:

@@ -6,11 +6,13 @@ field alone can get wrong is refused here; what needs two places of the plan is 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from lanecast_relay.config.model import (
     DEFAULT_HOLE_WAIT_NS,
@@ -45,6 +47,29 @@ FeedLine = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*\.[A-Za
 VpcReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*$")]
 """A VPC, written ``region.vpc``."""
 
+PortName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:/-]*$", max_length=40)]
+"""A port as its platform calls it; ``lanecast.platforms`` knows each one's ways."""
+
+VrfName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,14}$")]
+"""Short enough for a Linux device."""
+
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+
+PUBLIC_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}( [!-~]+)?")
+
+
+def _public_key(value: str) -> str:
+    if len(value) > MAXIMUM_KEY_CHARACTERS or not PUBLIC_KEY.fullmatch(value):
+        raise PydanticCustomError("not_shown", "expected a public key as OpenSSH writes it: ssh-ed25519 AAAA… name")
+    return value
+
+
+MAXIMUM_KEY_CHARACTERS = 900
+"""An RSA key of 4096 bits has about 740."""
+
+SshPublicKey = Annotated[str, AfterValidator(_public_key)]
+"""As OpenSSH writes a public key, on one line; the comment has no blanks."""
+
 SubnetReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*){2}$")]
 """A subnet, written ``region.vpc.subnet``."""
 
@@ -57,9 +82,16 @@ class Role(StrEnum):
 
 
 class Platform(StrEnum):
-    """What a router runs, and so which templates spell its configuration."""
+    """What a router runs, and so which templates spell its configuration; ``lanecast.platforms`` says more of each."""
 
     FRR = "frr"
+    EOS = "eos"
+    IOS_XE = "ios-xe"
+    NX_OS = "nx-os"
+    JUNOS = "junos"
+    HUAWEI_VRP = "huawei-vrp"
+    H3C_COMWARE = "h3c-comware"
+    VYOS = "vyos"
 
 
 class Survival(StrEnum):
@@ -82,11 +114,61 @@ class SecretReference(Strict):
         return self
 
 
+class TcpAoAlgorithm(StrEnum):
+    """RFC 5926, section 3.2: the two that every implementation has."""
+
+    HMAC_SHA_1_96 = "hmac-sha-1-96"
+    AES_128_CMAC_96 = "aes-128-cmac-96"
+
+
+class TcpAo(Strict):
+    """BGP authentication by the TCP Authentication Option (RFC 5925); both ends use one number for the key."""
+
+    key_id: int = Field(ge=0, le=255)
+    algorithm: TcpAoAlgorithm = TcpAoAlgorithm.HMAC_SHA_1_96
+    secret: SecretReference
+
+
+class Bfd(Strict):
+    """Bidirectional Forwarding Detection (RFC 5881) between the two ends of a line: both send at the interval."""
+
+    interval_ns: DurationNs = nanoseconds(300_000_000)
+    multiplier: int = Field(default=3, ge=3, le=50)
+    """So many intervals without a packet mean that the line is down."""
+
+
+class Msdp(Strict):
+    """The exchange tells of its sources by MSDP (RFC 3618), and each site has a rendezvous point of its own."""
+
+    password: SecretReference | None = None
+    maximum_active_sources: int = Field(default=100, ge=1, le=100_000)
+
+
+class Rendezvous(Strict):
+    """Sparse mode (RFC 7761): where receivers and sources of groups that are not source-specific meet."""
+
+    address: IPv4Address
+    """The exchange's rendezvous point, and its MSDP peer where there is one."""
+    groups: list[IPv4Network] = Field(min_length=1)
+    """The ranges that it serves."""
+    msdp: Msdp | None = None
+    """None: a site's routers use the exchange's rendezvous point itself."""
+
+
+def _none_as_nothing(value: object) -> object:
+    if isinstance(value, str) and value != "none":
+        raise ValueError("expected none, or the address and groups of a rendezvous point")
+    return None if value == "none" else value
+
+
 class Exchange(Strict):
-    """Who publishes feeds. ``rendezvous: none`` means source-specific multicast (RFC 4607)."""
+    """Who publishes feeds. ``rendezvous: none`` means source-specific multicast alone (RFC 4607)."""
 
     asn: Asn
-    rendezvous: Literal["none"] = "none"
+    rendezvous: Annotated[
+        Rendezvous | None,
+        BeforeValidator(_none_as_nothing, json_schema_input_type=Rendezvous | Literal["none"] | None),
+    ] = None
     prefixes: list[IPv4Network] = Field(default_factory=list)
     """What the exchange announces by BGP; empty: a host route for each source."""
 
@@ -133,6 +215,11 @@ class Circuit(Strict):
     carries: list[FeedLine] = Field(min_length=1)
     password: SecretReference | None = None
     """BGP authentication towards the exchange's router (TCP MD5, RFC 2385)."""
+    tcp_ao: TcpAo | None = None
+    """The same by RFC 5925; in place of a password."""
+    bfd: Bfd | None = None
+    dr_priority: int | None = Field(default=None, ge=0, le=4_294_967_295)
+    """Of the site's router, for the election of PIM's designated router (RFC 7761, section 4.3.2)."""
 
 
 class Uplink(Strict):
@@ -147,6 +234,22 @@ class Uplink(Strict):
     routing: Literal["bgp", "static"] = "bgp"
     role: Role = Role.PRIMARY
     password: SecretReference | None = None
+    tcp_ao: TcpAo | None = None
+    bfd: Bfd | None = None
+
+
+class SwitchedVlan(Strict):
+    """A segment that is a VLAN of the router itself, between these access ports."""
+
+    vlan: VlanId
+    access_ports: list[PortName] = Field(min_length=1)
+
+
+class Switch(Strict):
+    """The router is a layer-3 switch as well, and its relay hosts are plugged into it."""
+
+    multicast: SwitchedVlan
+    lan: SwitchedVlan
 
 
 class Router(Strict):
@@ -156,7 +259,15 @@ class Router(Strict):
     circuits: list[Name] = Field(default_factory=list)
     uplinks: list[Name] = Field(default_factory=list)
     """Empty: the uplinks that no router names and whose role is that of one of this router's circuits."""
-    ports: dict[str, InterfaceName] = Field(default_factory=dict)
+    ports: dict[str, PortName] = Field(default_factory=dict)
+    switch: Switch | None = None
+    """None: its relay hosts are behind a switch of their own, on the ports ``multicast`` and ``lan``."""
+    vrf: VrfName | None = None
+    """The VRF that all of it is in; None: the global table."""
+    static_joins: list[FeedLine] = Field(default_factory=list)
+    """Lines that flow to the multicast segment whether a relay has joined them or not."""
+    unused_ports: list[PortName] = Field(default_factory=list)
+    """Ports that are shut."""
 
 
 class Relay(Strict):
@@ -176,6 +287,8 @@ class Site(Strict):
     region: Name
     asn: Asn | None = None
     """None: one is chosen from the private range (RFC 6996) and kept in the lock file."""
+    rendezvous: IPv4Address | None = None
+    """The address that each of its routers has as rendezvous point, where an exchange tells of sources by MSDP."""
     circuits: dict[Name, Circuit] = Field(min_length=1)
     routers: dict[Name, Router] = Field(min_length=1)
     relays: dict[Name, Relay] = Field(min_length=1)
@@ -249,6 +362,61 @@ class Multicast(Strict):
     """The most groups one host may join (Linux: net.ipv4.igmp_max_memberships)."""
 
 
+class AaaProtocol(StrEnum):
+    """Who is asked who may log in."""
+
+    TACACS = "tacacs+"
+    """RFC 8907."""
+    RADIUS = "radius"
+    """RFC 2865."""
+
+
+class NtpKey(Strict):
+    """A symmetric key of the Network Time Protocol (RFC 5905, section 7.3)."""
+
+    id: int = Field(ge=1, le=65535)
+    secret: SecretReference
+
+
+class Ntp(Strict):
+    """Servers of the Network Time Protocol."""
+
+    servers: list[IPv4Address] = Field(min_length=1)
+    key: NtpKey | None = None
+
+
+class Ptp(Strict):
+    """The Precision Time Protocol: routers and relay hosts are clients of a domain."""
+
+    domain: int = Field(ge=0, le=127)
+
+
+class Aaa(Strict):
+    """Authentication, authorization and accounting of logins."""
+
+    protocol: AaaProtocol
+    servers: list[IPv4Address] = Field(min_length=1)
+    key: SecretReference
+
+
+class User(Strict):
+    """A local administrator."""
+
+    ssh_key: SshPublicKey
+
+
+class Management(Strict):
+    """How every router and relay host is reached, kept in time and listened to."""
+
+    ssh_from: list[IPv4Network] = Field(default_factory=list)
+    """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    ntp: Ntp | None = None
+    ptp: Ptp | None = None
+    syslog: list[IPv4Address] = Field(default_factory=list)
+    aaa: Aaa | None = None
+    users: dict[UserName, User] = Field(default_factory=dict)
+
+
 class Pools(Strict):
     """Where values that the plan does not write are taken from."""
 
@@ -280,7 +448,6 @@ class Plan(Strict):
     multicast: Multicast = Field(default_factory=Multicast)
     timers: Timers = Field(default_factory=Timers)
     pools: Pools = Field(default_factory=Pools)
-    management: list[IPv4Network] = Field(default_factory=list)
-    """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    management: Management = Field(default_factory=Management)
     templates: str | None = None
     """A folder beside the plan whose templates stand in front of lanecast's own (docs/templates.md)."""

@@ -6,12 +6,13 @@ Each field has two, and a plan is checked with either: what is said of both is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
-from lanecast.plan.model import Plan
+from lanecast.plan.model import AaaProtocol, Plan
 from lanecast_relay.config.document import PathKey
 
 Variant = Literal[0, 1]
@@ -38,7 +39,7 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "bandwidth": ("1000G", "2000G"),
     "carries": ("stand-in-1.A", "stand-in-2.B"),
     "to": ("stand-in-1.vpc", "stand-in-2.vpc"),
-    "platform": ("frr", "frr"),
+    "platform": ("frr", "nx-os"),
     "feeds": NAME,
     "cidr": ("198.18.0.0/17", "198.19.0.0/17"),
     "zone": NAME,
@@ -51,9 +52,26 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "ssm-ranges": ("224.0.0.0/4", "224.0.0.0/4"),
     "memberships": (4096, 4096),
     "prefixes": ("0.0.0.0/0", "0.0.0.0/0"),
+    "access-ports": ("eth98", "eth99"),
+    "unused-ports": ("eth96", "eth97"),
+    "address": ("198.18.0.5", "198.18.0.6"),
+    "key-id": (1, 2),
+    "id": (1, 2),
+    "domain": (1, 2),
+    "ssh-key": ("ssh-ed25519 AAAA", "ssh-ed25519 BBBB"),
+    "ssh-from": ("198.18.0.0/17", "198.19.0.0/17"),
+    "syslog": ("198.18.0.7", "198.18.0.8"),
+    "static-joins": ("stand-in-1.A", "stand-in-2.B"),
     "sites": ("198.18.128.0/17", "198.19.128.0/17"),
 }
 """By the field's name as it is written; an element's value where the field is a list or a mapping."""
+
+OF_ANOTHER_KIND: dict[tuple[str, Any], tuple[Any, Any]] = {
+    ("protocol", AaaProtocol): ("tacacs+", "radius"),
+    ("servers", IPv4Address): ("198.18.0.3", "198.18.0.4"),
+    ("groups", IPv4Network): ("239.255.0.0/17", "239.255.128.0/17"),
+}
+"""Where one name is of several kinds: by the field's name and the type of what stands there."""
 
 REPEATED = {"between": 2}
 """Lists with more than one element."""
@@ -135,6 +153,6 @@ def element_stand_in(name: str, annotation: Any, variant: Variant) -> Any:
         return [element_stand_in(name, get_args(annotation)[-1], variant)] * REPEATED.get(name, 1)
     model = model_in(annotation)
     if model is None:
-        return LEAVES[name][variant]
+        return (OF_ANOTHER_KIND.get((name, annotation)) or LEAVES[name])[variant]
     required = {key: inner for key, inner in fields_of(model).items() if inner.is_required()}
     return {key: stand_in(key, inner, variant) for key, inner in required.items()}

@@ -180,7 +180,7 @@ def skew(
     """Measure how far apart a capture's lines are, so that the plan can set the feed's hole-wait."""
     try:
         ((feed, path),) = read_replays([replay]).items()
-        fabric = load_fabric(str(plan))
+        fabric, _ = load_fabric(str(plan))
         if feed not in {known.name for known in fabric.feeds}:
             raise LabError(f"no feed is called {feed}: the plan has {', '.join(known.name for known in fabric.feeds)}")
         measured = skew_report(fabric.feed(feed), path)

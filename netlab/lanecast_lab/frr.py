@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Router
+from lanecast.router import Router
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates.frr_configuration import complaints, missing_lines
 from lanecast_templates.frr_daemons import daemons_of, prepare, start_command, vtysh_command
 
 
@@ -28,9 +28,9 @@ class FrrRouter:
         empty = prepare(self._directory)
         for daemon in self._daemons:
             self.node.run(*start_command(daemon, self._directory, empty))
-        said = self.vtysh("-f", str(self._configuration)).strip()
-        if said:
-            raise LabError(f"{self.router.name}: FRR refused its configuration: {said[:1500]}")
+        refused = complaints(self.vtysh("-f", str(self._configuration)))
+        if refused:
+            raise LabError(f"{self.router.name}: FRR refused its configuration: {' '.join(refused)[:1500]}")
         missing = missing_lines(self._configuration.read_text(), self.vtysh("-c", "show running-config"))
         if missing:
             raise LabError(f"{self.router.name}: FRR does not run what was asked: {'; '.join(missing[:10])}")

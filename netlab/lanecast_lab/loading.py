@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
 from lanecast_lab.errors import LabError
+from lanecast_lab.stand_ins import as_frr
 from lanecast_relay.config.document import DocumentError, UnreadableDocument
 
 
-def load_fabric(plan: str) -> Fabric:
-    """Load, check and compile a plan; raise :class:`LabError` with every mistake, one a line."""
+def load_fabric(plan: str) -> tuple[Fabric, list[str]]:
+    """Load, check and compile a plan as the lab runs it; return with it what the verdict should say of that.
+
+    Raises :class:`LabError` with every mistake, one a line, or with what the lab cannot run.
+    """
     try:
-        return compile_plan(load_plan(Path(plan)))
+        loaded = load_plan(Path(plan))
+        run, notes = as_frr(loaded.plan)
+        return compile_plan(replace(loaded, plan=run)), notes
     except UnreadableDocument as error:
         raise LabError(str(error)) from None
     except DocumentError as error:

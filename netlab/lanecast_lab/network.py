@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Fabric, HostRole
+from lanecast.fabric import (
+    Fabric,
+    HostRole,
+)
 from lanecast.plan.layout import COUNTERPARTS
 from lanecast_lab import services, states
 from lanecast_lab.errors import LabError

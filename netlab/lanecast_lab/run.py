@@ -14,7 +14,10 @@ from typing import Any
 
 from rich.console import Console
 
-from lanecast.fabric import Fabric, LinkKind
+from lanecast.fabric import (
+    Fabric,
+    LinkKind,
+)
 from lanecast_lab import services, waits
 from lanecast_lab.errors import LabError
 from lanecast_lab.judge import (

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanecast.fabric import Host, HostRole
+from lanecast.fabric import (
+    Host,
+    HostRole,
+)
 from lanecast_lab import waits
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node, executable

@@ -6,7 +6,12 @@ import json
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
-from lanecast.fabric import Fabric, Host, HostRole, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
+from lanecast.router import RouterRole
 from lanecast_lab import waits
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import run
@@ -16,10 +21,11 @@ Routers = dict[str, FrrRouter]
 
 
 def converge_unicast(routers: Routers) -> dict[str, float]:
-    """Wait for PIM neighbours, BGP sessions and the routes that they bring; return the seconds each took."""
+    """Wait for PIM neighbours, BGP and BFD sessions and the routes they bring; return the seconds each took."""
     return {
         "pim_neighbors_s": waits.until("PIM neighbours", waits.PIM_NEIGHBORS_S, lambda: _each(routers, _pim)),
         "bgp_established_s": waits.until("BGP sessions", waits.BGP_ESTABLISHED_S, lambda: _each(routers, _bgp)),
+        "bfd_sessions_s": waits.until("BFD sessions", waits.BFD_SESSIONS_S, lambda: _each(routers, _bfd)),
         "routes_s": waits.until("routes", waits.BGP_ESTABLISHED_S, lambda: _each(routers, _routes)),
     }
 
@@ -50,9 +56,9 @@ def _pim(frr: FrrRouter) -> list[str]:
         return []
     neighbors = frr.show("show ip pim neighbor json")
     return [
-        f"{frr.router.name} has no PIM neighbour on {interface}"
-        for interface in settings.pim_interfaces
-        if not neighbors.get(interface)
+        f"{frr.router.name} has no PIM neighbour on {pim.interface}"
+        for pim in settings.pim
+        if not pim.passive and not neighbors.get(pim.interface)
     ]
 
 
@@ -64,6 +70,23 @@ def _bgp(frr: FrrRouter) -> list[str]:
         f"{frr.router.name} has no BGP session with {neighbor.node} ({neighbor.address})"
         for neighbor in frr.router.bgp.neighbors
         if peers.get(str(neighbor.address), {}).get("state") != "Established"
+    ]
+
+
+def _bfd(frr: FrrRouter) -> list[str]:
+    """PIM's sessions are of a single hop; BGP's are taken for ones of several, because of GTSM (RFC 5883)."""
+    neighbors = {each.interface: each for each in frr.router.bgp.neighbors} if frr.router.bgp else {}
+    wanted = {(str(each.address), True) for each in neighbors.values() if each.bfd}
+    for pim in frr.router.multicast.pim if frr.router.multicast else ():
+        if pim.bfd:
+            wanted |= {(str(address), False) for address in pim.neighbors}
+    if not wanted:
+        return []
+    peers = frr.show("show bfd peers json")
+    up = {(peer["peer"], bool(peer["multihop"])) for peer in peers if peer["status"] == "up"}
+    return [
+        f"{frr.router.name} has no BFD session {'of BGP' if multihop else 'of PIM'} with {address}"
+        for address, multihop in sorted(wanted - up)
     ]
 
 

@@ -81,11 +81,11 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def supervise(request: RunRequest) -> None:
     """Bring the lab up, run its traffic or keep it, and take it down."""
-    fabric = load_fabric(request.plan)
+    fabric, notes = load_fabric(request.plan)
     traffic = None if request.keep_up else prepare_traffic(fabric, request, _say)
     make_private()
     write_ledger(request, fabric, None)
-    notes = take_precedence()
+    notes += take_precedence()
     built: list[Network] = []
     try:
         network = bring_up(

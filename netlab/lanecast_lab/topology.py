@@ -10,7 +10,16 @@ from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.nodelib import LinuxBridge
 
-from lanecast.fabric import Fabric, HostRole, Link, Router, RouterRole, Segment
+from lanecast.fabric import (
+    Fabric,
+    HostRole,
+    Link,
+    Segment,
+)
+from lanecast.router import (
+    Router,
+    RouterRole,
+)
 from lanecast_lab.cloud import reconciler
 from lanecast_lab.node import Node, hold_namespace, prepare, run
 from lanecast_lab.wires import DelayLine, End, Wire, connect

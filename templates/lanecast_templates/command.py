@@ -13,9 +13,9 @@ import typer
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit
 from lanecast.fabric import Fabric
 from lanecast_relay.config.document import load_document
-from lanecast_templates.frr_view import DEFAULT_VERSION, SPELLINGS
 from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
 from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
+from lanecast_templates.views.frr import DEFAULT_VERSION, SPELLINGS
 from lanecast_templates.writer import InTheWayError, Written, write
 
 REFUSED = 1

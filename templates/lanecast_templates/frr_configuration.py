@@ -55,7 +55,19 @@ HIDDEN = (
         "router bgp", "bgp ebgp-requires-policy", "no bgp ebgp-requires-policy", "the default since FRR 7.4 (RFC 8212)"
     ),
     Hidden("router bgp", "timers bgp 60 180", "timers bgp", "the traditional default"),
+    Hidden("profile ", "detect-multiplier 3", "detect-multiplier", "bfdd's default"),
+    Hidden("profile ", "transmit-interval 300", "transmit-interval", "bfdd's default, in milliseconds"),
+    Hidden("profile ", "receive-interval 300", "receive-interval", "bfdd's default, in milliseconds"),
+    Hidden("profile ", "minimum-ttl 254", "minimum-ttl", "bfdd's default"),
 )
+
+NOTES = ("No Path to RP address specified: ",)
+"""What vtysh says of a line that it takes: before BGP is up there is no way to a rendezvous point yet."""
+
+
+def complaints(said: str) -> list[str]:
+    """What vtysh said to a configuration, without notes on lines that it takes."""
+    return [line for line in said.splitlines() if line.strip() and not line.startswith(NOTES)]
 
 
 def parse(text: str) -> list[tuple[Path, str]]:

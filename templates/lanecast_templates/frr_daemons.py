@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 FRR_DAEMONS = Path("/usr/lib/frr")
-DAEMON_ORDER = ("zebra", "staticd", "bgpd", "pimd")
+DAEMON_ORDER = ("zebra", "staticd", "bfdd", "bgpd", "pimd")
 
 
 def daemons_of(daemons_file: str) -> list[str]:

@@ -7,7 +7,7 @@ exchange's engineer has to know stands under ``hand-over/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,16 +15,25 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-from lanecast.fabric import BgpNeighbor, Fabric, Host, HostRole, LinkKind, Router, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
 from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
-from lanecast.plan.model import Platform
+from lanecast.router import (
+    Router,
+    RouterRole,
+)
 from lanecast_relay.config.model import RelayFile
 from lanecast_templates.environment import Templates
 from lanecast_templates.errors import RenderError, RenderProblem
-from lanecast_templates.frr_view import DEFAULT_VERSION, frr_router
-from lanecast_templates.hand_over_view import HandOver, hand_overs
-from lanecast_templates.linux_view import LinuxNode, linux_node
-from lanecast_templates.secrets import SecretError, SecretResolver
+from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.router_templates import router_templates
+from lanecast_templates.secrets import SecretResolver
+from lanecast_templates.views.frr import DEFAULT_VERSION
+from lanecast_templates.views.hand_over import HandOver, hand_overs
+from lanecast_templates.views.linux import LinuxNode, linux_node
 
 __all__ = ["RenderError", "RenderedFile", "SecretResolver", "render_fabric"]
 
@@ -110,42 +119,19 @@ class _Rendering:
 
     def router(self, router: Router) -> Iterator[RenderedFile]:
         folder = node_folder(router)
-        platforms = self._platforms()
-        if router.platform not in platforms:
-            raise RenderError(f"{router.name}: {router.platform} has no templates; there are {', '.join(platforms)}")
-        yield from platforms[router.platform](router, folder)
-        yield from self._linux(linux_node(router), folder)
-
-    def _platforms(self) -> dict[Platform, Callable[[Router, PurePosixPath], Iterator[RenderedFile]]]:
-        return {Platform.FRR: self._frr}
-
-    def _frr(self, router: Router, folder: PurePosixPath) -> Iterator[RenderedFile]:
-        problems: list[RenderProblem] = []
-        frr = frr_router(router, self.frr_version, lambda neighbor: self._password(router, neighbor, problems))
-        if problems:
-            raise RenderError(*problems)
-        for name in ("frr.conf", "daemons", "vtysh.conf"):
-            file = self._file(folder / "etc/frr" / name, f"frr/{name}.j2", frr=frr)
+        secrets = RouterSecrets(self.fabric, router, self.secrets)
+        spelled = router_templates(router.platform, self.frr_version)
+        view = spelled.view(router, secrets)
+        if secrets.problems:
+            raise RenderError(*secrets.problems)
+        for path, template in spelled.files.items():
+            values = {spelled.variable: view, "holds_secret": bool(secrets.values)}
+            file = self._file(folder / path, template, **values)
             # Also a template of the plan's own may have put one somewhere.
-            holds_secret = any(secret in file.text for secret in frr.secrets)
+            holds_secret = any(secret in file.text for secret in secrets.values)
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
-
-    def _password(self, router: Router, neighbor: BgpNeighbor, problems: list[RenderProblem]) -> str | None:
-        if neighbor.password is None:
-            return None
-        try:
-            return self.secrets.resolve(neighbor.password)
-        except SecretError as error:
-            problems.append(RenderProblem(str(error), self._password_place(router, neighbor)))
-            return None
-
-    def _password_place(self, router: Router, neighbor: BgpNeighbor) -> tuple[str, ...]:
-        """Where the plan asks for a neighbour's password: at the circuit or uplink, on the site's side."""
-        link_name = next(port.attached_to for port in router.interfaces if port.name == neighbor.interface)
-        link = next(link for link in self.fabric.links if link.name == link_name)
-        site = router if router.role is RouterRole.SITE else self.fabric.router(neighbor.node)
-        section = "circuits" if link.kind is LinkKind.CIRCUIT else "uplinks"
-        return ("sites", site.place, section, link_name, "password")
+        if spelled.is_linux:
+            yield from self._linux(linux_node(router), folder)
 
     def host(self, host: Host) -> Iterator[RenderedFile]:
         folder = node_folder(host)

@@ -15,7 +15,14 @@ from zlib import crc32
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from lanecast.fabric import Fabric, Host, Interface, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+)
+from lanecast.router import (
+    Interface,
+    Router,
+)
 
 Document = dict[str, Any]
 """A plan as it stands in its file."""
@@ -192,6 +199,8 @@ def sites(draw: st.DrawFn, slots: Slots, name: str, region: str, vpcs: list[str]
                 section[link_name]["password"] = {"environment": SECRET}
         circuits[circuit] |= {"exchange": exchanges[number - 1], "mode": "multicast", "carries": []}
         uplinks[uplink] |= {"to": draw(st.sampled_from(vpcs)), "routing": draw(st.sampled_from(["bgp", "static"]))}
+        if uplinks[uplink]["routing"] == "static":
+            uplinks[uplink].pop("password", None)
         routers[router] = {"platform": "frr", "circuits": [circuit]}
         relays[relay] = {"feeds": []}
         if named_uplinks:
@@ -333,7 +342,7 @@ def options(draw: st.DrawFn, document: Document) -> None:
         if draw(st.booleans()):
             exchange["prefixes"] = [f"203.0.113.{64 * number + 32 * half}/27" for half in (1, 0)]
     if draw(st.booleans()):
-        document["management"] = ["198.18.0.0/24"]
+        document["management"] = {"ssh-from": ["198.18.0.0/24"]}
     if draw(st.booleans()):
         document["pools"] = {"sites": "10.250.0.0/20"}
     if draw(st.booleans()):

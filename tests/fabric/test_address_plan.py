@@ -36,9 +36,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import Fabric, InterfaceRole, Router, RouterRole
+from lanecast.fabric import Fabric
 from lanecast.lockfile import read_lock, write_lock
 from lanecast.plan.loader import load_plan
+from lanecast.router import (
+    InterfaceRole,
+    Router,
+    RouterRole,
+)
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
 from lanecast_templates.renderer import SecretResolver, render_fabric
 

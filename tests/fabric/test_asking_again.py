@@ -9,7 +9,15 @@ from ipaddress import IPv4Address, IPv4Network
 from generated_plans import Compile, Document, interface_of, of_node, plans, properties, relays_of, servers_of
 from hypothesis import given
 
-from lanecast.fabric import Fabric, ForwardRule, Host, HostRole, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
+from lanecast.router import (
+    ForwardRule,
+    RouterRole,
+)
 from lanecast_relay.config.model import Endpoint
 
 

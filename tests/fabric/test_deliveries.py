@@ -25,7 +25,17 @@ from generated_plans import (
 )
 from hypothesis import given
 
-from lanecast.fabric import Bgp, BgpNeighbor, Fabric, Host, HostRole, Router, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
+from lanecast.router import (
+    Bgp,
+    BgpNeighbor,
+    Router,
+    RouterRole,
+)
 from lanecast_relay.config.model import Endpoint, RelayFile
 from lanecast_templates.renderer import SecretResolver, render_fabric
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parent.parent.parent
 TWO_SITES = ROOT / "examples/two-sites.yaml"
+EIGHT_PLATFORMS = ROOT / "examples/eight-platforms.yaml"
 REPLAY = ROOT / "examples/cme-replay.yaml"
 LANECAST = [sys.executable, "-m", "lanecast.cli"]
 
@@ -69,7 +70,19 @@ def machine() -> dict[str, set[str]]:
     return {"links": links, "namespaces": namespaces, "processes": processes, "files": files, "sysctls": sysctls}
 
 
-PROGRAMS = ("lanecast", "mnexec", "zebra", "pimd", "bgpd", "staticd", "watchfrr", "tcpdump", "unshare", "nsenter")
+PROGRAMS = (
+    "lanecast",
+    "mnexec",
+    "zebra",
+    "pimd",
+    "bgpd",
+    "bfdd",
+    "staticd",
+    "watchfrr",
+    "tcpdump",
+    "unshare",
+    "nsenter",
+)
 """What a lab starts, by the beginning of the program's name."""
 
 
@@ -118,6 +131,28 @@ def test_two_sites_keep_every_promise(tmp_path: Path) -> None:
     assert nodes == {path.stem for path in run.report.glob("*.log")}
     assert {"cme-router", "hk1-r1", "hk1-relay-1", "hk.hub", "search-gz-1"} <= nodes
     assert ElementTree.parse(run.report / "junit.xml").getroot() is not None
+
+
+def test_routers_of_every_platform_run_as_frr_and_the_verdict_says_so(tmp_path: Path) -> None:
+    run = lab_run(tmp_path / "report", EIGHT_PLATFORMS, "--duration", "2")
+    assert (run.status, run.verdict["passed"]) == (0, True), run.errors
+    stood_in = [note.partition(" ")[0] for note in run.verdict["notes"] if "runs as FRR" in note]
+    assert len(stood_in) == 7
+    assert "gz2-r2" not in stood_in, "it is FRR by the plan"
+    assert all(row["missing"] == row["duplicated"] == 0 and row["received"] for row in run.verdict["subscribers"])
+
+
+def test_a_plan_that_no_frr_can_stand_in_for_is_refused_with_the_reason(tmp_path: Path) -> None:
+    told = "rendezvous: {address: 198.51.100.99, groups: [239.1.0.0/16], msdp: {}}"
+    text = EIGHT_PLATFORMS.read_text().replace("cme: {asn: 65010, rendezvous: none}", f"cme: {{asn: 65010, {told}}}")
+    for site, address in (("hk1", "10.255.0.1"), ("hk2", "10.255.0.2")):
+        text = text.replace(f"  {site}:\n    region: hk\n", f"  {site}:\n    region: hk\n    rendezvous: {address}\n")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(text)
+    run = lab_run(tmp_path / "report", plan)
+    assert run.status == 2
+    said = "the lab cannot run exchanges.cme.rendezvous.msdp: its routers run as FRR 8.4"
+    assert said in " ".join(run.errors.split())
 
 
 def test_captures_arrive_once_in_order_and_unchanged(captures: Path, tmp_path: Path) -> None:

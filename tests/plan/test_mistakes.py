@@ -27,7 +27,42 @@ def asking(servers: str, more: str = "") -> tuple[str, str]:
     return "hole-wait: 20ms", f"hole-wait: 20ms\n    recovery: {{servers: {{{servers}}}{more}}}"
 
 
+SPARSE = "rendezvous: {address: 198.51.100.99, groups: [239.20.0.0/16]"
+ROUTER_1 = "router-1: {platform: frr, circuits: [circuit-a], uplinks: [uplink-1], ports: {circuit-a: eth1, uplink-1: eth2, multicast: eth3, lan: eth4}}"
+
+
+def router_1(platform: str, ports: str, more: str = "") -> tuple[str, str]:
+    """The edit that makes the first router another one."""
+    return (
+        ROUTER_1,
+        f"router-1: {{platform: {platform}, circuits: [circuit-a], uplinks: [uplink-1], ports: {{{ports}}}{more}}}",
+    )
+
+
+NEXUS = "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2, multicast: Ethernet1/3, lan: Ethernet1/4"
+SEGMENTS = "multicast: {vlan: 310, access-ports: [Ethernet1/11]}, lan: {vlan: 311, access-ports: [Ethernet1/12]}"
+
 MISTAKES = {
+    "authentication-twice": ("carries: [quotes.A]}", "carries: [quotes.A], password: {environment: A}, tcp-ao: {key-id: 1, secret: {environment: B}}}"),
+    "bfd-too-fast": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 20ms, multiplier: 2}}"),
+    "bfd-of-odd-length": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 100500us}}"),
+    "frr-cannot": (ROUTER_1, ROUTER_1.replace("frr,", "frr, vrf: market-data, unused-ports: [eth9], switch: {multicast: {vlan: 5, access-ports: [eth5]}, lan: {vlan: 6, access-ports: [eth6]}},")),
+    "frr-cannot-manage": ("promises:\n", "management: {aaa: {protocol: radius, servers: [10.0.0.1], key: {environment: K}}, users: {netops: {ssh-key: ssh-ed25519 AAAA}}}\npromises:\n"),
+    "frr-with-msdp": ("rendezvous: none}", SPARSE + ", msdp: {}}}"),
+    "platform-unknown": router_1("ios-xr", NEXUS),
+    "port-in-use": router_1("nx-os", NEXUS, ", unused-ports: [Ethernet1/3]"),
+    "port-of-another-platform": router_1("nx-os", NEXUS.replace("Ethernet1/3", "eth3")),
+    "ports-missing": router_1("nx-os", "circuit-a: Ethernet1/1"),
+    "rendezvous-in-ssm": ("rendezvous: none}", SPARSE.replace("239.20.0.0/16", "239.10.128.0/17") + "}}"),
+    "rendezvous-of-no-groups": ("rendezvous: none}", SPARSE.replace("239.20.0.0/16", "198.51.0.0/16") + "}}"),
+    "rendezvous-outside-prefixes": ("rendezvous: none}", SPARSE + "}, prefixes: [198.51.100.0/27]}"),
+    "rendezvous-unknown": ("rendezvous: none}", "rendezvous: nowhere}"),
+    "site-rendezvous-for-nothing": ("    circuits:\n", "    rendezvous: 10.255.255.1\n    circuits:\n"),
+    "ssh-key-private": ("promises:\n", "management: {users: {netops: {ssh-key: '-----BEGIN OPENSSH PRIVATE KEY-----'}}}\npromises:\n"),
+    "static-and-bfd": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: static, bfd: {}, password: {environment: A}, role: primary"),
+    "static-join-of-another-line": (ROUTER_1, ROUTER_1.replace("frr,", "frr, static-joins: [quotes.B, quotes.C],")),
+    "switch-and-ports": router_1("nx-os", NEXUS, f", switch: {{{SEGMENTS}}}"),
+    "switch-of-one-vlan": router_1("nx-os", "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2", f", switch: {{{SEGMENTS.replace('311', '310').replace('1/12', '1/2')}}}"),
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
     "asn-zero": ("asn: 65010", "asn: 0"),
     "bandwidth-without-unit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 100"),

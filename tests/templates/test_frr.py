@@ -16,11 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platform_plans import compiled, everything, rendered
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import BgpNeighbor, Fabric, InterfaceRole, Prefixes, Router
+from lanecast.fabric import Fabric
 from lanecast.plan.loader import load_plan
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast.plan.model import Platform
+from lanecast.router import (
+    BgpNeighbor,
+    InterfaceKind,
+    InterfaceRole,
+    Prefixes,
+    Router,
+)
+from lanecast_templates.frr_configuration import complaints, missing_lines
+from lanecast_templates.frr_daemons import DAEMON_ORDER
 from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
 
 pytestmark = [
@@ -82,10 +92,10 @@ def proof(router: Router, files: dict[str, RenderedFile], folder: Path, text: st
     multicast = router.multicast
     question = {
         "configuration": str(configuration),
-        "interfaces": [interface.name for interface in router.interfaces],
-        "daemons": [daemon for daemon in ("zebra", "staticd", "bgpd", "pimd") if daemon in {*enabled, "staticd"}],
-        "pim": [*multicast.pim_interfaces, *multicast.passive_interfaces] if multicast else [],
-        "igmp": list(multicast.igmp_interfaces) if multicast else [],
+        "interfaces": [each.name for each in router.interfaces if each.kind is not InterfaceKind.LOOPBACK],
+        "daemons": [daemon for daemon in DAEMON_ORDER if daemon in {*enabled, "staticd"}],
+        "pim": [pim.interface for pim in multicast.pim] if multicast else [],
+        "igmp": [igmp.interface for igmp in multicast.igmp] if multicast else [],
         "within_s": WITHIN_S,
         "static_routes": len({route.prefix for route in router.routes}),
         **more,
@@ -100,7 +110,7 @@ def proof(router: Router, files: dict[str, RenderedFile], folder: Path, text: st
 
 def wrong(router: Router, seen: Seen) -> list[str]:
     """Everything in which FRR differs from what the Fabric asks for."""
-    found = [f"vtysh said: {line}" for line in seen.answers["said"].splitlines()]
+    found = [f"vtysh said: {line}" for line in complaints(seen.answers["said"])]
     found += [f"not running: {line}" for line in missing_lines(seen.asked, seen.answers["running"])]
     return [*found, *_differences(router, seen.answers), *_unlisted(router, seen.answers["running"])]
 
@@ -123,21 +133,22 @@ def _multicast_differences(router: Router, answers: dict[str, Any]) -> Iterator[
     multicast = router.multicast
     if multicast is None:
         return
-    active, passive = set(multicast.pim_interfaces), set(multicast.passive_interfaces)
+    asked = {pim.interface: pim for pim in multicast.pim}
     pim = answers["pim"]
-    if set(pim) != active | passive:
+    if set(pim) != set(asked):
         yield f"PIM runs on {sorted(pim)}"
     for name, state in pim.items():
-        if state["state"] != "up" or state.get("passive", False) is not (name in passive):
+        if state["state"] != "up" or state.get("passive", False) is not asked[name].passive:
             yield f"{name}: PIM is {state['state']}, passive {state.get('passive', False)}"
-        if name in active and state["helloPeriod"] != multicast.hello_s:
+        if not asked[name].passive and state["helloPeriod"] != asked[name].hello_s:
             yield f"{name}: hello every {state['helloPeriod']} s"
     igmp = {name: state for name, state in answers["igmp"].items() if not state.get("mtraceOnly")}
-    if set(igmp) != set(multicast.igmp_interfaces):
+    timers_asked = {each.interface: (3, each.query_interval_s, each.max_response_ds * 100) for each in multicast.igmp}
+    if set(igmp) != set(timers_asked):
         yield f"IGMP runs on {sorted(igmp)}"
     for name, state in igmp.items():
         timers = (state["version"], state["timerQueryInterval"], state["timerQueryResponseIntervalMsec"])
-        if timers != (3, multicast.igmp_query_interval_s, multicast.igmp_max_response_ds * 100):
+        if timers != timers_asked[name]:
             yield f"{name}: IGMP version, query interval and response time are {timers}"
 
 
@@ -226,6 +237,23 @@ def test_frr_runs_what_the_fabric_asks_for(name: str, tmp_path: Path) -> None:
 def test_passwords_and_static_uplinks(guarded: Fabric, name: str, tmp_path: Path) -> None:
     router = guarded.router(name)
     assert wrong(router, proof(router, files_of(guarded, name), tmp_path)) == []
+
+
+@pytest.fixture(scope="module")
+def everything_asked(tmp_path_factory: pytest.TempPathFactory) -> Fabric:
+    """The network with BFD, static joins, a DR priority, a rendezvous point and passwords."""
+    return compiled(everything(Platform.FRR), tmp_path_factory.mktemp("everything"))
+
+
+@pytest.mark.parametrize("name", ["cme-router", "gz1-r1", "hk1-r1", "hk1-r2", "hk1-up1-gateway", "nasdaq-router"])
+def test_everything_that_a_plan_can_ask_for(everything_asked: Fabric, name: str, tmp_path: Path) -> None:
+    router = everything_asked.router(name)
+    files = {
+        file.path.name: file
+        for path, file in rendered(everything_asked).items()
+        if path.endswith((f"{name}/etc/frr/frr.conf", f"{name}/etc/frr/daemons"))
+    }
+    assert wrong(router, proof(router, files, tmp_path)) == []
 
 
 BREAKAGES = {

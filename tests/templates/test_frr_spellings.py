@@ -16,8 +16,8 @@ from lanecast.cli import build_app
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
 from lanecast_templates.frr_configuration import parse
-from lanecast_templates.frr_view import DEFAULT_VERSION, SPELLINGS
 from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.views.frr import DEFAULT_VERSION, SPELLINGS
 
 TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
 GOLDEN = Path(__file__).parent / "golden_spellings"

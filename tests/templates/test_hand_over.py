@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from platform_plans import compiled, everything
 
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
+from lanecast.plan.model import Platform
+from lanecast_templates.environment import Templates
 from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.views.hand_over import hand_overs
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
 SHEETS = [("cme", "hk1"), ("nasdaq", "gz1")]
@@ -148,7 +152,37 @@ def test_a_password_is_told_of_and_not_told(tmp_path: Path) -> None:
     found = sheets(path, {"HK1_A": "correct-horse-battery"})
     assert not any("correct-horse" in sheet for sheet in found.values())
     told = {row[0]: row[3] for row in tables(found["cme/hk1.md"])["BGP"]}
-    assert told == {"hk1-a": "yes, agreed apart from this sheet", "hk1-b": "none"}
+    assert told == {"hk1-a": "password (TCP MD5), agreed apart from this sheet", "hk1-b": "none"}
+
+
+def written(document: dict[str, Any], exchange: str, folder: Path) -> str:
+    """An exchange's sheet of a plan whose routers may be of any platform."""
+    fabric = compiled(document, folder)
+    [sheet] = [each for each in hand_overs(fabric) if each.exchange == exchange]
+    return Templates().render("hand_over/sheet.md.j2", header="", sheet=sheet)
+
+
+def test_bfd_is_told_as_each_platform_runs_it(tmp_path: Path) -> None:
+    said = {platform: written(everything(platform), "cme", tmp_path) for platform in (Platform.FRR, Platform.NX_OS)}
+    told = {platform: {row[0]: row[4] for row in tables(text)["BGP"]} for platform, text in said.items()}
+    single = "every 300 ms, down after 3 without one; single hop (UDP 3784)"
+    assert told[Platform.NX_OS] == {"hk1-a": single, "hk1-b": "none"}
+    assert told[Platform.FRR]["hk1-a"].startswith(f"{single} for PIM, and one over several hops (UDP 4784")
+
+
+def test_sparse_mode_is_told_with_both_rendezvous_points_and_their_sessions(tmp_path: Path) -> None:
+    document = everything(Platform.NX_OS)
+    text = written(document, "cme", tmp_path)
+    assert "Your rendezvous point is 198.51.100.250, for 239.4.0.0/16; ours is 10.255.255.1 on each" in text
+    sessions = [row for row in tables(text)["Multicast"] if row[0] == "198.51.100.250"]
+    agreed = "yes, agreed apart from this sheet"
+    assert sessions == [
+        ["198.51.100.250", address, "65101", router, agreed, "50"]
+        for router, address in (("hk1-r1", "192.0.2.2"), ("hk1-r2", "192.0.2.6"))
+    ]
+    used = written(document, "nasdaq", tmp_path)
+    assert "Your rendezvous point is 203.0.113.14, for 239.3.0.0/16; we use it as it is." in used
+    assert "MSDP" not in used
 
 
 @pytest.mark.parametrize(("exchange", "site"), SHEETS)

@@ -17,8 +17,17 @@ from pathlib import Path
 import pytest
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import Fabric, Host, HostRole, InterfaceRole, Router, RouterRole
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
 from lanecast.plan.loader import load_plan
+from lanecast.router import (
+    InterfaceRole,
+    Router,
+    RouterRole,
+)
 from lanecast_relay.config.document import DocumentError
 from lanecast_templates.renderer import SecretResolver, render_fabric
 

@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 
 from lanecast.compiler import compile_plan
-from lanecast.fabric import Fabric, Host, HostRole, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+    HostRole,
+)
 from lanecast.plan.loader import load_plan
-from lanecast_templates.linux_view import device_unit
+from lanecast.router import Router
 from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.views.linux import device_unit
 
 PROOF = Path(__file__).with_name("linux_proof.py")
 TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"

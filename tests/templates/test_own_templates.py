@@ -76,7 +76,7 @@ def test_a_file_without_extends_takes_the_place_of_ours_and_may_include_others(t
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "\n{% block bpg %}{% endblock %}"},
-            ["mine/frr/frr.conf.j2:3: frr/frr.conf.j2 has no block bpg; there are bgp, global, interface, "],
+            ["mine/frr/frr.conf.j2:3: frr/frr.conf.j2 has no block bpg; there are bfd, bgp, global, interface, "],
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "{% block more %}\n{{ router.name }}{% endblock %}"},
@@ -84,7 +84,7 @@ def test_a_file_without_extends_takes_the_place_of_ours_and_may_include_others(t
         ),
         (
             {"frr/frr.conf.j2": EXTENDS + "{% block more %}\n{{ frr.nmae }}{% endblock %}"},
-            ["mine/frr/frr.conf.j2:3: 'lanecast_templates.frr_view.FrrRouter object' has no attribute 'nmae'"],
+            ["mine/frr/frr.conf.j2:3: 'lanecast_templates.views.frr.FrrRouter object' has no attribute 'nmae'"],
         ),
         ({"frr/frr.conf.j2": "{% block more %}\n{% endfor %}"}, ["mine/frr/frr.conf.j2:2: "]),
         (
@@ -203,7 +203,7 @@ def test_a_platform_that_has_no_templates_yet_is_told_with_the_plans_line(
     result = CliRunner().invoke(build_app(["render"]), ["render", str(TWO_SITES), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     line = next(n for n, text in enumerate(TWO_SITES.read_text().splitlines(), start=1) if "hk1-r2: {" in text)
-    expected = f"{TWO_SITES}:{line}: sites.hk1.routers.hk1-r2: hk1-r2: catos has no templates; there are frr"
+    expected = f"{TWO_SITES}:{line}: sites.hk1.routers.hk1-r2: catos has no templates; there are frr"
     assert expected in result.stderr
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.plan.checks import addresses, capacity, multicast, names, paths, recovery, survival
+from lanecast.plan.checks import addresses, capacity, multicast, names, paths, platforms, recovery, survival
 from lanecast.plan.checks.context import CheckContext
 from lanecast_relay.config.document import Problem
 
@@ -26,10 +26,22 @@ RESOLVED = (
     paths.subscribers,
     capacity.circuits,
     capacity.ways_out,
+    platforms.lines,
+    platforms.static_uplinks,
+    platforms.rendezvous,
 )
 """Checks that may follow names, and so need every one of them to exist."""
 
-ATTACHED = (names.interface_names, paths.single_ways, multicast.limits, survival.promises)
+ATTACHED = (
+    platforms.features,
+    platforms.ports,
+    platforms.port_uses,
+    platforms.static_joins,
+    names.interface_names,
+    paths.single_ways,
+    multicast.limits,
+    survival.promises,
+)
 """Checks that follow circuits and uplinks to routers, and so need each to be on one."""
 
 

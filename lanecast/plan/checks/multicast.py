@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from netaddr import IPNetwork, IPSet
 
 from lanecast.plan.checks.context import CheckContext
-from lanecast.plan.model import Feed
+from lanecast.plan.model import Feed, Rendezvous
 from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import Endpoint, Protocol
 
@@ -25,6 +25,7 @@ IP_PAYLOAD_BYTES = 1472
 def groups(context: CheckContext) -> Iterator[Problem]:
     """Every group is multicast, routable, source-specific where that is asked for, and named once."""
     source_specific = IPSet(IPNetwork(str(network)) for network in context.plan.multicast.ssm_ranges)
+    sparse = {name: exchange.rendezvous for name, exchange in context.plan.exchanges.items()}
     first: dict[tuple[str, Endpoint], tuple[PathKey, ...]] = {}
     for feed_name, feed in context.plan.feeds.items():
         for line_name, line in feed.lines.items():
@@ -34,13 +35,17 @@ def groups(context: CheckContext) -> Iterator[Problem]:
                     yield context.error(f"expected a group in 224.0.0.0/4, found {group.address}", *place)
                 elif group.address in LINK_LOCAL_GROUPS:
                     yield context.error(f"{group.address} is in {LINK_LOCAL_GROUPS}, which no router forwards", *place)
-                elif str(group.address) not in source_specific:
+                elif str(group.address) not in source_specific and not _has_rendezvous(sparse[feed.exchange], group):
                     message = f"no range of multicast.ssm-ranges covers {group.address}: add one that does"
                     yield context.error(message, *place, related=("multicast", "ssm-ranges"))
                 key = (str(line.source), group)
                 if key in first:
                     yield context.error(f"{group} from {line.source} stands twice", *place, related=first[key])
                 first.setdefault(key, place)
+
+
+def _has_rendezvous(rendezvous: Rendezvous | None, group: Endpoint) -> bool:
+    return rendezvous is not None and any(group.address in network for network in rendezvous.groups)
 
 
 def lines(context: CheckContext) -> Iterator[Problem]:

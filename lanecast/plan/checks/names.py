@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from lanecast.plan.checks.context import CheckContext, UnknownName
 from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, SEGMENT_PORTS
 from lanecast.plan.model import Site
+from lanecast.platforms import FACTS
 from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS
 
@@ -67,6 +68,8 @@ def _site(context: CheckContext, name: str, site: Site) -> Iterator[UnknownName]
         yield from _unknown(f"uplink of {name}", router.uplinks, site.uplinks, *place, "uplinks")
         purposes = {*router.circuits, *site.uplinks, "multicast", "lan"}
         yield from _unknown("purpose", list(router.ports), purposes, *place, "ports", are_keys=True)
+        for index, feed_line in enumerate(router.static_joins):
+            yield from _carried(context, feed_line, (*place, "static-joins", index))
 
 
 def _carried(context: CheckContext, feed_line: str, place: tuple[PathKey, ...]) -> Iterator[UnknownName]:
@@ -229,26 +232,34 @@ def interface_names(context: CheckContext) -> Iterator[Problem]:
     for site_name, site in context.plan.sites.items():
         layout = context.layout(site_name)
         for router in site.routers:
+            facts = FACTS[site.routers[router].platform]
             vlans = {name: circuit.vlan for name, circuit in layout.circuits_of(router).items()}
             vlans |= {name: uplink.vlan for name, uplink in layout.uplinks_of(router).items()}
             named = [(name, f"{layout.port(router, name, name)}.{vlan}") for name, vlan in vlans.items()]
-            named += [(purpose, layout.port(router, purpose, name)) for purpose, name in SEGMENT_PORTS.items()]
-            yield from _ill_named(context, named, "sites", site_name, "routers", router)
+            segments = SEGMENT_PORTS if site.routers[router].switch is None else ()
+            named += [(purpose, layout.segment_interface(router, purpose)) for purpose in segments]
+            most = INTERFACE_NAME_CHARACTERS if facts.made_up_names else None
+            yield from _ill_named(context, named, most, "sites", site_name, "routers", router)
         for relay in site.relays:
             named = [
                 (f"{purpose}.{router}", layout.relay_port(relay, purpose, router))
                 for router in site.routers
                 for purpose in SEGMENT_PORTS
             ]
-            yield from _ill_named(context, named, "sites", site_name, "relays", relay)
+            yield from _ill_named(context, named, INTERFACE_NAME_CHARACTERS, "sites", site_name, "relays", relay)
 
 
-def _ill_named(context: CheckContext, named: list[tuple[str, str]], *place: PathKey) -> Iterator[Problem]:
-    """A node's interfaces, by what they are for, that have no name of their own or one that Linux does not take."""
+def _ill_named(
+    context: CheckContext, named: list[tuple[str, str]], most: int | None, *place: PathKey
+) -> Iterator[Problem]:
+    """A node's interfaces, by what they are for, that have no name of their own or one that Linux does not take.
+
+    ``most``: the characters that Linux takes; None where the node is no Linux box.
+    """
     first: dict[str, str] = {}
     for purpose, name in named:
-        if len(name) > INTERFACE_NAME_CHARACTERS:
-            message = f"its interface {name} has {len(name)} characters and Linux takes {INTERFACE_NAME_CHARACTERS}"
+        if most is not None and len(name) > most:
+            message = f"its interface {name} has {len(name)} characters and Linux takes {most}"
             yield context.error(f"{message}: give a shorter one in ports.{purpose}", *place)
         if name in first:
             message = f"its interface {name} is for {first[name]} already: give another one in ports.{purpose}"

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from math import ceil, exp, log, log1p
 
-from lanecast.fabric import Fabric, Feed
+from lanecast.fabric import (
+    Fabric,
+    Feed,
+)
 from lanecast_lab.judge.model import Check, SubscriberResult, Unexpected, percentile
 
 CONFIDENCE_LEFT = 0.05

@@ -15,7 +15,11 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from lanecast.fabric import Fabric, Feed, FeedLine
+from lanecast.fabric import (
+    Fabric,
+    Feed,
+    FeedLine,
+)
 from lanecast_lab.traffic.capture import load_replay
 from lanecast_lab.traffic.datagram import Datagram, TrafficError
 from lanecast_lab.traffic.framing import READABLE

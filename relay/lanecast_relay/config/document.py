@@ -307,6 +307,8 @@ def _explain(details: ErrorDetails, path: tuple[PathKey, ...], document: Documen
             return _unknown_key(path, model, details)
         case "value_error":
             return f"{context['error']}, found {found}" if _is_plain(details["input"]) else str(context["error"])
+        case "not_shown":
+            return str(details["msg"])  # what was found may be a secret in the wrong place
         case "literal_error" | "enum":
             choices = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
             return f"expected {_one_of(choices)}, found {found}" + nearest(str(details["input"]), choices)

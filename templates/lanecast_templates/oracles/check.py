@@ -1,4 +1,7 @@
-"""Asks what would really run them whether rendered files are right: FRR, nft, ip, sysctl, systemd, the relay."""
+"""Asks what would really run them whether rendered files are right: FRR, nft, ip, sysctl, systemd, the relay.
+
+For routers that cannot be run here, grammars and readers of their configurations are asked.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,23 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from lanecast.fabric import Fabric, Host, Router
+from lanecast.fabric import (
+    Fabric,
+    Host,
+)
+from lanecast.router import InterfaceKind, Router
 from lanecast_relay.config.document import DocumentError, load_document, validate
 from lanecast_relay.config.model import RelayFile
-from lanecast_templates.frr_configuration import missing_lines
+from lanecast_templates import grammars
+from lanecast_templates.frr_configuration import complaints, missing_lines
 from lanecast_templates.frr_daemons import FRR_DAEMONS
-from lanecast_templates.frr_view import DEFAULT_VERSION
 from lanecast_templates.oracles.box import COMMANDS, MACHINE_WIDE
+from lanecast_templates.readers import READERS, read_back
 from lanecast_templates.renderer import RenderedFile, node_folder
+from lanecast_templates.router_templates import router_templates
+from lanecast_templates.views.frr import DEFAULT_VERSION
 
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 MOST_S = 60
@@ -79,6 +89,8 @@ def check(fabric: Fabric, files: Iterable[RenderedFile], tell: Callable[[str], N
 
 def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Finding]:
     by_name = {file.path.name: file for file in files}
+    if isinstance(node, Router):
+        yield from _read(node, by_name)
     applied = {name: by_name[name].text for name in (*COMMANDS, MACHINE_WIDE, *FRR_FILES) if name in by_name}
     if applied:
         yield from _applied(node, by_name, applied)
@@ -89,15 +101,27 @@ def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Find
             yield _finding(node, file, "lanecast relay check", _relay_problems(file.text))
 
 
+def _read(router: Router, by_name: dict[str, RenderedFile]) -> Iterator[Finding]:
+    """What can be said of a router's text without such a router: its grammar, and whether it says what was meant."""
+    main = PurePosixPath(next(iter(router_templates(router.platform).files))).name
+    file = by_name[main]
+    if router.platform.value in grammars.platforms():
+        problems = (f"line {line}: {said}" for line, said in grammars.check_text(router.platform.value, file.text))
+        yield _finding(router, file, f"{router.platform} grammar (not device-checked)", problems)
+    if router.platform in READERS:
+        yield _finding(router, file, "reader", read_back(router, file.text))
+
+
 def _finding(node: Router | Host, file: RenderedFile, oracle: str, problems: Iterable[str]) -> Finding:
     return Finding(node.name, str(file.path), oracle, tuple(problems))
 
 
 def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dict[str, str]) -> Iterator[Finding]:
     """What a box in namespaces of its own makes of its files."""
-    untagged = {interface.name for interface in node.interfaces if interface.vlan is None}
-    parents = {interface.parent for interface in node.interfaces if interface.parent is not None}
-    names = [interface.name for interface in node.interfaces]
+    plugged = [interface for interface in node.interfaces if interface.kind is not InterfaceKind.LOOPBACK]
+    untagged = {interface.name for interface in plugged if interface.vlan is None}
+    parents = {interface.parent for interface in plugged if interface.parent is not None}
+    names = [interface.name for interface in plugged]
     question = json.dumps({"ports": sorted(untagged | parents), "interfaces": names, "files": applied})
     command = [*ISOLATED, sys.executable, "-m", "lanecast_templates.oracles.box"]
     try:
@@ -110,7 +134,7 @@ def _applied(node: Router | Host, by_name: dict[str, RenderedFile], applied: dic
     for name, reason in answer["unchecked"].items():
         yield Finding(node.name, str(by_name[name].path), " ".join(COMMANDS[name]), (), reason)
     for name, said in answer["said"].items():
-        problems = said.splitlines()
+        problems = complaints(said) if name == "frr.conf" else said.splitlines()
         oracle = " ".join(COMMANDS.get(name, ("sysctl",)))
         if name == "frr.conf":
             oracle = "FRR, show running-config"

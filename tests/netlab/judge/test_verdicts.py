@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_samples import application, endpoint, fabric, feed
 
-from lanecast.fabric import Fabric, Recovery
+from lanecast.fabric import (
+    Fabric,
+    Recovery,
+)
 from lanecast.plan.model import Promise
 from lanecast_lab.judge import RunInvalid, Summaries, Verdict, document, exit_code, judge, write_junit
 from lanecast_lab.judge.checks import CONFIDENCE_LEFT, messages_needed

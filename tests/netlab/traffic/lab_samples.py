@@ -10,7 +10,12 @@ from struct import pack
 import pytest
 
 from lanecast.cloud_state import CloudState
-from lanecast.fabric import Application, Fabric, Feed, FeedLine
+from lanecast.fabric import (
+    Application,
+    Fabric,
+    Feed,
+    FeedLine,
+)
 from lanecast.plan.model import Promise
 from lanecast_relay.config.model import Endpoint, Protocol
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from lanecast.fabric import (
-    BgpNeighbor,
     Fabric,
-    Interface,
-    InterfaceRole,
     Link,
     LinkKind,
+)
+from lanecast.plan.model import Platform
+from lanecast.router import (
+    BgpNeighbor,
+    Interface,
+    InterfaceRole,
     Prefixes,
     Router,
     RouterRole,
@@ -46,7 +49,9 @@ class Circuit:
     router: str
     theirs: Side
     ours: Side
-    has_password: bool
+    authentication: str
+    """How BGP's packets are signed; keys never stand in a sheet."""
+    bfd: str
     lines: tuple[str, ...]
 
 
@@ -72,6 +77,28 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class MsdpSession:
+    """An MSDP session with one of the site's rendezvous points."""
+
+    theirs: IPv4Address
+    ours: IPv4Address
+    our_asn: int
+    router: str
+    has_password: bool
+    maximum_active_sources: int
+
+
+@dataclass(frozen=True, slots=True)
+class RendezvousPoint:
+    """The exchange's rendezvous point; where it tells of sources by MSDP, the site has one of its own."""
+
+    address: IPv4Address
+    groups: tuple[IPv4Network, ...]
+    own_address: IPv4Address | None
+    sessions: tuple[MsdpSession, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """Everything of one exchange at one site."""
 
@@ -85,9 +112,16 @@ class HandOver:
     """Where requests to the servers come from."""
     ssm_ranges: tuple[IPv4Network, ...]
     """Those that the channels' groups are in."""
+    rendezvous: RendezvousPoint | None
+    """None: source-specific multicast alone."""
     hello_s: int
     keepalive_s: int
     hold_s: int
+
+    @property
+    def msdp_sessions(self) -> tuple[MsdpSession, ...]:
+        """The sessions with the exchange's rendezvous point."""
+        return () if self.rendezvous is None else self.rendezvous.sessions
 
     @property
     def pim_hold_s(self) -> float:
@@ -148,7 +182,8 @@ def _hand_over(
         ssm_ranges=tuple(
             each for each in multicast.ssm_ranges if any(channel.group.address in each for channel in channels)
         ),
-        hello_s=multicast.hello_s,
+        rendezvous=_rendezvous(fabric, exchange, site),
+        hello_s=max(each.hello_s for each in multicast.pim),
         keepalive_s=bgp.keepalive_s,
         hold_s=bgp.hold_s,
     )
@@ -164,9 +199,53 @@ def _circuit(link: Link, theirs: _End, ours: _End) -> Circuit:
         # What one end says of its neighbour is what the other end is.
         theirs=_side(theirs, ours.sees.asn),
         ours=_side(ours, theirs.sees.asn),
-        has_password=ours.sees.password is not None,
+        authentication=_authentication(ours.sees),
+        bfd=_bfd(ours),
         lines=link.carries,
     )
+
+
+def _authentication(neighbor: BgpNeighbor) -> str:
+    if neighbor.tcp_ao is not None:
+        return f"TCP-AO, key {neighbor.tcp_ao.key_id}, {neighbor.tcp_ao.algorithm}; its secret apart from this sheet"
+    return "none" if neighbor.password is None else "password (TCP MD5), agreed apart from this sheet"
+
+
+def _bfd(ours: _End) -> str:
+    """FRR takes a neighbour with GTSM for one behind several hops (RFC 5883); others have one session for all."""
+    timers = ours.port.bfd
+    if timers is None:
+        return "none"
+    said = f"every {timers.interval_ms} ms, down after {timers.multiplier} without one; single hop (UDP 3784)"
+    if ours.router.platform is not Platform.FRR:
+        return said
+    return f"{said} for PIM, and one over several hops (UDP 4784, TTL 254 at least) for BGP"
+
+
+def _rendezvous(fabric: Fabric, exchange: Router, site: str) -> RendezvousPoint | None:
+    multicast = exchange.multicast
+    if multicast is None or not multicast.rendezvous_points:
+        return None
+    [point] = multicast.rendezvous_points
+    routers = [each for each in fabric.routers if each.role is RouterRole.SITE and each.place == site]
+    sessions = tuple(session for router in routers for session in _sessions(router, exchange.name))
+    multicasts = [router.multicast for router in routers if router.multicast is not None]
+    held = {each.address for found in multicasts for each in found.rendezvous_points if each.local}
+    return RendezvousPoint(point.address, point.groups.permitted, next(iter(held)) if sessions else None, sessions)
+
+
+def _sessions(router: Router, exchange: str) -> Iterator[MsdpSession]:
+    peers = router.multicast.msdp.peers if router.multicast and router.multicast.msdp else ()
+    for peer in peers:
+        if peer.node == exchange and router.bgp is not None:
+            yield MsdpSession(
+                theirs=peer.address,
+                ours=router.interface(peer.interface).address.ip,
+                our_asn=router.bgp.asn,
+                router=router.name,
+                has_password=peer.password is not None,
+                maximum_active_sources=peer.maximum_active_sources,
+            )
 
 
 def _side(end: _End, asn: int) -> Side:

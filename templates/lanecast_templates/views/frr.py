@@ -5,12 +5,24 @@ Everything that a template would otherwise have to work out is worked out here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from lanecast.fabric import Bgp, BgpNeighbor, Interface, MulticastRouting, Prefixes, Route, Router
+from lanecast.router import (
+    Bgp,
+    BgpNeighbor,
+    IgmpInterface,
+    Interface,
+    MulticastRouting,
+    PimInterface,
+    Prefixes,
+    RendezvousPoint,
+    Route,
+    Router,
+)
 from lanecast_templates.errors import RenderError
+from lanecast_templates.router_secrets import RouterSecrets
 
 SEQUENCE_STEP = 5
 """FRR's own step between entries of a list."""
@@ -27,6 +39,11 @@ class Spelling:
 
     version: str
     ssm_list: str
+    rendezvous_point: str
+    """``{}`` is the address, then a range of groups."""
+    register_list: str
+    igmp_join: str
+    """``{}`` is the group, then the source."""
     boundary: str
     enforce_first_as: str | None
     """None: it is the default, which FRR does not show."""
@@ -47,6 +64,9 @@ class Spelling:
 _FRR_8_4 = Spelling(
     version="8.4.4",
     ssm_list="ip pim ssm prefix-list {}",
+    rendezvous_point="ip pim rp {} {}",
+    register_list="ip pim register-accept-list {}",
+    igmp_join="ip igmp join {} {}",
     boundary="ip multicast boundary oil {}",
     enforce_first_as="neighbor {} enforce-first-as",
 )
@@ -56,7 +76,7 @@ SPELLINGS = {
     # Up to 10.1 what PIM says outside of interfaces stands at the top.
     "9.1": replace(_FRR_8_4, version="9.1"),
     # 10.0 enforces the first AS unless told otherwise (FRRouting/frr pull request 14661).
-    # 10.2 moved PIM's own lines into ``router pim`` (16269) and always shows them there.
+    # 10.2 moved PIM's own lines into ``router pim`` (16269), always shows them there, and says join-group (16450).
     # After that came MSDP passwords, filters and limits (12459, 12484, 17521), allowed neighbours (17914), limits of
     # IGMP (18032, release notes of 10.4) and router alert (18202): all of them are in 10.4.
     "10.4": replace(
@@ -65,6 +85,9 @@ SPELLINGS = {
         enforce_first_as=None,
         pim_block="router pim",
         ssm_list="ssm prefix-list {}",
+        rendezvous_point="rp {} {}",
+        register_list="register-accept-list {}",
+        igmp_join="ip igmp join-group {} {}",
         pim_neighbors="ip pim allowed-neighbors prefix-list {}",
         igmp_max_groups="ip igmp max-groups {}",
         igmp_max_sources="ip igmp max-sources {}",
@@ -106,13 +129,31 @@ class AsPathList:
 
 @dataclass(frozen=True, slots=True)
 class FrrInterface:
-    """An interface and which multicast protocols run on it."""
+    """An interface and what of multicast runs on it."""
 
     interface: Interface
-    pim: bool
-    passive: bool
-    igmp: bool
+    pim: PimInterface | None
+    igmp: IgmpInterface | None
     boundary: str | None
+    pim_profile: str | None
+    """PIM's BFD profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class BfdProfile:
+    """Timers that sessions share. A neighbour with GTSM has a session over several hops, which must be told from how
+    far a packet may come (RFC 5883, section 5); a single hop's needs no such word (RFC 5881, section 5)."""
+
+    name: str
+    interval_ms: int
+    multiplier: int
+    minimum_ttl: int | None
+
+
+SINGLE_HOP_PROFILE = "circuit-{}"
+GTSM_PROFILE = "neighbor-{}"
+GTSM_TTL = 254
+"""What a directly connected neighbour's packets have left at least: 255, less the one that this end takes off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +162,7 @@ class FrrNeighbor:
 
     neighbor: BgpNeighbor
     password: str | None
+    bfd_profile: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +176,13 @@ class FrrRouter:
     as_path_lists: tuple[AsPathList, ...]
     routes: tuple[Route, ...]
     multicast: MulticastRouting | None
+    rendezvous_points: tuple[RendezvousPoint, ...]
+    register_list: str | None
+    """Senders whose registers are taken, where the router is a rendezvous point."""
     ssm_list: str | None
+    bfd_profiles: tuple[BfdProfile, ...]
     bgp: Bgp | None
     neighbors: tuple[FrrNeighbor, ...]
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The neighbours' passwords."""
-        return tuple(neighbor.password for neighbor in self.neighbors if neighbor.password is not None)
 
     @property
     def daemons(self) -> dict[str, bool]:
@@ -151,10 +192,11 @@ class FrrRouter:
             "bgpd": self.bgp is not None,
             "staticd": bool(self.routes),
             "pimd": self.multicast is not None,
+            "bfdd": bool(self.bfd_profiles),
         }
 
 
-def frr_router(router: Router, version: str, password: Callable[[BgpNeighbor], str | None]) -> FrrRouter:
+def frr_router(version: str, router: Router, secrets: RouterSecrets) -> FrrRouter:
     """Return ``router`` in FRR's terms. Raises :class:`RenderError` for what that version cannot say."""
     if version not in SPELLINGS:
         raise RenderError(f"{router.name}: FRR {version} is not known; known: {', '.join(SPELLINGS)}")
@@ -169,10 +211,36 @@ def frr_router(router: Router, version: str, password: Callable[[BgpNeighbor], s
         as_path_lists=_as_path_lists(router),
         routes=router.routes,
         multicast=multicast,
+        rendezvous_points=multicast.rendezvous_points if multicast else (),
+        register_list=next((filter_.name for filter_ in _register_filters(router)), None),
         ssm_list=SSM_LIST if multicast else None,
+        bfd_profiles=tuple(_bfd_profiles(router)),
         bgp=router.bgp,
-        neighbors=tuple(FrrNeighbor(neighbor, password(neighbor)) for neighbor in _neighbors(router)),
+        neighbors=tuple(_neighbor(neighbor, secrets.password(neighbor)) for neighbor in _neighbors(router)),
     )
+
+
+def _neighbor(neighbor: BgpNeighbor, password: str | None) -> FrrNeighbor:
+    return FrrNeighbor(neighbor, password, GTSM_PROFILE.format(neighbor.interface) if neighbor.bfd else None)
+
+
+def _bfd_profiles(router: Router) -> Iterator[BfdProfile]:
+    circuits = {pim.interface for pim in router.multicast.pim if pim.bfd} if router.multicast else set()
+    neighbors = {neighbor.interface for neighbor in _neighbors(router) if neighbor.bfd}
+    for interface in router.interfaces:
+        if interface.bfd is None:
+            continue
+        timers = interface.bfd.interval_ms, interface.bfd.multiplier
+        if interface.name in circuits:
+            yield BfdProfile(SINGLE_HOP_PROFILE.format(interface.name), *timers, None)
+        if interface.name in neighbors:
+            yield BfdProfile(GTSM_PROFILE.format(interface.name), *timers, GTSM_TTL)
+
+
+def _register_filters(router: Router) -> Iterator[Prefixes]:
+    for point in router.multicast.rendezvous_points if router.multicast else ():
+        if point.register_sources is not None:
+            yield point.register_sources
 
 
 def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
@@ -194,13 +262,16 @@ def _interface(
     interface: Interface, multicast: MulticastRouting | None, boundaries: dict[str, Prefixes]
 ) -> FrrInterface:
     boundary = boundaries.get(interface.name)
-    passive = multicast is not None and interface.name in multicast.passive_interfaces
+    pim = {each.interface: each for each in multicast.pim} if multicast else {}
+    igmp = {each.interface: each for each in multicast.igmp} if multicast else {}
     return FrrInterface(
         interface,
-        pim=passive or (multicast is not None and interface.name in multicast.pim_interfaces),
-        passive=passive,
-        igmp=multicast is not None and interface.name in multicast.igmp_interfaces,
+        pim=pim.get(interface.name),
+        igmp=igmp.get(interface.name),
         boundary=boundary.name if boundary else None,
+        pim_profile=SINGLE_HOP_PROFILE.format(interface.name)
+        if interface.name in pim and pim[interface.name].bfd
+        else None,
     )
 
 
@@ -209,6 +280,7 @@ def _named_prefixes(router: Router) -> Iterator[Prefixes]:
         # FRR matches a group as a host prefix: without the longest length a range would match no group.
         yield Prefixes(SSM_LIST, router.multicast.ssm_ranges, longer=IPv4Address(0).max_prefixlen)
         yield from (prefixes for _, prefixes in router.multicast.boundaries)
+        yield from _register_filters(router)
     for neighbor in _neighbors(router):
         yield neighbor.accept
         yield neighbor.announce

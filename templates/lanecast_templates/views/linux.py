@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lanecast.fabric import Firewall, FirewallRule, Host, Interface, Router, Sysctl
+from lanecast.fabric import Host
+from lanecast.router import (
+    Firewall,
+    FirewallRule,
+    Interface,
+    Router,
+    Sysctl,
+)
 from lanecast_templates.errors import RenderError
 
 PROTOCOL_NUMBERS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "pim": 103}

@@ -1,0 +1,165 @@
+"""What each router platform is called, how it names interfaces, what it cannot do, and what another part does for it.
+
+A plan that asks for a :class:`Feature` that a platform lacks gets one mistake with line, platform and reason
+(``lanecast.plan.checks.platforms``). Of a :class:`Duty`, what every router has to have whether a plan asks or not, a
+platform says where another part does it; the hardening table (docs/hardening.md) is made from both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lanecast.plan.model import Platform
+
+
+class Feature(StrEnum):
+    """What a plan can ask of a router."""
+
+    VRF = "a VRF"
+    SWITCH = "VLANs that it switches"
+    RENDEZVOUS_POINT = "an exchange's rendezvous point"
+    MSDP = "a rendezvous point of its own with MSDP"
+    STATIC_JOINS = "static joins"
+    DR_PRIORITY = "a DR priority"
+    BFD = "BFD"
+    PASSWORD = "BGP passwords"
+    TCP_AO = "TCP-AO"
+    NTP_KEY = "NTP keys"
+    PTP = "PTP"
+    SYSLOG = "syslog servers"
+    TACACS = "TACACS+"
+    RADIUS = "RADIUS"
+    USERS = "local users"
+    UNUSED_PORTS = "ports to be shut"
+
+
+class Duty(StrEnum):
+    """What every router has to have."""
+
+    PIM_NEIGHBORS = "a list of allowed PIM neighbours"
+    PIM_PASSIVE = "PIM without hellos towards hosts"
+    IGMP_GROUPS = "a list of groups that may be joined"
+    IGMP_LIMIT = "a limit of joined groups"
+    BOUNDARY = "multicast boundaries"
+    REGISTER_FILTER = "a register filter at a rendezvous point"
+    MSDP_FILTER = "MSDP filters and limits"
+    GTSM = "GTSM"
+    MAXIMUM_PREFIXES = "a most of prefixes for each neighbour"
+    AS_PATHS = "AS-path filters"
+    FIRST_AS = "the neighbour's own AS first in a path"
+    CONTROL_PLANE = "control-plane protection"
+    ACCESS_LISTS = "access lists at interfaces"
+    REVERSE_PATH = "reverse-path checks"
+    NO_REDIRECTS = "no redirects, no directed broadcasts"
+    MANAGEMENT = "SSH from management alone, time and logs"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformFacts:
+    """One platform."""
+
+    title: str
+    """What its text is for, with the release."""
+    ports: re.Pattern[str]
+    """What a port may be called."""
+    port_example: str
+    loopback: str
+    vlan_interface: str | None = None
+    """The router's own interface in VLAN ``{}``; None where it switches nothing."""
+    made_up_names: bool = False
+    """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
+    lacks: Mapping[Feature, str] = field(default_factory=dict)
+    """What it cannot do, and why."""
+    elsewhere: Mapping[Duty, str] = field(default_factory=dict)
+    """What it has no command for, and which part does it."""
+
+
+FACTS: Mapping[Platform, PlatformFacts] = {
+    Platform.FRR: PlatformFacts(
+        title="FRR 8.4 on Linux",
+        ports=re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}"),
+        port_example="eth1",
+        loopback="lo",
+        made_up_names=True,
+        lacks={
+            Feature.VRF: "its packet filter and kernel settings are written for the global table",
+            Feature.SWITCH: "the box routes; give it a switch of its own",
+            Feature.MSDP: "8.4 has no MSDP password, no filter of active sources and no limit of them",
+            Feature.TCP_AO: "neither it nor Linux's BGP daemons take TCP-AO keys: use a password",
+            Feature.TACACS: "logins of a Linux box are its own affair (PAM)",
+            Feature.RADIUS: "logins of a Linux box are its own affair (PAM)",
+            Feature.USERS: "users of a Linux box are its own affair",
+            Feature.UNUSED_PORTS: "interfaces outside the plan are not touched on a Linux box",
+        },
+        elsewhere={
+            Duty.PIM_NEIGHBORS: "nftables takes PIM from the neighbour alone",
+            Duty.IGMP_GROUPS: "the multicast boundary of the interface",
+            Duty.IGMP_LIMIT: "the boundary bounds groups to the carried ones; nftables limits IGMP's rate",
+            Duty.REGISTER_FILTER: "it is never a rendezvous point",
+            Duty.MSDP_FILTER: "it has no MSDP",
+            Duty.CONTROL_PLANE: "nftables",
+            Duty.ACCESS_LISTS: "nftables",
+            Duty.REVERSE_PATH: "sysctl rp_filter",
+            Duty.NO_REDIRECTS: "sysctl",
+            Duty.MANAGEMENT: "nftables, chrony and rsyslog of the box",
+        },
+    ),
+    Platform.EOS: PlatformFacts(
+        title="Arista EOS 4.3x",
+        ports=re.compile(r"(Ethernet|Port-Channel)\d+(/\d+){0,2}"),
+        port_example="Ethernet1",
+        loopback="Loopback0",
+        vlan_interface="Vlan{}",
+    ),
+    Platform.IOS_XE: PlatformFacts(
+        title="Cisco IOS XE 17.x on routers",
+        ports=re.compile(
+            r"(GigabitEthernet|TenGigabitEthernet|TwentyFiveGigE|FortyGigabitEthernet|HundredGigE|Port-channel)"
+            r"\d+(/\d+){0,3}"
+        ),
+        port_example="GigabitEthernet0/0/0",
+        loopback="Loopback0",
+        vlan_interface="Vlan{}",
+    ),
+    Platform.NX_OS: PlatformFacts(
+        title="Cisco NX-OS 10.x on Nexus 9000",
+        ports=re.compile(r"Ethernet\d+/\d+(/\d+)?|port-channel\d+"),
+        port_example="Ethernet1/1",
+        loopback="loopback0",
+        vlan_interface="Vlan{}",
+    ),
+    Platform.JUNOS: PlatformFacts(
+        title="Juniper Junos 22.x and 23.x on MX",
+        ports=re.compile(r"(ge|xe|et)-\d+/\d+/\d+(:\d+)?|ae\d+"),
+        port_example="xe-0/0/0",
+        loopback="lo0.0",
+        vlan_interface="irb.{}",
+    ),
+    Platform.HUAWEI_VRP: PlatformFacts(
+        title="Huawei VRP 8 on NetEngine 40E",
+        ports=re.compile(r"(GigabitEthernet|25GE|50\|100GE|100GE|400GE|Eth-Trunk)\d+(/\d+){0,2}"),
+        port_example="GigabitEthernet0/1/0",
+        loopback="LoopBack0",
+        vlan_interface="Vlanif{}",
+    ),
+    Platform.H3C_COMWARE: PlatformFacts(
+        title="H3C Comware 7 on MSR and SR routers",
+        ports=re.compile(
+            r"(GigabitEthernet|Ten-GigabitEthernet|FortyGigE|HundredGigE|Route-Aggregation|Bridge-Aggregation)"
+            r"\d+(/\d+){0,3}"
+        ),
+        port_example="GigabitEthernet1/0/1",
+        loopback="LoopBack0",
+        vlan_interface="Vlan-interface{}",
+    ),
+    Platform.VYOS: PlatformFacts(
+        title="VyOS 1.4 (sagitta)",
+        ports=re.compile(r"(eth|bond)\d+"),
+        port_example="eth1",
+        loopback="lo",
+    ),
+}
+"""Every platform. The templates' authors fill ``lacks`` and ``elsewhere`` from the vendors' command references."""

@@ -1,0 +1,24 @@
+"""Reads rendered configurations back: a reader a platform, each apart from the templates that wrote the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lanecast.plan.model import Platform
+from lanecast.router import Router
+from lanecast_templates.readers import frr
+from lanecast_templates.readers.facts import Facts, differences, expected
+
+READERS: Mapping[Platform, Callable[[str], Facts]] = {
+    Platform.FRR: frr.read,
+}
+"""What reads a platform's text. Raises :class:`ValueError`, with the line, for what it cannot read."""
+
+
+def read_back(router: Router, text: str) -> list[str]:
+    """What a router's text says other than the router, one line each; raises ``KeyError`` without a reader."""
+    try:
+        found = READERS[router.platform](text)
+    except ValueError as error:
+        return [f"cannot be read: {error}"]
+    return differences(expected(router), found)
