@@ -47,10 +47,10 @@ def plain(platform: Platform) -> dict[str, Any]:
     return document
 
 
-def everything(platform: Platform) -> dict[str, Any]:
-    """The same, with all that a plan can ask for and the platform does not lack."""
+def everything(platform: Platform, also: frozenset[Feature] = frozenset()) -> dict[str, Any]:
+    """The same, with all that a plan can ask for and the platform does not lack, and ``also`` what it does."""
     document = plain(platform)
-    can = set(Feature) - set(FACTS[platform].lacks)
+    can = set(Feature) - set(FACTS[platform].lacks) | also
     sites = document["sites"]
     circuit_a, circuit_b = sites["hk1"]["circuits"]["hk1-a"], sites["hk1"]["circuits"]["hk1-b"]
     uplinks = [uplink for site in sites.values() for uplink in site["uplinks"].values()]
@@ -101,6 +101,12 @@ def _management(can: set[Feature]) -> dict[str, Any]:
         managed["ptp"] = {"domain": 24}
     if Feature.SYSLOG in can:
         managed["syslog"] = ["10.0.0.8", "10.0.0.9"]
+    if Feature.RADIUS in can:
+        managed["aaa"] = {
+            "protocol": "radius",
+            "servers": ["10.0.0.10", "10.0.0.11"],
+            "key": {"environment": "AAA_KEY"},
+        }
     if Feature.TACACS in can:
         managed["aaa"] = {
             "protocol": "tacacs+",

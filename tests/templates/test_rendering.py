@@ -22,7 +22,9 @@ from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolve
 from lanecast_templates.writer import MANIFEST, InTheWayError, write
 
 ROOT = Path(__file__).parent.parent.parent
-GOLDEN = Path(__file__).parent / "golden"
+GALLERY = ROOT / "docs/gallery"
+"""The examples as they are rendered: for people to look at, and the golden files of what is rendered."""
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.yaml") if not path.stem.endswith(".lock"))
 MOST_EXPOSED = 2.0
 """What `systemd-analyze security` may say of the relay's unit at most."""
 
@@ -37,17 +39,20 @@ def files(fabric: Fabric) -> tuple[RenderedFile, ...]:
     return render_fabric(fabric, SecretResolver({}))
 
 
-def test_golden_files(files: tuple[RenderedFile, ...]) -> None:
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_gallery_has_what_is_rendered(example: str) -> None:
+    files = render_fabric(compile_plan(load_plan(ROOT / f"examples/{example}.yaml"), {}), SecretResolver({}))
     rendered = {str(file.path): file.text for file in files}
+    folder = GALLERY / example
     if os.environ.get("LANECAST_UPDATE_GOLDEN"):
-        shutil.rmtree(GOLDEN)
+        shutil.rmtree(folder, ignore_errors=True)
         for name, text in rendered.items():
-            (GOLDEN / name).parent.mkdir(parents=True, exist_ok=True)
-            (GOLDEN / name).write_text(text)
-    golden = {str(path.relative_to(GOLDEN)): path.read_text() for path in GOLDEN.rglob("*") if path.is_file()}
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    golden = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
     assert sorted(rendered) == sorted(golden)
     for name, text in rendered.items():
-        diff = "".join(unified_diff(golden[name].splitlines(True), text.splitlines(True), f"golden/{name}", name))
+        diff = "".join(unified_diff(golden[name].splitlines(True), text.splitlines(True), f"gallery/{name}", name))
         assert not diff, diff
 
 
