@@ -16,7 +16,6 @@ from lanecast_templates import frr_daemons
 from lanecast_templates.oracles import box
 
 FOLDER = Path("/run/frr-typing")
-DAEMONS = ("zebra", "staticd", "bgpd", "pimd")
 ECHO = re.compile(r"^\S+[#>]( |$)|^Hello, this is FRRouting|^Copyright |^$")
 """What vtysh says of itself: its greeting, and each command behind its prompt."""
 
@@ -39,7 +38,7 @@ def main() -> None:
     empty = frr_daemons.prepare(FOLDER)
     for folder in ("/var/tmp/frr", "/run/frr"):
         box.must("chown", "frr:frr", folder)
-    for daemon in DAEMONS:
+    for daemon in frr_daemons.DAEMON_ORDER:
         box.must(*frr_daemons.start_command(daemon, FOLDER, empty))
     configuration = FOLDER / "frr.conf"
     configuration.write_text(asked["configuration"])

@@ -42,7 +42,7 @@ def settled(dialect: BlockDialect, line: Line, old: Line, new: Line) -> Line:
         before, after = old.child(child.text) or Line(""), new.child(child.text)
         word = f"{dialect.undo} "
         opposite = child.text.removeprefix(word) if child.text.startswith(word) else word + child.text
-        if after is None and old.child(opposite) is not None:
+        if after is None and (old.child(opposite) is not None or child.text in dialect.stays):
             continue
         found = settled(dialect, child, before, after or Line(""))
         if found.children or after is not None or not any(re.match(head, child.text) for head in dialect.kept):
@@ -55,7 +55,8 @@ def type_blocks(dialect: BlockDialect, old: str, new: str) -> list[str]:
     before, after = read(dialect, old), read(dialect, new)
     router = TypedRouter(dialect, read(dialect, old), defined_names(dialect, before, after))
     router.type(commands)
-    assert shape(settled(dialect, router.root, before, after)) == shape(after)
+    has, wants = shape(settled(dialect, router.root, before, after)), shape(after)
+    assert has == wants, f"too much: {has - wants}, missing: {wants - has}"
     return commands
 
 
@@ -107,8 +108,9 @@ def changed_texts(text: str) -> list[str]:
             continue
         found.append([*lines[:number], *lines[number + 1 :]])
         other = re.sub(r"(\d+)(\D*)$", lambda match: f"{int(match[1]) + 1}{match[2]}", line)
+        begun = any(each.strip().startswith(f"{other.strip()} ") for each in lines)
         twice = re.sub(r"\d+ ", "", other, count=1) in [re.sub(r"\d+ ", "", each, count=1) for each in lines]
-        if other != line and not twice:
+        if other != line and not twice and not begun:
             found.append([*lines[:number], other, *lines[number + 1 :]])
     return ["\n".join(each) + "\n" for each in found]
 

@@ -63,13 +63,15 @@ class TypedRouter:
         """``no shutdown`` as a line of its own: there is nothing to undo, or the line is already there."""
         positive = text.removeprefix(f"{self.dialect.undo} ")
         here = self._here()
+        if any(self._is_undone_by(line.text, positive) for line in here.children):
+            return False
         return here.child(text) is not None or not any(begins(line.text, positive) for line in here.children)
 
     def _undo(self, words: str) -> None:
         here = self._here()
         if not self.open_blocks and any(re.match(head, words) for head in self.dialect.kept):
             raise Refused(f"{words} cannot be removed")
-        gone = [line for line in here.children if begins(line.text, words)]
+        gone = [line for line in here.children if begins(line.text, words) or self._is_undone_by(line.text, words)]
         if not gone:
             raise Refused(f"nothing to undo: {words}")
         here.children = [line for line in here.children if line not in gone]
@@ -80,6 +82,15 @@ class TypedRouter:
                     self._take_along(here, _filled(owned.lines, found.groups()))
         self._wipe([line.text for line in gone])
         self._check_lists(words)
+
+    def _is_undone_by(self, text: str, words: str) -> bool:
+        for within, settings in self.dialect.settings.items():
+            for setting in settings if self._stands_in(within) else ():
+                if isinstance(setting, Setting) and setting.undo is not None:
+                    found = re.match(matching(setting.words), text)
+                    if found and _filled(setting.undo, found.groups()) == f"{self.dialect.undo} {words}":
+                        return True
+        return False
 
     def _take_along(self, place: Line, words: str) -> None:
         place.children = [line for line in place.children if not re.match(beginning(words), line.text)]
@@ -115,7 +126,7 @@ class TypedRouter:
                 if setting.replaces and _same(matching(setting.words), new, old):
                     return True
         return any(
-            self._stands_in(numbered.within) and _same(beginning(numbered.words), new, old)
+            self._stands_in(numbered.within) and _same(beginning(f"{numbered.words} {numbered.actions}"), new, old)
             for numbered in self.dialect.numbered
         )
 
@@ -130,20 +141,27 @@ class TypedRouter:
             (match.groups(), line.text[match.end() :].strip())
             for line in self._here().children
             if (match := re.match(beginning(numbered.words), line.text))
+            and re.match(beginning(f"{numbered.words} {numbered.actions}"), line.text)
         )
         return list(found)
 
     def _check_numbers(self, text: str) -> None:
         for numbered in self.dialect.numbered:
             match = re.match(beginning(numbered.words), text)
-            if match is None or not self._stands_in(numbered.within):
+            is_entry = re.match(beginning(f"{numbered.words} {numbered.actions}"), text)
+            if match is None or not is_entry or not self._stands_in(numbered.within):
                 continue
             *name, number = match.groups()
             content = text[match.end() :].strip()
             for key, other in self._entries(numbered):
                 if list(key[:-1]) == name and key[-1] == number and not numbered.in_place:
                     raise Refused(f"{text}: the number is taken")
-                if list(key[:-1]) == name and key[-1] != number and other == content:
+                if (
+                    list(key[:-1]) == name
+                    and key[-1] != number
+                    and other == content
+                    and not content.startswith("remark ")
+                ):
                     raise Refused(f"{text}: the entry is there as number {key[-1]}")
 
     def _check_lists(self, words: str) -> None:
@@ -205,7 +223,7 @@ def _same(pattern: str, new: str, old: str) -> bool:
 
 def _filled(words: str, values: tuple[str, ...]) -> str:
     for value in values:
-        words = words.replace("{}", value, 1)
+        words = re.sub(r"\{\}|#", value, words, count=1)
     return words
 
 

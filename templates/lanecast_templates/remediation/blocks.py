@@ -6,6 +6,7 @@ never without entries; what a command takes with it is not undone once more.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -75,7 +76,26 @@ def read(dialect: BlockDialect, text: str) -> Line:
         lines = dialect.read(text)
     else:
         lines = indented_lines(text, dialect.layout or grammar_of(dialect.platform).layout)
-    return Line("", list(_typed(dialect, lines)))
+    root = Line("", list(_typed(dialect, lines)))
+    for numbered in dialect.numbered:
+        if numbered.implied is not None:
+            for block in blocks(root, _heads(numbered.within)):
+                _number(block, numbered, numbered.implied)
+    return root
+
+
+def _number(block: Line, numbered: Numbered, step: int) -> None:
+    """Give the entries of a list the numbers that the router gives them."""
+    if any(re.match(beginning(numbered.words), line.text) for line in block.children):
+        return
+    numbers = itertools.count(step, step)
+    block.children = [
+        Line(f"{filled(numbered.words, (str(next(numbers)),))} {line.text}", line.children)
+        if re.match(beginning(numbered.actions), line.text)
+        else line
+        for line in block.children
+        if not begins(line.text, "remark")
+    ]
 
 
 def _typed(dialect: BlockDialect, lines: Iterable[Line]) -> Iterator[Line]:
@@ -109,6 +129,7 @@ class _Change:
         for line in self.old.children:
             if any(re.match(head, line.text) for head in self.dialect.kept) and self.new.child(line.text) is None:
                 self.new.children.append(Line(line.text))
+                line.children = [child for child in line.children if child.text not in self.dialect.stays]
 
     def _leave_to_owner(self, within: str, owner: str, lines: str) -> None:
         for block in blocks(self.old, _heads(within)):
@@ -187,8 +208,10 @@ class _Change:
         return result
 
     def _list_of(self, step: Step, numbered: Numbered) -> tuple[str, ...] | None:
-        words = f"{self.dialect.undo} {numbered.words}" if step.undoes else numbered.words
-        found = re.match(beginning(words), step.text)
+        if step.undoes:
+            found = re.match(matching(f"{self.dialect.undo} {numbered.words}"), step.text)
+        else:
+            found = re.match(beginning(f"{numbered.words} {numbered.actions}"), step.text)
         return found.groups()[:-1] if found else None
 
     def _entry(self, entry: EntryStep, name: tuple[str, ...], numbered: Numbered, weight: int) -> Step:
@@ -241,9 +264,10 @@ def _lists(numbered: Numbered, place: Line) -> dict[tuple[str, ...], dict[int, s
     found: dict[tuple[str, ...], dict[int, str]] = {}
     for line in place.children:
         match = re.match(beginning(numbered.words), line.text)
-        if match is not None:
+        content = line.text[match.end() :].strip() if match else ""
+        if match is not None and re.match(beginning(numbered.actions), content):
             *name, number = match.groups()
-            found.setdefault(tuple(name), {})[int(number)] = line.text[match.end() :].strip()
+            found.setdefault(tuple(name), {})[int(number)] = content
     return found
 
 

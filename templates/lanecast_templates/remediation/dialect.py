@@ -1,8 +1,8 @@
 """How a platform's commands replace and undo each other, as tables. ``blocks.py`` and ``paths.py`` work by them.
 
-Commands are described by words. ``{}`` is a word that tells one command from another, and ``#`` a number that does;
-``_`` is a word that may change but has to be said to undo the command; ``...`` at the end is whatever may change and is
-left out when it is undone:
+Commands are described by words. ``{}`` is a word that tells one command from another, and ``#`` a number that does.
+``_`` is a word that may change but has to be said to undo the command, and ``a|b`` is one of those words. ``...`` at
+the end is what may change and is left out when the command is undone:
 
     neighbor {} password ...          no neighbor 192.0.2.1 password
     neighbor {} prefix-list _ in      no neighbor 192.0.2.1 prefix-list from-hk1 in
@@ -20,7 +20,12 @@ from hier_config import Platform
 from lanecast_templates.grammars.schema import Layout
 from lanecast_templates.remediation.lines import Line
 
-ANY = {"{}": r"(\S+)", "#": r"(\d+)", "_": r"\S+"}
+_ANY = {"{}": r"(\S+)", "#": r"(\d+)", "_": r"\S+"}
+
+
+def as_expression(word: str) -> str | None:
+    """The regular expression of a word that stands for others."""
+    return f"(?:{word})" if "|" in word else _ANY.get(word)
 
 
 @lru_cache
@@ -28,13 +33,13 @@ def matching(words: str) -> str:
     """The regular expression of a command; what tells it from others are its groups."""
     named = words.removesuffix("...").split()
     end = r"(?: .*)?$" if words.endswith("...") else "$"
-    return f"^{' '.join(ANY.get(word, re.escape(word)) for word in named)}{end}"
+    return f"^{' '.join(as_expression(word) or re.escape(word) for word in named)}{end}"
 
 
 @lru_cache
 def beginning(words: str) -> str:
     """The regular expression of what commands begin with; what tells them apart are its groups."""
-    return f"^{' '.join(ANY.get(word, re.escape(word)) for word in words.split())}(?= |$)"
+    return f"^{' '.join(as_expression(word) or re.escape(word) for word in words.split())}(?= |$)"
 
 
 def filled(words: str, values: Iterable[str]) -> str:
@@ -61,6 +66,10 @@ class Numbered:
     within: str
     words: str
     in_place: bool
+    actions: str = "permit|deny"
+    """What an entry begins with behind its number; a comment of the same number is no entry."""
+    implied: int | None = None
+    """Where the text has no numbers: the step in which the router gives them. Remarks get none and are not typed."""
     """Whether an entry that is typed over another takes its place; else that has to go first."""
     whole: str | None = None
     """What undoes the list with all its entries, behind the word for undoing."""
@@ -148,6 +157,8 @@ class BlockDialect:
     owned: tuple[Owned, ...] = ()
     wiped: tuple[Wiped, ...] = ()
     below: tuple[Below, ...] = ()
+    stays: tuple[str, ...] = ()
+    """Commands that are not undone in such a block: a port that is not used any more stays shut."""
     kept: tuple[str, ...] = ()
     """Regular expressions of the heads of blocks that stay: what stands in them is undone line by line."""
     replaced: tuple[str, ...] = ()

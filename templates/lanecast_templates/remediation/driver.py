@@ -10,7 +10,15 @@ from hier_config import HConfig, HConfigChild, get_hconfig_driver
 from hier_config.models import IdempotentCommandsAvoidRule, IdempotentCommandsRule, MatchRule, NegationSubRule
 from hier_config.platforms.driver_base import HConfigDriverBase
 
-from lanecast_templates.remediation.dialect import ANY, BlockDialect, PathDialect, Setting, beginning, filled, matching
+from lanecast_templates.remediation.dialect import (
+    BlockDialect,
+    PathDialect,
+    Setting,
+    as_expression,
+    beginning,
+    filled,
+    matching,
+)
 from lanecast_templates.remediation.lines import Line
 
 SECONDARY = IdempotentCommandsAvoidRule(
@@ -35,9 +43,9 @@ def block_driver(dialect: BlockDialect) -> HConfigDriverBase:
             undoing += _undoing(dialect, heads, setting)
         for numbered in dialect.numbered:
             if numbered.within == within:
-                words = f"{numbered.words} ..."
+                words = f"{numbered.words} {numbered.actions} ..."
                 replacing.append(IdempotentCommandsRule(match_rules=(*heads, MatchRule(re_search=_keyed(words)))))
-                undoing += _undoing(dialect, heads, Setting(words))
+                undoing += _undoing(dialect, heads, Setting(words, undo=f"{dialect.undo} {numbered.words}"))
     rules.idempotent_commands[:0] = replacing
     rules.negation_sub[:0] = undoing
     return driver
@@ -58,23 +66,27 @@ def _blocks(dialect: BlockDialect) -> Iterator[tuple[str, tuple[MatchRule, ...]]
 def _undoing(dialect: BlockDialect, heads: tuple[MatchRule, ...], setting: Setting) -> Iterator[NegationSubRule]:
     if setting.undo is None and not setting.words.endswith("..."):
         return  # the word for undoing in front of the whole command, as hier_config does it
-    kept = setting.words.removesuffix("...")
-    search = matching(f"{dialect.undo} {setting.words}")
-    replace = _with_groups(f"{dialect.undo} {kept}" if setting.undo is None else setting.undo)
+    if setting.undo is None:
+        search = f"^({dialect.undo} {_spelled(setting.words.removesuffix('...'))})(?: .*)?$"
+        replace = r"\1"
+    else:
+        search = matching(f"{dialect.undo} {setting.words}")
+        replace = filled(setting.undo, (f"\\{number}" for number in itertools.count(1)))
     yield NegationSubRule(
         match_rules=(*heads, MatchRule(re_search=matching(setting.words))), search=search, replace=replace
     )
 
 
-def _with_groups(words: str) -> str:
-    return filled(words, (f"\\{number}" for number in itertools.count(1)))
+def _spelled(words: str) -> str:
+    """The regular expression of words, without a group in it."""
+    return " ".join((as_expression(word) or re.escape(word)).replace("(\\", "(?:\\") for word in words.split())
 
 
 def _keyed(words: str) -> str:
     """The same as ``matching``, with all that has to be equal in groups: hier_config compares those."""
     named = words.removesuffix("...").split()
     end = r"(?: .*)?$" if words.endswith("...") else "$"
-    return f"^{' '.join(ANY.get(word, f'({re.escape(word)})') for word in named)}{end}"
+    return f"^{' '.join(as_expression(word) or f'({re.escape(word)})' for word in named)}{end}"
 
 
 def tree(driver: HConfigDriverBase, lines: Iterable[Line]) -> HConfig:

@@ -28,37 +28,36 @@ def entry_steps(old: Mapping[int, str], new: Mapping[int, str], numbered: Number
     todo = {number for number in {*old, *new} if old.get(number) != new.get(number)}
     steps: list[Step] = []
     while todo:
-        settable, removable = _settable(todo, current, new), _removable(todo, current, new)
-        if settable is None and removable is not None:
-            steps.append(Step(removable, None))
-            del current[removable]
-            todo -= {removable} - new.keys()
-            continue
-        number = min(todo) if settable is None else settable  # the text itself has an entry twice
-        if number in current and not numbered.in_place:
+        number = _next(todo, current, new)
+        twice = _same_entry(number, current, new)
+        if twice in todo:
+            steps.append(Step(twice, None))
+            del current[twice]
+            todo -= {twice} - new.keys()
+        if number in current and (number not in new or not numbered.in_place):
             steps.append(Step(number, None))
-        steps.append(Step(number, new[number]))
-        current[number] = new[number]
+        if number in new:
+            steps.append(Step(number, new[number]))
+            current[number] = new[number]
+        else:
+            del current[number]
         todo.discard(number)
     return _guarded(steps, old, new, numbered)
 
 
-def _settable(todo: set[int], current: Mapping[int, str], new: Mapping[int, str]) -> int | None:
-    """An entry that no other one has now."""
-    return next(
-        (
-            number
-            for number in sorted(todo)
-            if number in new and all(content != new[number] for other, content in current.items() if other != number)
-        ),
-        None,
-    )
+def _next(todo: set[int], current: Mapping[int, str], new: Mapping[int, str]) -> int:
+    """An entry that is free to be set; else one whose like goes for it; what only goes is last."""
+    wanted = sorted(number for number in todo if number in new)
+    free = (number for number in wanted if _same_entry(number, current, new) is None)
+    return next(free, wanted[0] if wanted else min(todo))
 
 
-def _removable(todo: set[int], current: Mapping[int, str], new: Mapping[int, str]) -> int | None:
-    """One that goes anyway, or else one of a circle of entries that change places."""
-    there = (number for number in todo if number in current)
-    return min(there, key=lambda number: (number in new, number), default=None)
+def _same_entry(number: int, current: Mapping[int, str], new: Mapping[int, str]) -> int | None:
+    """Where the entry that is asked for at ``number`` stands now. Remarks may be there twice."""
+    content = new.get(number)
+    if content is None or content.startswith("remark "):
+        return None
+    return next((other for other, there in current.items() if other != number and there == content), None)
 
 
 def _guarded(steps: list[Step], old: Mapping[int, str], new: Mapping[int, str], numbered: Numbered) -> list[Step]:

@@ -58,7 +58,9 @@ def _lines(paths: Iterable[str]) -> list[Line]:
 
 
 def _read(dialect: PathDialect, text: str) -> _Text:
-    pieces = cut(text, grammar_of(dialect.platform).layout)
+    # Comments keep their places as empty lines, so that a finding has the right one.
+    commands = "\n".join("" if line.startswith("#") else line for line in text.split("\n"))
+    pieces = cut(commands, grammar_of(dialect.platform).layout)
     if pieces.findings:
         line, message = pieces.findings[0]
         raise UnreadableText(f"line {line}: {message}")

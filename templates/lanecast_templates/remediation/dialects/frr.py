@@ -64,7 +64,8 @@ FRR = BlockDialect(
             "ip pim hello ...",
             "ip pim drpriority ...",
             "ip pim use-source ...",
-            "ip pim bfd profile _",
+            # Without its profile the session would stay.
+            Setting("ip pim bfd profile ...", undo="no ip pim bfd"),
             "ip pim allowed-neighbors prefix-list ...",
             "ip igmp version _",
             "ip igmp query-interval ...",
@@ -82,6 +83,7 @@ FRR = BlockDialect(
             "neighbor {} description ...",
             "neighbor {} password ...",
             "neighbor {} timers connect ...",
+            Setting("neighbor {} bfd profile ...", undo="no neighbor {} bfd"),
             "neighbor {} ttl-security hops _",
             "neighbor {} ebgp-multihop ...",
             "neighbor {} update-source ...",

@@ -50,10 +50,12 @@ H3C_COMWARE = BlockDialect(
     session=Session(enter=("system-view",), leave=("return",), keep="save", atomic=False),
     undo="undo",
     exit_word="quit",
-    ignored=("return", "version"),
+    ignored=("return", "version", "#"),
     settings={
         "": (
             "sysname ...",
+            Setting("route-policy {} _ node {}", replaces=False, undo="undo route-policy {} node {}"),
+            Setting("traffic classifier {} ...", replaces=False, undo="undo traffic classifier {}"),
             "router id ...",
             "dns domain ...",
             "clock timezone ...",
@@ -109,7 +111,7 @@ H3C_COMWARE = BlockDialect(
             "peer {} mesh-group ...",
         ),
         "local-user": ("password ...",),
-        "acl": ("description ...", "step ..."),
+        "acl": ("description ...", "step ...", "rule # comment ..."),
         "route-policy": ("apply local-preference ...", "apply cost ..."),
         "vlan": ("name ...", "description ...", "igmp-snooping version ...", "igmp-snooping query-interval ..."),
         "control-plane": ("qos apply policy _ inbound",),
@@ -131,6 +133,8 @@ H3C_COMWARE = BlockDialect(
         Numbered("acl advanced", "rule #", in_place=False, guard="65534 deny ip"),
     ),
     owned=(
+        # A rule takes its comment along.
+        Owned("acl", "rule # permit|deny", "rule # comment"),
         Owned("bgp", "peer {} as-number", "peer {}"),
         Owned("bgp > ip vpn-instance", "peer {} as-number", "peer {}"),
         Owned("msdp", "peer {} connect-interface", "peer {}"),
@@ -138,6 +142,7 @@ H3C_COMWARE = BlockDialect(
     # Binding an instance takes the addresses away.
     wiped=(Wiped("interface", "ip binding vpn-instance", "ip address"),),
     below=(Below("interface", "igmp max-response-time", "igmp query-interval", 10, 125),),
+    stays=("shutdown",),
     kept=(PORT, "control-plane", "line "),
     replaced=("route-policy {} _ node {}",),
     opening=(

@@ -20,6 +20,10 @@ _PEER = (
     "peer {} timer connect-retry ...",
     Setting("peer {} timer keepalive _ hold _", undo="undo peer {} timer keepalive hold"),
     "peer {} route-limit ...",
+    Setting(
+        "peer {} bfd min-tx-interval _ ...",
+        undo="undo peer {} bfd min-tx-interval min-rx-interval detect-multiplier",
+    ),
     "peer {} ip-prefix _ import",
     "peer {} ip-prefix _ export",
     "peer {} as-path-filter _ import",
@@ -38,10 +42,14 @@ HUAWEI_VRP = BlockDialect(
     undo="undo",
     exit_word="quit",
     # hier_config would type "undo return" and a hash where one text has it and the other has not.
-    ignored=("return", "#", "!Software"),
+    ignored=("return", "#", "!"),
     settings={
         "": (
             "sysname ...",
+            Setting("acl name {} ...", replaces=False, undo="undo acl name {}"),
+            Setting("acl number {} ...", replaces=False, undo="undo acl number {}"),
+            Setting("route-policy {} _ node {}", replaces=False, undo="undo route-policy {} node {}"),
+            Setting("traffic classifier {} ...", replaces=False, undo="undo traffic classifier {}"),
             "dns domain ...",
             "clock timezone ...",
             "ntp-service authentication-keyid {} ...",
@@ -65,6 +73,10 @@ HUAWEI_VRP = BlockDialect(
             "pim hello-option holdtime ...",
             "pim hello-option dr-priority ...",
             "pim neighbor-policy ...",
+            "pim join-policy ...",
+            Setting(
+                "pim bfd min-tx-interval _ ...", undo="undo pim bfd min-tx-interval min-rx-interval detect-multiplier"
+            ),
             "igmp version ...",
             "igmp timer query ...",
             "igmp max-response-time ...",
@@ -91,7 +103,7 @@ HUAWEI_VRP = BlockDialect(
             "peer {} mesh-group ...",
         ),
         "aaa": ("local-user {} password ...", "local-user {} service-type ...", "local-user {} level ..."),
-        "acl": ("description ...", "step ..."),
+        "acl": ("description ...", "step ...", "rule # description ..."),
         "traffic behavior": ("car ...", "remark dscp ..."),
         "route-policy": ("description ...", "apply local-preference ...", "apply cost ...", "if-match ip-prefix ..."),
         "vlan": ("description ...", "igmp-snooping version ...", "igmp-snooping query-interval ..."),
@@ -108,12 +120,15 @@ HUAWEI_VRP = BlockDialect(
         Numbered("acl", "rule #", in_place=True),
     ),
     owned=(
+        # A rule takes its description along.
+        Owned("acl", "rule # permit|deny", "rule # description"),
         Owned("bgp", "peer {} as-number", "peer {}"),
         Owned("bgp > ipv4-family", "peer {} as-number", "peer {}"),
         Owned("msdp", "peer {} connect-interface", "peer {}"),
     ),
     # Binding an instance takes the addresses away.
     wiped=(Wiped("interface", "ip binding vpn-instance", "ip address"),),
+    stays=("shutdown",),
     kept=(PORT, "aaa$", "user-interface ", "slot "),
     replaced=("route-policy {} _ node {}",),
     opening=(

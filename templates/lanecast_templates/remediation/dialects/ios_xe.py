@@ -120,7 +120,13 @@ IOS_XE = BlockDialect(
         "route-map": _ROUTE_MAP,
         "policy-map > class": ("police ...",),
         "control-plane": ("service-policy input _",),
-        "line": ("access-class _ in", "transport input ...", "transport output ...", "exec-timeout ..."),
+        "line": (
+            "access-class _ in",
+            "access-class _ in vrf-also",
+            "transport input ...",
+            "transport output ...",
+            "exec-timeout ...",
+        ),
     },
     definitions=(
         *("vrf definition", "bfd-template", "ip access-list", "ip prefix-list", "ip as-path access-list"),
@@ -135,8 +141,22 @@ IOS_XE = BlockDialect(
             whole="ip prefix-list {}",
             guard="4294967294 deny 255.255.255.255/32",
         ),
-        Numbered("ip access-list extended", "#", in_place=False, guard="2147483647 deny ip host 255.255.255.255 any"),
-        Numbered("ip access-list standard", "#", in_place=False, guard="2147483647 deny 255.255.255.255"),
+        Numbered(
+            "ip access-list extended",
+            "#",
+            in_place=False,
+            actions="permit|deny|remark",
+            implied=10,
+            guard="2147483647 deny ip host 255.255.255.255 any",
+        ),
+        Numbered(
+            "ip access-list standard",
+            "#",
+            in_place=False,
+            actions="permit|deny|remark",
+            implied=10,
+            guard="2147483647 deny 255.255.255.255",
+        ),
     ),
     owned=(
         Owned("router bgp", "neighbor {} remote-as", "neighbor {}"),
@@ -152,6 +172,7 @@ IOS_XE = BlockDialect(
     wiped=(Wiped("interface", "vrf forwarding", "ip address"), Wiped("interface", "encapsulation", "ip address")),
     below=(Below("interface", "ip igmp query-max-response-time", "ip igmp query-interval", 10, 60),),
     # A port is part of the box.
+    stays=("shutdown",),
     kept=(PORT, "control-plane$", "line "),
     replaced=("route-map {} _ {}", "ip access-list _ {}", "class-map _ {}"),
     opening=(

@@ -68,6 +68,13 @@ NX_OS = BlockDialect(
             "clock timezone ...",
             "clock protocol ...",
             "username {} password ...",
+            "username {} sshkey ...",
+            "tacacs-server host {} ...",
+            "radius-server host {} ...",
+            "aaa authentication login default group ...",
+            "ptp domain ...",
+            "ptp priority1 ...",
+            "ptp source ...",
             "ssh login-attempts ...",
             "copp profile ...",
         ),
@@ -135,8 +142,15 @@ NX_OS = BlockDialect(
             whole="ip as-path access-list {}",
             guard='4294967294 deny "^0$"',
         ),
-        Numbered("ip access-list", "#", in_place=False, guard="4294967295 deny ip 255.255.255.255/32 any"),
-        Numbered("object-group", "#", in_place=False),
+        Numbered(
+            "ip access-list",
+            "#",
+            in_place=False,
+            actions="permit|deny|remark",
+            implied=10,
+            guard="4294967295 deny ip 255.255.255.255/32 any",
+        ),
+        Numbered("object-group", "#", in_place=False, actions="_"),
     ),
     owned=tuple(
         Owned(within, "ip msdp peer {}", f"ip msdp {line} {{}}")
@@ -146,6 +160,7 @@ NX_OS = BlockDialect(
     # "vrf member" takes the addresses away.
     wiped=(Wiped("interface", "vrf member", "ip address"),),
     below=(Below("interface", "ip igmp query-max-response-time", "ip igmp query-interval", 10, 125),),
+    stays=("shutdown",),
     kept=(PORT, "control-plane$", "line "),
     replaced=("route-map {} _ {}", "class-map type control-plane _ {}"),
     opening=(
