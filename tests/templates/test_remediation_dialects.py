@@ -1,6 +1,7 @@
 """The commands of platforms that cannot be run here, typed into a model of a router (``typed_router.py``).
 
-The configurations are the right texts of ``planted/``, which were written from the vendors' documents.
+The configurations are the right texts of ``planted/``, which were written from the vendors' documents, and the golden
+files of every platform that is rendered.
 """
 
 from __future__ import annotations
@@ -12,15 +13,25 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hier_config import WorkflowRemediation, get_hconfig
+from hier_config.exceptions import DuplicateChildError
+from platform_plans import SECRETS
 from typed_router import PathRouter, TypedRouter, defined_names, words
 
-from lanecast_templates.remediation.blocks import block_commands, read
+from lanecast_templates.remediation.blocks import block_commands, commands_afterwards, read
 from lanecast_templates.remediation.dialect import BlockDialect, PathDialect
 from lanecast_templates.remediation.dialects import DIALECTS
 from lanecast_templates.remediation.lines import Line
 from lanecast_templates.remediation.paths import path_commands
+from lanecast_templates.remediation.placeholders import old_file_text
 
-PLANTED = Path(__file__).parent / "planted"
+HERE = Path(__file__).parent
+PLANTED = HERE / "planted"
+GOLDEN = HERE / "golden_platforms"
+RENDERED = sorted(path.name for path in GOLDEN.iterdir())
+EACH_OF = 11
+"""One of so many lines of a long text is changed: the texts of the platforms hold each kind of line many times."""
+ROUTERS = ("hk1-r1", "hk1-r2", "gz1-r1", "gz1-r2")
 PLATFORMS = sorted(path.stem for path in PLANTED.glob("*.yaml"))
 
 
@@ -104,7 +115,7 @@ def changed_texts(text: str) -> list[str]:
         following = lines[number + 1] if number + 1 < len(lines) else ""
         opens = len(following) - len(following.lstrip()) > len(line) - len(line.lstrip()) or line.endswith(("{", "}"))
         leads = any(other.strip().startswith(f"{line.strip()} ") for other in lines)
-        if opens or leads or line.strip() in ("", "#", "!", "}"):
+        if opens or leads or line.strip() in ("", "#", "!", "}", "exit", "exit-address-family"):
             continue
         found.append([*lines[:number], *lines[number + 1 :]])
         other = re.sub(r"(\d+)(\D*)$", lambda match: f"{int(match[1]) + 1}{match[2]}", line)
@@ -124,3 +135,62 @@ def test_what_is_typed_drops_or_changes_any_one_line_and_undoes_it(platform: str
                     type_into(platform, *way)
                 except AssertionError as error:
                     raise AssertionError(f"{error}\nfrom\n{way[0]}to\n{way[1]}") from error
+
+
+def golden(platform: str, kind: str, router: str) -> str:
+    return (GOLDEN / platform / kind / f"{router}.conf").read_text()
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("platform", RENDERED)
+def test_what_is_typed_brings_all_that_a_plan_can_ask_for_and_takes_it_away(platform: str, router: str) -> None:
+    plain, everything = golden(platform, "plain", router), golden(platform, "everything", router)
+    assert type_into(platform, plain, everything)
+    assert type_into(platform, everything, plain)
+    assert type_into(platform, everything, everything) == []
+
+
+@pytest.mark.parametrize("platform", RENDERED)
+def test_any_one_line_of_what_is_rendered_is_dropped_or_changed_and_that_undone(platform: str) -> None:
+    text = golden(platform, "everything", "hk1-r1")
+    for other in changed_texts(text)[::EACH_OF]:
+        type_into(platform, text, other)
+        type_into(platform, other, text)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("platform", RENDERED)
+def test_secrets_are_found_by_their_commands_and_none_is_needed_to_undo_one(platform: str, router: str) -> None:
+    shown = old_file_text(golden(platform, "everything", router), Path("old"), {}, "")
+    assert not [secret for secret in SECRETS.values() if secret in shown]
+    undone = [line.strip() for line in type_into(platform, shown, golden(platform, "plain", router))]
+    words_of_undoing = ("no ", "undo ", "delete ")
+    assert not [line for line in undone if line.startswith(words_of_undoing) and "<old:" in line]
+
+
+CASES: list[dict[str, str]] = yaml.safe_load((HERE / "remediation_cases.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['platform']}: {case['why'][:60]}")
+def test_small_changes_are_typed_as_the_vendors_documents_have_it(case: dict[str, str]) -> None:
+    dialect, old, new = DIALECTS[case["platform"]], case["old"], case["new"]
+    assert type_into(case["platform"], old, new) == case["typed"].rstrip().splitlines()
+    type_into(case["platform"], new, old)
+    if isinstance(dialect, BlockDialect):
+        assert commands_afterwards(dialect, old, new) == ([case["then"]] if "then" in case else [])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "alone" in case], ids=lambda case: case["why"][:60])
+def test_hier_config_alone_would_type_something_else(case: dict[str, str]) -> None:
+    """What our tables are for: where this fails, hier_config has learnt it, and a row of ours can go."""
+    platform = DIALECTS[case["platform"]].rules
+    typed = WorkflowRemediation(get_hconfig(platform, case["old"]), get_hconfig(platform, case["new"]))
+    lines = [line.strip() for line in typed.remediation_config.dump_simple(sectional_exiting=True)]
+    assert case["alone"] in lines
+    assert case["alone"] not in case["typed"].splitlines()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "unreadable" in case], ids=lambda case: case["platform"])
+def test_hier_config_alone_would_not_read_the_text(case: dict[str, str]) -> None:
+    with pytest.raises(DuplicateChildError, match=re.escape(case["unreadable"])):
+        get_hconfig(DIALECTS[case["platform"]].rules, case["old"])

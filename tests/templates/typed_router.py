@@ -40,7 +40,10 @@ class TypedRouter:
                 self._undo(text.removeprefix(f"{self.dialect.undo} "))
             else:
                 line = self._set(text)
-                if len(following) - len(following.lstrip()) > depth or following == " " * depth + self._exit_of(text):
+                is_left = following == " " * depth + self._exit_of(text)
+                if is_left and depth and begins(self.open_blocks[0].text, "interface"):
+                    raise Refused(f"{text} opens no block")
+                if is_left or len(following) - len(following.lstrip()) > depth:
                     self.open_blocks.append(line)
         if self.open_blocks:
             raise Refused(f"not left: {self.open_blocks[-1].text}")

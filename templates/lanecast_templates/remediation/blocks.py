@@ -121,15 +121,19 @@ class _Change:
             self._forget_wiped(wiped)
         driver = block_driver(self.dialect)
         delta = tree(driver, self.old.children).config_to_get_to(tree(driver, self.new.children)).set_order_weight()
-        steps = self._arranged(self._steps(delta, self.new), before, self.new, ())
+        steps = self._arranged(self._steps(delta, self.new, ()), before, self.new, ())
         return list(self._printed(steps, 0))
 
     def _keep_blocks(self) -> None:
-        """Blocks that cannot be removed stay, and lose their commands."""
-        for line in self.old.children:
-            if any(re.match(head, line.text) for head in self.dialect.kept) and self.new.child(line.text) is None:
-                self.new.children.append(Line(line.text))
-                line.children = [child for child in line.children if child.text not in self.dialect.stays]
+        """Blocks that cannot be removed stay, and lose their commands.
+
+        First of all: an address is free for another interface only once it is taken off the old one.
+        """
+        gone = [line for line in self.old.children if self.new.child(line.text) is None]
+        kept = [line for line in gone if any(re.match(head, line.text) for head in self.dialect.kept)]
+        for line in kept:
+            line.children = [child for child in line.children if child.text not in self.dialect.stays]
+        self.new.children[:0] = [Line(line.text) for line in kept]
 
     def _leave_to_owner(self, within: str, owner: str, lines: str) -> None:
         for block in blocks(self.old, _heads(within)):
@@ -151,13 +155,13 @@ class _Change:
     def _same_block(self, within: str, block: Line) -> Line | None:
         return next((each for each in blocks(self.new, _heads(within)) if each.text == block.text), None)
 
-    def _steps(self, place: HConfig | HConfigChild, new: Line) -> list[Step]:
+    def _steps(self, place: HConfig | HConfigChild, new: Line, heads: tuple[str, ...]) -> list[Step]:
         """What hier_config found; what it undoes in the other order, the particular before what it stands on."""
         steps = []
         for child in place.children:
             there = new.child(child.text)
-            opens = any(begins(child.text, head) for head in self.dialect.opening)
-            children = self._steps(child, there or Line(""))
+            opens = any(_stands_in((*heads, child.text), each) for each in self.dialect.opening)
+            children = self._steps(child, there or Line(""), (*heads, child.text))
             is_block = there is not None and (opens or bool(there.children or children))
             steps.append(Step(child.text, there is None, child.order_weight, children, is_block))
         return [*(step for step in reversed(steps) if step.undoes), *(step for step in steps if not step.undoes)]

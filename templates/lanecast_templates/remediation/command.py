@@ -17,7 +17,6 @@ from lanecast_templates.remediation.changes import (
     CannotCompare,
     Changes,
     Commands,
-    DeviceChange,
     FileChange,
     changes,
 )
@@ -30,6 +29,12 @@ from lanecast_templates.remediation.placeholders import (
 )
 from lanecast_templates.secrets import SecretResolver
 from lanecast_templates.writer import MANIFEST, InTheWayError, digest, read_manifest
+
+MEANINGS = {
+    "added": "new, all of their files (lanecast render -o)",
+    "removed": "no longer in the plan",
+    "unchanged": "unchanged",
+}
 
 
 def compare(old: Path, plan: Path, fabric: Fabric, frr_version: str) -> Changes:
@@ -90,42 +95,37 @@ def tell(found: Changes, json_output: bool) -> None:
 def _lines(found: Changes) -> Iterator[str]:
     for device in found.devices:
         if device.status == "changed":
-            yield from _device_lines(device)
+            yield device.name
+            for file in device.files:
+                yield from _file_lines(file)
+            for commands in device.commands:
+                yield from _command_lines(commands)
             yield ""
-    for status, meaning in (
-        ("added", "new, put all of their files in place (lanecast render -o DIR)"),
-        ("removed", "no longer in the plan"),
-        ("unchanged", "nothing to do"),
-    ):
+    for status, meaning in MEANINGS.items():
         names = [device.name for device in found.devices if device.status == status]
         if names:
             yield f"{meaning}: {', '.join(names)}"
     if found.sheets:
-        yield f"to be sent again: {', '.join(found.sheets)}"
-
-
-def _device_lines(device: DeviceChange) -> Iterator[str]:
-    yield device.name
-    for file in device.files:
-        yield from _file_lines(file)
-    for commands in device.commands:
-        yield from _command_lines(commands)
+        yield f"sheets to send again: {', '.join(found.sheets)}"
 
 
 def _file_lines(file: FileChange) -> Iterator[str]:
-    yield f"  /{file.file} is {file.status}" + (f" ({file.note})" if file.note else "")
+    yield f"  {file.file} is {file.status}" + (f"; {file.note}" if file.note else "")
     yield from (f"    {line}" for line in file.diff.splitlines())
-    yield from (f"    run   {command}" for command in file.run)
-    yield from (f"    undo  {command}" for command in file.undo)
+    if file.run:
+        yield f"  {'take it away after' if file.status == 'removed' else 'put it in place, then run'}"
+        yield from (f"    {command}" for command in file.run)
+    if file.undo:
+        yield f"  to undo, {'take it away after' if file.status == 'added' else 'put the old one back, then run'}"
+        yield from (f"    {command}" for command in file.undo)
 
 
 def _command_lines(commands: Commands) -> Iterator[str]:
     if not commands.type:
-        yield f"  {commands.file} ({commands.platform}): nothing to type; {commands.keep}"
+        yield f"  {commands.file}: nothing to type; put it in place"
         return
-    at_once = ", takes effect at once" if commands.atomic else ""
-    yield f"  {commands.file} ({commands.platform}{at_once}), type:"
+    yield f"  {commands.file} is changed; type" + (", and the commit makes all of it count" if commands.atomic else "")
     yield from (f"    {command}" for command in commands.type)
-    yield "  to undo, type:"
+    yield "  to undo, type"
     yield from (f"    {command}" for command in commands.undo)
     yield f"  to keep it: {commands.keep}"

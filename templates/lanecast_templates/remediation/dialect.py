@@ -164,7 +164,7 @@ class BlockDialect:
     replaced: tuple[str, ...] = ()
     """Heads of blocks of which the old one has to go before the new one comes."""
     opening: tuple[str, ...] = ()
-    """What heads of blocks begin with that may be empty."""
+    """What heads of blocks that may be empty begin with, with those around them as in ``settings``."""
     exits: Mapping[str, str] = field(default_factory=dict)
     """What leaves a block, by the beginning of its head, where it is not ``exit_word``."""
     exit_word: str = "exit"

@@ -115,6 +115,10 @@ def _secret_lines(real: RenderedFile, named: RenderedFile, shown: str) -> dict[s
     return found
 
 
+NAMED_ELSEWHERE = "profile"
+"""Behind a word for secrets: the name of one follows, which is written somewhere else."""
+
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _WORD = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s;{}\[\]]+")
 
 
@@ -144,10 +148,19 @@ def _words(line: str) -> list[Word]:
     return [Word(match[0].strip("\"'"), quoted=match[0][0] in "\"'") for match in _WORD.finditer(line)]
 
 
+def _is_no_secret(word: str, left: int) -> bool:
+    """Whether more has to follow until the secret: whose it is, or how it is written."""
+    return left > 1 and (
+        word == "peer" or _ADDRESS.fullmatch(word) is not None or (len(word) == 1 and word.isdecimal())
+    )
+
+
 def _hidden(line: str, around: list[Word], name: str) -> str:
     found = list(_WORD.finditer(line))
     index = secret_at(_words(line), around)
-    if index >= len(found):
+    while index < len(found) and _is_no_secret(found[index][0], len(found) - index):
+        index += 1
+    if index >= len(found) or found[index][0] == NAMED_ELSEWHERE:
         return line
     first, last = found[index], found[-1]
     quote = first[0][0] if first[0][0] in "\"'" else ""

@@ -109,7 +109,7 @@ FRR = BlockDialect(
     # "% Only inactive interfaces can be deleted"; so for VRFs that the kernel has.
     kept=("interface ", "vrf "),
     replaced=("route-map {} _ {}",),
-    opening=("interface", "router", "vrf", "route-map", "bfd", "address-family"),
+    opening=("interface", "router", "vrf", "route-map", "bfd", "bfd > profile", "router bgp > address-family"),
     exits={"address-family": "exit-address-family", "vrf": "exit-vrf"},
     afterwards=_SOFT_IN,
     files=("frr.conf",),

@@ -45,6 +45,22 @@ _ROUTE_MAP = (
     "set ip next-hop ...",
 )
 
+_MSDP = tuple(
+    setting
+    for where in ("", "vrf {} ")
+    for setting in (
+        Setting(f"ip msdp {where}peer {{}} ...", undo=f"no ip msdp {where}peer {{}}"),
+        f"ip msdp {where}originator-id ...",
+        f"ip msdp {where}description {{}} ...",
+        f"ip msdp {where}sa-limit {{}} ...",
+        f"ip msdp {where}keepalive {{}} ...",
+        f"ip msdp {where}password peer {{}} ...",
+    )
+)
+_MSDP_LINES = (
+    *("description {}", "sa-limit {}", "sa-filter _ {}", "keepalive {}", "password peer {}", "mesh-group _ {}"),
+)
+
 IOS_XE = BlockDialect(
     platform="ios-xe",
     rules=Platform.CISCO_IOS,
@@ -62,16 +78,11 @@ IOS_XE = BlockDialect(
             "ip pim accept-register ...",
             "ip pim register-source ...",
             "ip pim spt-threshold ...",
-            "ip msdp originator-id ...",
-            Setting("ip msdp peer {} ...", undo="no ip msdp peer {}"),
-            "ip msdp description {} ...",
-            "ip msdp sa-limit {} ...",
-            "ip msdp keepalive {} ...",
-            "ip msdp password peer {} ...",
+            *_MSDP,
             "ip igmp limit ...",
             "logging trap ...",
             "logging facility ...",
-            "logging source-interface ...",
+            "logging source-interface _",
             "ntp authentication-key {} ...",
             "ntp source ...",
             "clock timezone ...",
@@ -161,12 +172,11 @@ IOS_XE = BlockDialect(
     owned=(
         Owned("router bgp", "neighbor {} remote-as", "neighbor {}"),
         Owned("router bgp > address-family", "neighbor {} remote-as", "neighbor {}"),
-        Owned("", "ip msdp peer {}", "ip msdp description {}"),
-        Owned("", "ip msdp peer {}", "ip msdp sa-limit {}"),
-        Owned("", "ip msdp peer {}", "ip msdp sa-filter _ {}"),
-        Owned("", "ip msdp peer {}", "ip msdp keepalive {}"),
-        Owned("", "ip msdp peer {}", "ip msdp password peer {}"),
-        Owned("", "ip msdp peer {}", "ip msdp mesh-group _ {}"),
+        *(
+            Owned("", f"ip msdp {where}peer {{}}", f"ip msdp {where}{line}")
+            for where in ("", "vrf {} ")
+            for line in _MSDP_LINES
+        ),
     ),
     # "vrf forwarding" takes the addresses away; an encapsulation cannot be changed below one.
     wiped=(Wiped("interface", "vrf forwarding", "ip address"), Wiped("interface", "encapsulation", "ip address")),
@@ -185,6 +195,8 @@ IOS_XE = BlockDialect(
         "control-plane",
         "line",
         "ip access-list",
+        "router bgp > address-family",
+        "vrf definition > address-family",
     ),
     exits={"address-family": "exit-address-family"},
     afterwards=tuple(

@@ -57,7 +57,7 @@ NX_OS = BlockDialect(
         "": (
             "hostname ...",
             *_ROUTING,
-            "logging source-interface ...",
+            "logging source-interface _",
             "logging server {} ...",
             "logging level {} ...",
             "logging timestamp ...",
@@ -174,7 +174,12 @@ NX_OS = BlockDialect(
         "line",
         "vlan",
         "ip access-list",
-        "neighbor",
-        "address-family",
+        "router bgp > vrf",
+        "router bgp > address-family",
+        "router bgp > neighbor",
+        "router bgp > neighbor > address-family",
+        "router bgp > vrf > address-family",
+        "router bgp > vrf > neighbor",
+        "router bgp > vrf > neighbor > address-family",
     ),
 )

@@ -13,7 +13,16 @@ VYOS = PathDialect(
     # vyos-1x: a leaf node without <multi/> takes the last value that was set.
     single=frozenset(
         {
-            *("action", "authentication-key", "default-action", "description", "distance", "domain-name"),
+            *(
+                "action",
+                "authentication-key",
+                "burst",
+                "name",
+                "default-action",
+                "description",
+                "distance",
+                "domain-name",
+            ),
             *("dr-priority", "ge", "hello", "hold-time", "hold", "holdtime", "host-name", "jump-target", "keepalive"),
             *("le", "level", "local-preference", "maximum-prefix", "metric", "minimum-ttl", "mtu", "multiplier"),
             *("password", "port", "prefix", "profile", "protocol", "query-interval", "query-max-response-time"),
