@@ -106,11 +106,13 @@ class SecretReference(Strict):
 
     environment: str | None = None
     file: str | None = None
+    pulumi: Annotated[str, StringConstraints(pattern=r"^[^/]+(/[^/]+){0,2}/[^/]+$")] | None = None
+    """``STACK/KEY`` of a Pulumi stack's configuration, of the project in whose folder the plan is."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretReference:
-        if (self.environment is None) == (self.file is None):
-            raise ValueError("expected exactly one of environment and file")
+        if sum(each is not None for each in (self.environment, self.file, self.pulumi)) != 1:
+            raise ValueError("expected exactly one of environment, file and pulumi")
         return self
 
 
@@ -218,7 +220,7 @@ class Circuit(Strict):
     tcp_ao: TcpAo | None = None
     """The same by RFC 5925; in place of a password."""
     bfd: Bfd | None = None
-    dr_priority: int | None = Field(default=None, ge=0, le=4_294_967_295)
+    dr_priority: int | None = Field(default=None, ge=1, le=4_294_967_295)
     """Of the site's router, for the election of PIM's designated router (RFC 7761, section 4.3.2)."""
 
 
@@ -374,7 +376,8 @@ class AaaProtocol(StrEnum):
 class NtpKey(Strict):
     """A symmetric key of the Network Time Protocol (RFC 5905, section 7.3)."""
 
-    id: int = Field(ge=1, le=65535)
+    id: int = Field(ge=1, le=65534)
+    """EOS and Junos take no larger one."""
     secret: SecretReference
 
 
@@ -410,6 +413,8 @@ class Management(Strict):
 
     ssh_from: list[IPv4Network] = Field(default_factory=list)
     """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    metrics_from: list[IPv4Network] = Field(default_factory=list)
+    """Who may read the counters of relays by HTTP (Prometheus); empty: nobody, and they are not served."""
     ntp: Ntp | None = None
     ptp: Ptp | None = None
     syslog: list[IPv4Address] = Field(default_factory=list)

@@ -6,10 +6,15 @@ A plan never holds one (hardening: "only through secret stores"). Nothing here l
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from lanecast.plan.model import SecretReference
+
+PULUMI = "pulumi"
+PULUMI_S = 30
+"""A backend that cannot be reached keeps the command waiting for longer than a person would."""
 
 MAXIMUM_BYTES = 80
 """Linux: TCP_MD5SIG_MAXKEYLEN (include/uapi/linux/tcp.h), the longest key of a TCP connection (RFC 2385)."""
@@ -25,7 +30,14 @@ class SecretError(Exception):
 def _described(reference: SecretReference) -> str:
     if reference.environment is not None:
         return f"environment variable {reference.environment}"
-    return f"file {reference.file}"
+    if reference.file is not None:
+        return f"file {reference.file}"
+    return f"Pulumi's {reference.pulumi}"
+
+
+def pulumi_environment() -> dict[str, str]:
+    """This process's environment, for a command that asks nothing and nobody."""
+    return {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"}
 
 
 class SecretResolver:
@@ -61,9 +73,28 @@ class SecretResolver:
             if value is None:
                 raise SecretError(f"{what} is not set: set it where this command runs")
             return value
-        assert reference.file is not None  # exactly one of the two, by SecretReference
+        if reference.pulumi is not None:
+            return self._from_pulumi(reference.pulumi, what)
+        assert reference.file is not None  # exactly one of the three, by SecretReference
         try:
             return (self._directory / reference.file).read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise SecretError(f"{what} cannot be read: {reason}") from None
+
+    def _from_pulumi(self, place: str, what: str) -> str:
+        """A value of a stack's configuration, by the command itself, which knows backends and passphrases."""
+        stack, _, key = place.rpartition("/")
+        command = [PULUMI, "config", "get", key, "--stack", stack, "--cwd", str(self._directory), "--non-interactive"]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=PULUMI_S, env=pulumi_environment()
+            )
+        except FileNotFoundError:
+            raise SecretError(f"{what} cannot be read: there is no command {PULUMI} on PATH") from None
+        except subprocess.TimeoutExpired:
+            raise SecretError(f"{what} cannot be read: {PULUMI} gave no answer within {PULUMI_S} s") from None
+        if done.returncode:
+            said = next((line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
+            raise SecretError(f"{what} cannot be read: {said.strip()}")
+        return done.stdout

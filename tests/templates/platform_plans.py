@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ SECRETS = {
 """By the environment variable that the plans name; no value occurs in a text for any other reason."""
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1VyXbBqcMiKjLqTVZKTTxV1DRC5HyOEhxWF4IlZKhv netops@example"
+ECDSA_KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBE62Vw9ukUCGf+0S1LBeSagfVA7U"
+    "SbVRiyjxCkmqntj7wRtCRyb2pRXQ2n+9RGpQPCSWGg1+aRjxjGLn8oS65Qk= netops@example"
+)
+"""For routers that take no Ed25519 keys."""
 
 
 def plain(platform: Platform) -> dict[str, Any]:
@@ -86,14 +92,16 @@ def everything(platform: Platform, also: frozenset[Feature] = frozenset()) -> di
         document["exchanges"]["cme"]["rendezvous"] = {
             "address": "198.51.100.250",
             "groups": ["239.4.0.0/16"],
-            "msdp": {"password": {"environment": "MSDP"}, "maximum-active-sources": 50},
+            "msdp": {"maximum-active-sources": 50},
         }
+        if Feature.MSDP_PASSWORD in can:
+            document["exchanges"]["cme"]["rendezvous"]["msdp"]["password"] = {"environment": "MSDP"}
         sites["hk1"]["rendezvous"] = "10.255.255.1"
-    document["management"] = _management(can)
+    document["management"] = _management(platform, can)
     return document
 
 
-def _management(can: set[Feature]) -> dict[str, Any]:
+def _management(platform: Platform, can: set[Feature]) -> dict[str, Any]:
     managed: dict[str, Any] = {"ssh-from": ["10.0.0.0/24", "10.0.7.1/32"], "ntp": {"servers": ["10.0.0.5", "10.0.0.6"]}}
     if Feature.NTP_KEY in can:
         managed["ntp"]["key"] = {"id": 3, "secret": {"environment": "NTP_KEY"}}
@@ -114,8 +122,14 @@ def _management(can: set[Feature]) -> dict[str, Any]:
             "key": {"environment": "AAA_KEY"},
         }
     if Feature.USERS in can:
-        managed["users"] = {"netops": {"ssh-key": SSH_KEY}}
+        managed["users"] = {"netops": {"ssh-key": ssh_key([platform])}}
     return managed
+
+
+def ssh_key(platforms: Iterable[Platform]) -> str:
+    """A public key that all of them take."""
+    kind = SSH_KEY.partition(" ")[0]
+    return SSH_KEY if all(FACTS[platform].ssh_keys.fullmatch(kind) for platform in platforms) else ECDSA_KEY
 
 
 def with_radius(document: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from generated_plans import SECRET, Document, plans, properties
 from hypothesis import given
 from hypothesis import strategies as st
-from platform_plans import PORTS, SECRETS, SSH_KEY, compiled, site_routers
+from platform_plans import PORTS, SECRETS, compiled, site_routers, ssh_key
 
 from lanecast.plan.model import Platform
 from lanecast.platforms import FACTS, Feature
@@ -37,7 +37,7 @@ def on_any_platforms(draw: st.DrawFn) -> Document:
         platforms = [draw(_router(site, router)) for router in site["routers"].values()]
         used.update(platforms)
         draw(_lines(site, _abilities(platforms)))
-    draw(_management(document, _abilities(list(used))))
+    draw(_management(document, used))
     return document
 
 
@@ -77,7 +77,7 @@ def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
         if line.get("routing") == "static":
             continue
         if Feature.BFD in can and draw(st.booleans()):
-            line["bfd"] = {"interval": f"{draw(st.integers(50, 1000))}ms", "multiplier": draw(st.integers(3, 50))}
+            line["bfd"] = {"interval": f"{draw(st.integers(50, 999))}ms", "multiplier": draw(st.integers(3, 50))}
         if Feature.TCP_AO in can and "password" not in line and draw(st.booleans()):
             algorithm = draw(st.sampled_from(["hmac-sha-1-96", "aes-128-cmac-96"]))
             line["tcp-ao"] = {
@@ -87,25 +87,27 @@ def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
             }
     for circuit in site["circuits"].values():
         if Feature.DR_PRIORITY in can and draw(st.booleans()):
-            circuit["dr-priority"] = draw(st.integers(0, 4_294_967_295))
+            circuit["dr-priority"] = draw(st.integers(1, 4_294_967_295))
 
 
 @st.composite
-def _management(draw: st.DrawFn, document: Document, can: set[Feature]) -> None:
+def _management(draw: st.DrawFn, document: Document, platforms: set[Platform]) -> None:
+    can = _abilities(list(platforms))
     managed: dict[str, Any] = document.setdefault("management", {})
     if draw(st.booleans()):
         number: int = draw(st.integers(1, 2))
         managed["ntp"] = {"servers": ["198.18.0.5", "198.18.0.6"][:number]}
         if Feature.NTP_KEY in can and draw(st.booleans()):
-            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65535)), "secret": {"environment": "NTP_KEY"}}
+            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65534)), "secret": {"environment": "NTP_KEY"}}
     if Feature.SYSLOG in can and draw(st.booleans()):
         managed["syslog"] = ["198.18.0.8"]
     protocols = [name for name, each in (("tacacs+", Feature.TACACS), ("radius", Feature.RADIUS)) if each in can]
     if draw(st.booleans()) and protocols:
-        key = {"environment": "AAA_KEY"}
-        managed["aaa"] = {"protocol": draw(st.sampled_from(protocols)), "servers": ["198.18.0.10"], "key": key}
+        secret = {"environment": "AAA_KEY"}
+        managed["aaa"] = {"protocol": draw(st.sampled_from(protocols)), "servers": ["198.18.0.10"], "key": secret}
     if Feature.USERS in can and draw(st.booleans()):
-        managed["users"] = {"netops": {"ssh-key": SSH_KEY}, "audit": {"ssh-key": SSH_KEY}}
+        key = ssh_key(platforms)
+        managed["users"] = {"netops": {"ssh-key": key}, "audit": {"ssh-key": key}}
 
 
 @properties
@@ -120,7 +122,7 @@ def test_any_plan_on_any_platforms(folder: Path, document: Document) -> None:
         assert not holds or file.mode == SECRET_MODE, f"{file.path} holds {holds}"
     by_path = {str(file.path): file.text for file in files}
     for router in site_routers(fabric):
-        text = by_path[f"{router.name}/{next(iter(router_templates(router.platform).files))}"]
+        text = by_path[f"{router.name}/{router_templates(router.platform).main}"]
         assert read_back(router, text) == [], router.name
         if router.platform.value in grammars.platforms():
             assert grammars.check_text(router.platform.value, text) == [], router.name

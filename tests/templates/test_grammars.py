@@ -2,11 +2,12 @@
 
 The planted mistakes (``planted/``) come from the vendors' documents, written before and apart from the grammars.
 ``grammar_notes/PLATFORM.yaml`` holds what is to be known beside them: plants that are wrong themselves, with the reason, and
-rules that no planted text uses because only the templates do.
+rules that neither a planted text nor a golden file of the templates uses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from lanecast_templates.grammars import check_text, grammar_of, platforms
 from lanecast_templates.grammars.document import Document
 
 HERE = Path(__file__).parent
+GOLDEN = HERE / "golden_platforms"
 PLANTED = sorted(path.stem for path in (HERE / "planted").glob("*.yaml"))
 FEWEST = 100
 
@@ -62,6 +64,11 @@ def good_plants() -> list[pytest.param]:  # type: ignore[valid-type]
     ]
 
 
+def rules_of(platform: str, texts: Iterable[str]) -> set[str]:
+    nodes = (node for text in texts for node in Document(grammar_of(platform), text).root.below())
+    return {node.command.rule.rule for node in nodes if node.command is not None}
+
+
 @pytest.mark.parametrize("platform", PLANTED)
 def test_the_planted_mistakes_are_well_formed(platform: str) -> None:
     names = [plant.name for plant in plants(platform)]
@@ -99,15 +106,13 @@ def test_what_is_wrong_is_told_at_its_line(platform: str, plant: Plant) -> None:
 
 @pytest.mark.parametrize("platform", platforms())
 def test_every_rule_has_a_source_and_is_used(platform: str) -> None:
-    """By a planted text that is right, or by the templates, which the notes then say."""
+    """By a planted text that is right, by a golden file, or as the notes say."""
     grammar = grammar_of(platform)
-    used: set[str] = set()
-    for plant in plants(platform):
-        nodes = Document(grammar, plant.right).root.below()
-        used |= {node.command.rule.rule for node in nodes if node.command is not None}
+    used = rules_of(platform, (plant.right for plant in plants(platform)))
+    rendered = rules_of(platform, (path.read_text() for path in (GOLDEN / platform).rglob("*.conf")))
     for_templates = set(notes(platform).rules_for_templates)
     assert len(for_templates) == len(notes(platform).rules_for_templates)
     assert all(command.source for command in grammar.commands.values())
-    assert grammar.commands.keys() - used - for_templates == set(), "used by nothing"
+    assert grammar.commands.keys() - used - rendered - for_templates == set(), "used by nothing"
     assert for_templates - grammar.commands.keys() == set(), "noted, but no rules"
-    assert for_templates & used == set(), "noted, though planted texts use them"
+    assert for_templates & used == set(), "noted, though texts use them"

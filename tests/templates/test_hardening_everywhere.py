@@ -57,7 +57,7 @@ SHOWN = {
     ),
     "MSDP password, filter, limit": Shown(
         lambda facts: any(peer.authenticated and peer.sources and peer.maximum_active_sources for peer in facts.msdp),
-        (Duty.MSDP_FILTER,),
+        (Duty.MSDP_FILTER, Duty.MSDP_AUTHENTICATION),
         Feature.MSDP,
     ),
     "BGP authentication": Shown(
@@ -86,7 +86,7 @@ PLATFORMS = sorted(Platform, key=lambda platform: platform.value)
 def found(platform: Platform, folder: Path) -> tuple[Facts, ...]:
     """What the platform's reader finds in the routers of a plan that asks for everything."""
     files = rendered(compiled(everything(platform), folder))
-    main = next(iter(router_templates(platform).files))
+    main = router_templates(platform).main
     texts = [file.text for path, file in files.items() if path.endswith(f"/{main}") and "counterparts" not in path]
     return tuple(READERS[platform](text) for text in texts)
 
@@ -96,6 +96,7 @@ def status(row: Row, platform: Platform) -> Status:
     shown = SHOWN.get(row.item)
     if shown is None:
         applies = platform is Platform.FRR or row.item in TESTED_FOR_EVERY_PLATFORM
+        applies |= row.item in OF_LINUX_BOXES and FACTS[platform].filters_with_state  # VyOS: test_vyos.py
         return Status.PRESENT if applies else Status.NOT_APPLICABLE
     return Status.REFUSED if shown.feature in FACTS[platform].lacks else Status.PRESENT
 

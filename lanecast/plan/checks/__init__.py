@@ -34,6 +34,7 @@ RESOLVED = (
 
 ATTACHED = (
     platforms.features,
+    platforms.ssh_keys,
     platforms.ports,
     platforms.port_uses,
     platforms.static_joins,

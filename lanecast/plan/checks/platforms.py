@@ -50,6 +50,8 @@ def _asked(layout: SiteLayout, name: str) -> Iterator[Asked]:
             own = rendezvous.msdp is not None
             exchange = ("exchanges", circuit.exchange, "rendezvous")
             yield (Feature.MSDP, (*exchange, "msdp")) if own else (Feature.RENDEZVOUS_POINT, exchange)
+            if rendezvous.msdp is not None and rendezvous.msdp.password is not None:
+                yield Feature.MSDP_PASSWORD, (*exchange, "msdp", "password")
     for uplink_name, uplink in layout.uplinks_of(name).items():
         yield from _asked_of_line(uplink, ("sites", layout.name, "uplinks", uplink_name))
     yield from _asked_by_management(layout)
@@ -77,6 +79,21 @@ def _asked_by_management(layout: SiteLayout) -> Iterator[Asked]:
         yield Feature.TACACS if by_tacacs else Feature.RADIUS, (*here, "aaa")
     if managed.users:
         yield Feature.USERS, (*here, "users")
+
+
+def ssh_keys(context: CheckContext) -> Iterator[Problem]:
+    """Users' public keys are of a kind that every router takes; one mistake for each key and platform."""
+    told = set()
+    for site_name, site in context.plan.sites.items():
+        for router_name, router in site.routers.items():
+            facts = FACTS[router.platform]
+            for user_name, user in context.plan.management.users.items():
+                kind = user.ssh_key.partition(" ")[0]
+                if facts.ssh_keys.fullmatch(kind) is None and (user_name, router.platform) not in told:
+                    told.add((user_name, router.platform))
+                    message = f"{router_name} runs {facts.title}, which takes no {kind} keys of users"
+                    related = ("sites", site_name, "routers", router_name, "platform")
+                    yield context.error(message, "management", "users", user_name, "ssh-key", related=related)
 
 
 def ports(context: CheckContext) -> Iterator[Problem]:
@@ -153,7 +170,7 @@ def lines(context: CheckContext) -> Iterator[Problem]:
                     message = "a session has a password or a TCP-AO key, not both"
                     yield context.error(message, *place, "tcp-ao", related=(*place, "password"))
                 if line.bfd is not None and not _bfd_interval_is_common(line.bfd.interval_ns):
-                    message = "expected whole milliseconds from 50ms to 1s, which every platform takes"
+                    message = "expected whole milliseconds from 50ms to 999ms, which every platform takes"
                     yield context.error(message, *place, "bfd", "interval")
 
 
@@ -170,7 +187,7 @@ def static_uplinks(context: CheckContext) -> Iterator[Problem]:
 
 
 def _bfd_interval_is_common(interval_ns: int) -> bool:
-    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 1000
+    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 999
 
 
 def rendezvous(context: CheckContext) -> Iterator[Problem]:
