@@ -61,6 +61,7 @@ MISTAKES = {
     "ssh-key-private": ("promises:\n", "management: {users: {netops: {ssh-key: '-----BEGIN OPENSSH PRIVATE KEY-----'}}}\npromises:\n"),
     "static-and-bfd": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: static, bfd: {}, password: {environment: A}, role: primary"),
     "static-join-of-another-line": (ROUTER_1, ROUTER_1.replace("frr,", "frr, static-joins: [quotes.B, quotes.C],")),
+    "management-out-of-reach": ("promises:\n", "management: {ssh-from: [10.8.0.0/24, 10.0.0.0/24], syslog: [10.8.2.7, 10.99.0.1]}\npromises:\n"),
     "switch-and-ports": router_1("nx-os", NEXUS, f", switch: {{{SEGMENTS}}}"),
     "switch-of-one-vlan": router_1("nx-os", "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2", f", switch: {{{SEGMENTS.replace('311', '310').replace('1/12', '1/2')}}}"),
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),

@@ -84,6 +84,11 @@ def test_a_user_without_a_list_of_ssh_sources_still_has_a_key(tmp_path: Path) ->
     assert "stelnet" not in text.replace("service-type stelnet", "")
 
 
+def test_queries_are_shortened_only_after_the_time_to_answer() -> None:
+    """Pasted the other way round, queries every 5 s would stand beside VRP's own 10 s to answer them for a moment."""
+    assert " igmp max-response-time 1\n igmp timer query 5\n" in golden("hk1-r1")
+
+
 def test_a_second_address_is_a_secondary_one() -> None:
     text = golden().replace(
         " ip address 10.255.255.1 255.255.255.255\n",
