@@ -160,6 +160,8 @@ class Fabric:
     cloud: CloudState
     deliveries: tuple[Delivery, ...]
     applications: tuple[Application, ...]
+    site_regions: dict[str, str] = field(default_factory=dict)
+    """The region that each site is in."""
     invented: dict[str, str] = field(default_factory=dict)
     """Every value that the plan left open, by purpose: what the lock file keeps."""
     templates: Path | None = None

@@ -84,6 +84,7 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
         cloud=cloud,
         deliveries=tuple(ways),
         applications=tuple(apps),
+        site_regions={name: site.region for name, site in sorted(plan.sites.items())},
         invented=dict(sorted(inventions.values.items())),
     )
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from lanecast.cloud_state import CloudInstance
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import receive_buffer_setting
-from lanecast.compiler.sites import CONTROL_SOCKET
+from lanecast.compiler.sites import CONTROL_SOCKET, metrics_endpoint
 from lanecast.fabric import (
     Application,
     Delivery,
@@ -113,21 +113,22 @@ def subscriber_hosts(context: Context, found: list[Delivery], apps: list[Applica
     for _, subscriber, instance in _instances_of(context):
         own = [delivery for delivery in found if delivery.instance == instance.name]
         reads = [application for application in apps if application.instance == instance.name]
+        interface = Interface(INSTANCE_INTERFACE, InterfaceRole.CLOUD, (instance.address,), subscriber.subnet)
         yield Host(
             name=instance.name,
             role=HostRole.SUBSCRIBER,
             place=subscriber.subnet,
-            interfaces=(Interface(INSTANCE_INTERFACE, InterfaceRole.CLOUD, (instance.address,), subscriber.subnet),),
+            interfaces=(interface,),
             routes=(),
             # The application's own ports are not the plan's to know: security groups filter for an instance.
             firewall=Firewall((), ()),
             sysctls=(receive_buffer_setting(),),
-            relay=_second_stage(context, instance.name, own, reads),
+            relay=_second_stage(context, interface, own, reads),
         )
 
 
 def _second_stage(
-    context: Context, instance: str, own: list[Delivery], reads: list[Application]
+    context: Context, interface: Interface, own: list[Delivery], reads: list[Application]
 ) -> relay_model.RelayFile | None:
     """The relay beside the application, for the feeds that more than one relay sends; None when there is none."""
     feeds = {}
@@ -152,8 +153,9 @@ def _second_stage(
         return None
     return relay_model.RelayFile(
         version=1,
-        name=instance,
+        name=own[0].instance,
         control_socket=CONTROL_SOCKET,
+        metrics=metrics_endpoint(context.plan, interface),
         feeds=feeds,
         subscribers={
             "application": relay_model.Subscriber(

@@ -24,7 +24,10 @@ BFD_PORTS = (3784,)
 """RFC 5881, section 4: single hop."""
 MULTIHOP_BFD_PORTS = (3784, 4784)
 """RFC 5883: FRR takes a neighbour with GTSM for one behind several hops, beside PIM's session of a single hop."""
+RUN_FRR = (Platform.FRR, Platform.VYOS)
 PTP_PORTS = (319, 320)
+METRICS_PORT = 9464
+"""Where OpenTelemetry's exporters for Prometheus listen by default; no port of ours is near it."""
 
 
 def host_network(address: IPv4Address) -> IPv4Network:
@@ -54,13 +57,18 @@ def bfd(interface: Interface, neighbor: IPv4Address, platform: Platform) -> list
     """BFD from one neighbour, where the interface has it."""
     if interface.bfd is None:
         return []
-    ports = MULTIHOP_BFD_PORTS if platform is Platform.FRR else BFD_PORTS
+    ports = MULTIHOP_BFD_PORTS if platform in RUN_FRR else BFD_PORTS
     return [FirewallRule("BFD", interface.name, "udp", (host_network(neighbor),), ports=ports, rate_pps=CONTROL_PPS)]
 
 
 def msdp(interface: Interface, peer: IPv4Address) -> FirewallRule:
     """MSDP from one peer."""
     return FirewallRule("MSDP", interface.name, "tcp", (host_network(peer),), ports=(MSDP_PORT,), rate_pps=CONTROL_PPS)
+
+
+def metrics(interface: Interface, readers: Iterable[IPv4Network]) -> FirewallRule:
+    """The relay's counters for these networks."""
+    return FirewallRule("metrics", interface.name, "tcp", tuple(readers), ports=(METRICS_PORT,), rate_pps=CONTROL_PPS)
 
 
 def ptp(interface: Interface) -> FirewallRule:

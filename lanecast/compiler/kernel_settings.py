@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanecast.plan.model import Multicast
+from lanecast.plan.model import Multicast, Platform
 from lanecast.router import Interface, InterfaceRole, ReversePath, Sysctl
 
 RECEIVE_BUFFER_MAXIMUM_BYTES = 64 * 2**20
@@ -46,6 +46,19 @@ def _no_redirects(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
     return settings
 
 
+def site_router_settings(
+    platform: Platform, interfaces: tuple[Interface, ...], multicast: Multicast
+) -> tuple[Sysctl, ...]:
+    """What a site's router needs of the kernel, where its platform has one and no commands of its own for it."""
+    match platform:
+        case Platform.FRR:
+            return router_settings(interfaces, multicast)
+        case Platform.VYOS:
+            return (_memberships(multicast),)
+        case _:
+            return ()
+
+
 def router_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> tuple[Sysctl, ...]:
     """Forwarding, reverse-path filters and housekeeping of a router."""
     return (
@@ -67,10 +80,19 @@ def relay_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> t
         Sysctl("net/ipv4/ip_forward", "0", "multicast and unicast sides stay apart"),
         *_reverse_path(interfaces),
         *_no_redirects(interfaces),
+        *_link_states(interfaces),
         *version,
         _memberships(multicast),
         receive_buffer_setting(),
     )
+
+
+def _link_states(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
+    """Linux keeps to a route of a port whose cable is out, and so away from the next metric, unless it is told."""
+    return [
+        Sysctl(f"net/ipv4/conf/{interface.name}/ignore_routes_with_linkdown", "1", "without a link, the next metric")
+        for interface in interfaces
+    ]
 
 
 def receive_buffer_setting() -> Sysctl:

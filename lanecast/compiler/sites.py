@@ -28,6 +28,7 @@ from lanecast.plan.layout import (
     uplink_router,
     vpc_cidr,
 )
+from lanecast.plan.model import Plan
 from lanecast.router import (
     Firewall,
     FirewallRule,
@@ -105,7 +106,8 @@ def relay_host(context: Context, layout: SiteLayout, name: str, deliveries: list
         for router in sorted(layout.site.routers)
         for purpose, role in (("multicast", InterfaceRole.MULTICAST), ("lan", InterfaceRole.LAN))
     )
-    relay = _relay_file(context, layout, name, deliveries)
+    requests_from = next(each for each in interfaces if each.role is InterfaceRole.LAN)
+    relay = _relay_file(context, layout, name, deliveries, requests_from)
     return Host(
         name=name,
         role=HostRole.RELAY,
@@ -121,7 +123,7 @@ def relay_host(context: Context, layout: SiteLayout, name: str, deliveries: list
         relay=relay,
         management=replace(
             management(context.plan.management),
-            source_interface=next(each.name for each in interfaces if each.role is InterfaceRole.LAN),
+            source_interface=requests_from.name,
         ),
     )
 
@@ -208,7 +210,9 @@ def relay_lines(context: Context, layout: SiteLayout, relay: str, feed_name: str
     return lines
 
 
-def _relay_file(context: Context, layout: SiteLayout, name: str, deliveries: list[Delivery]) -> relay_model.RelayFile:
+def _relay_file(
+    context: Context, layout: SiteLayout, name: str, deliveries: list[Delivery], lan: Interface
+) -> relay_model.RelayFile:
     own = [delivery for delivery in deliveries if delivery.relay == name]
     feeds = {
         feed: relay_model.Feed(
@@ -228,12 +232,18 @@ def _relay_file(context: Context, layout: SiteLayout, name: str, deliveries: lis
         version=1,
         name=name,
         control_socket=CONTROL_SOCKET,
+        metrics=metrics_endpoint(context.plan, lan),
         journal=kept,
         feeds=feeds,
         subscribers={
             instance: relay_model.Subscriber(feeds=feeds_of) for instance, feeds_of in sorted(subscribers.items())
         },
     )
+
+
+def metrics_endpoint(plan: Plan, interface: Interface) -> relay_model.Endpoint | None:
+    """Where a relay serves its counters; None where the plan names nobody who may read them."""
+    return relay_model.Endpoint(interface.address.ip, filters.METRICS_PORT) if plan.management.metrics_from else None
 
 
 def _relay_firewall(context: Context, interfaces: tuple[Interface, ...], relay: relay_model.RelayFile) -> Firewall:
@@ -244,6 +254,8 @@ def _relay_firewall(context: Context, interfaces: tuple[Interface, ...], relay: 
             rules += filters.ssh(interface, context.plan.management.ssh_from)
             if context.plan.management.ptp is not None:
                 rules.append(filters.ptp(interface))
+            if relay.metrics is not None and relay.metrics.address == interface.address.ip:
+                rules.append(filters.metrics(interface, sorted(context.plan.management.metrics_from)))
         else:
             rules.append(filters.igmp(interface))
             rules += _line_rules(interface, relay)

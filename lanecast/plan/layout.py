@@ -14,8 +14,8 @@ FIRST_INSTANCE_OFFSET = 10
 """Clouds keep the first addresses of a subnet for themselves; instances start at the tenth where there is room."""
 
 
-COUNTERPARTS, HAND_OVER = "counterparts", "hand-over"
-"""Folders that are rendered beside those of the nodes: what others run, and what others are told."""
+COUNTERPARTS, HAND_OVER, PROMETHEUS = "counterparts", "hand-over", "prometheus"
+"""Folders that are rendered beside those of the nodes: what others run, what others are told, who watches."""
 
 SEGMENT_PORTS = {"multicast": "mc", "lan": "lan"}
 """What an interface on a segment of each purpose is called unless the plan gives a port."""

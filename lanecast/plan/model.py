@@ -218,7 +218,7 @@ class Circuit(Strict):
     tcp_ao: TcpAo | None = None
     """The same by RFC 5925; in place of a password."""
     bfd: Bfd | None = None
-    dr_priority: int | None = Field(default=None, ge=0, le=4_294_967_295)
+    dr_priority: int | None = Field(default=None, ge=1, le=4_294_967_295)
     """Of the site's router, for the election of PIM's designated router (RFC 7761, section 4.3.2)."""
 
 
@@ -374,7 +374,8 @@ class AaaProtocol(StrEnum):
 class NtpKey(Strict):
     """A symmetric key of the Network Time Protocol (RFC 5905, section 7.3)."""
 
-    id: int = Field(ge=1, le=65535)
+    id: int = Field(ge=1, le=65534)
+    """EOS and Junos take no larger one."""
     secret: SecretReference
 
 
@@ -410,6 +411,8 @@ class Management(Strict):
 
     ssh_from: list[IPv4Network] = Field(default_factory=list)
     """Who may reach SSH on the plan's own interfaces; other interfaces of a box are not touched."""
+    metrics_from: list[IPv4Network] = Field(default_factory=list)
+    """Who may read the counters of relays by HTTP (Prometheus); empty: nobody, and they are not served."""
     ntp: Ntp | None = None
     ptp: Ptp | None = None
     syslog: list[IPv4Address] = Field(default_factory=list)

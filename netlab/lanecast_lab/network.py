@@ -73,7 +73,13 @@ def bring_up(
     }
     network = Network(fabric, topology, routers)
     partial(network)
-    _in_parallel(lambda node: services.apply_settings(node, rendered_directory(rendered, fabric, node.name)), network)
+    ports = {node.name: {interface.name for interface in node.interfaces} for node in fabric.nodes()}
+    _in_parallel(
+        lambda node: services.apply_settings(
+            node, rendered_directory(rendered, fabric, node.name), ports.get(node.name, set())
+        ),
+        network,
+    )
     network.timings["build_s"] = time.monotonic() - started
     started = time.monotonic()
     say("starting routers")

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,27 @@ from lanecast.fabric import (
 from lanecast_lab import waits
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node, executable
+from lanecast_templates.networkd_files import NetworkdError, read_files
 
 LOOKING_ON = "30"
 """By how much a looker-on's niceness is above that of the lab."""
 
 
-def apply_settings(node: Node, rendered: Path) -> None:
-    """Run a node's rendered sysctl, address and filter files as its units would.
+def apply_settings(node: Node, rendered: Path, interfaces: Collection[str]) -> None:
+    """Do what a booting box would do with its rendered sysctl, networkd and filter files.
 
-    Machine-wide kernel settings are left out: the machine is not the lab's.
+    Machine-wide kernel settings are left out: the machine is not the lab's. ``interfaces`` are there already.
     """
     sysctl = rendered / "etc/sysctl.d/60-lanecast.conf"
     if sysctl.exists():
         node.run("sysctl", "-q", "-p", str(sysctl))
-    network = rendered / "etc/lanecast/network.ip"
-    if network.exists():
-        node.run("ip", "-batch", str(network))
+    folder = rendered / "etc/systemd/network"
+    if folder.exists():
+        try:
+            files = read_files({path.name: path.read_text() for path in folder.iterdir()})
+        except NetworkdError as error:
+            raise LabError(f"{node.name}: {error}") from None
+        node.write_batch(list(files.commands(interfaces)))
     filters = rendered / "etc/nftables.conf"
     if filters.exists():
         node.run("nft", "-f", str(filters))

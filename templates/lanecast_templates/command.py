@@ -13,6 +13,7 @@ import typer
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit
 from lanecast.fabric import Fabric
 from lanecast_relay.config.document import load_document
+from lanecast_templates.formats import Format, hand_over_as
 from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
 from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
 from lanecast_templates.writer import InTheWayError, Written, write
@@ -32,6 +33,10 @@ def render(
         bool,
         typer.Option("--check", help="Ask FRR, nft, ip, sysctl, systemd and the relay whether they take each file."),
     ] = False,
+    written_as: Annotated[
+        Format,
+        typer.Option("--format", help="A folder a node, a project for Ansible, or a topology for containerlab."),
+    ] = Format.FILES,
     json_output: JsonOption = False,
 ) -> None:
     """Write the configuration of every router, host and relay of PLAN into DIR, a folder a node.
@@ -55,7 +60,10 @@ def render(
         _fail(REFUSED, *(str(document.problem(each.place, each.message)) for each in error.problems))
     findings = _checked(fabric, files) if ask else []
     refused = any(finding.problems for finding in findings)
-    done = None if output is None or refused else _written(files, output, force)
+    made = hand_over_as(written_as, fabric, files)
+    for note in made.notes:
+        typer.echo(f"note: {note}", err=True)
+    done = None if output is None or refused else _written(made.files, output, force)
     if json_output:
         checked: dict[str, Any] = {"checked": [asdict(finding) for finding in findings]} if ask else {}
         sys.stdout.write(json.dumps((asdict(done) if done else {}) | checked, indent=2) + "\n")

@@ -20,7 +20,7 @@ from lanecast.fabric import (
     Host,
     HostRole,
 )
-from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS
 from lanecast.router import (
     Router,
     RouterRole,
@@ -28,14 +28,17 @@ from lanecast.router import (
 from lanecast_relay.config.model import RelayFile
 from lanecast_templates.environment import Templates
 from lanecast_templates.errors import RenderError, RenderProblem
-from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.router_secrets import NodeSecrets, RouterSecrets
 from lanecast_templates.router_templates import router_templates
 from lanecast_templates.secrets import SecretResolver
 from lanecast_templates.views.frr import DEFAULT_VERSION
 from lanecast_templates.views.hand_over import HandOver, hand_overs
+from lanecast_templates.views.host_services import host_services
 from lanecast_templates.views.linux import LinuxNode, linux_node
+from lanecast_templates.views.networkd import NetworkdNode, networkd_node
+from lanecast_templates.views.prometheus import scrape_configuration
 
-__all__ = ["RenderError", "RenderedFile", "SecretResolver", "render_fabric"]
+__all__ = ["RenderError", "RenderedFile", "SecretResolver", "header", "node_folder", "render_fabric"]
 
 FILE_MODE = 0o644
 SECRET_MODE = 0o600
@@ -58,6 +61,11 @@ def node_folder(node: Router | Host) -> PurePosixPath:
     name = PurePosixPath(node.name)
     ours = node.role in (RouterRole.SITE, HostRole.RELAY, HostRole.SUBSCRIBER)
     return name if ours else COUNTERPARTS / name
+
+
+def header(fabric: Fabric) -> str:
+    """What the first line of every file says."""
+    return f"Rendered by lanecast from the plan {fabric.name}: change the plan, not this file."
 
 
 def _plan_place(fabric: Fabric, node: Router | Host) -> tuple[str, ...]:
@@ -97,6 +105,7 @@ def render_fabric(
         raise RenderError(*dict.fromkeys(problems))
     for sheet in hand_overs(fabric):
         files += rendering.hand_over(sheet)
+    files += rendering.prometheus()
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -111,7 +120,7 @@ class _Rendering:
 
     @property
     def header(self) -> str:
-        return f"Rendered by lanecast from the plan {self.fabric.name}: change the plan, not this file."
+        return header(self.fabric)
 
     def router(self, router: Router) -> Iterator[RenderedFile]:
         folder = node_folder(router)
@@ -128,6 +137,10 @@ class _Rendering:
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
         if spelled.is_linux:
             yield from self._linux(linux_node(router), folder)
+            yield from self._services(router, folder)
+            if router.role is RouterRole.SITE:
+                # A counterpart's VLANs and ports are whoever's who runs it; the lab's are made with their names.
+                yield from self._networkd(networkd_node(router), folder)
 
     def host(self, host: Host) -> Iterator[RenderedFile]:
         folder = node_folder(host)
@@ -137,9 +150,8 @@ class _Rendering:
         has_network = host.role is not HostRole.SUBSCRIBER
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
-            unit = "lanecast-network.service"
-            yield self._file(etc / "lanecast/network.ip", "linux/network.ip.j2", node=node, routes=host.routes)
-            yield self._file(etc / "systemd/system" / unit, f"linux/{unit}.j2", node=node)
+            yield from self._networkd(networkd_node(host), folder)
+        yield from self._services(host, folder)
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
 
@@ -152,6 +164,13 @@ class _Rendering:
         text = self.templates.page("hand_over/page.html.j2", body, title=f"{sheet.exchange} to {sheet.site}")
         yield RenderedFile(path.with_suffix(".html"), text)
 
+    def prometheus(self) -> Iterator[RenderedFile]:
+        """Where a Prometheus server finds the relays' counters, where the plan says who may read them."""
+        document = scrape_configuration(self.fabric)
+        if document is not None:
+            text = yaml.safe_dump(document, sort_keys=False)
+            yield RenderedFile(PurePosixPath(PROMETHEUS, "lanecast.yaml"), f"# {self.header}\n{text}")
+
     def _linux(self, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
         etc = folder / "etc"
         if node.firewall.interfaces:
@@ -160,10 +179,36 @@ class _Rendering:
             yield self._file(etc / "sysctl.d/60-lanecast.conf", "linux/60-lanecast.conf.j2", node=node)
         if node.machine_settings:
             yield self._file(etc / "sysctl.d/61-lanecast-machine.conf", "linux/61-lanecast-machine.conf.j2", node=node)
-        if node.vlans:
-            unit = "lanecast-links.service"
-            yield self._file(etc / "lanecast/links.ip", "linux/links.ip.j2", node=node)
-            yield self._file(etc / "systemd/system" / unit, f"linux/{unit}.j2", node=node)
+
+    def _networkd(self, node: NetworkdNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        systemd = folder / "etc/systemd"
+        for link in node.links:
+            yield self._file(systemd / "network" / link.file, "linux/interface.network.j2", link=link)
+        for vlan in node.vlans:
+            yield self._file(systemd / "network" / vlan.file, "linux/vlan.netdev.j2", vlan=vlan)
+        if node.routed_by_frr:
+            for file in ("networkd.conf.d/60-lanecast-routes.conf", "system/frr.service.d/60-lanecast-network.conf"):
+                yield self._file(systemd / file, f"linux/{PurePosixPath(file).name}.j2")
+
+    def _services(self, node: Router | Host, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        """Files of the clock and of syslog, where the plan has a word for them."""
+        secrets = NodeSecrets(node.management, self.secrets)
+        services = host_services(node, secrets.ntp_key())
+        if secrets.problems:
+            raise RenderError(*secrets.problems)
+        wanted = {
+            "chrony/chrony.conf": services.keeps_time,
+            "chrony/lanecast.keys": services.ntp_key is not None,
+            "linuxptp/ptp4l.conf": services.ptp is not None,
+            "rsyslog.d/60-lanecast-syslog.conf": bool(services.syslog_servers),
+            "systemd/system/lanecast-phc2sys.service": services.ptp is not None,
+            "systemd/system/lanecast-ptp4l.service": services.ptp is not None,
+        }
+        for path in (path for path, is_wanted in wanted.items() if is_wanted):
+            name = PurePosixPath(path).name
+            file = self._file(folder / "etc" / path, f"linux/{name}.j2", services=services)
+            holds_secret = any(secret in file.text for secret in secrets.values)
+            yield replace(file, mode=SECRET_MODE) if holds_secret else file
 
     def _relay(self, relay: RelayFile, etc: PurePosixPath, has_network: bool) -> Iterator[RenderedFile]:
         document = yaml.safe_dump(relay.document(), sort_keys=False)

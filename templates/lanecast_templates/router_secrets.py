@@ -1,4 +1,4 @@
-"""The secrets of one router's configuration, and where the plan asks for each."""
+"""The secrets of one node's configuration, and where the plan asks for each."""
 
 from __future__ import annotations
 
@@ -6,21 +6,50 @@ from collections.abc import Callable
 
 from lanecast.fabric import Fabric, LinkKind
 from lanecast.plan.model import SecretReference
-from lanecast.router import BgpNeighbor, MsdpPeer, Router, RouterRole
+from lanecast.router import BgpNeighbor, Management, MsdpPeer, Router, RouterRole
 from lanecast_templates.errors import RenderProblem
 from lanecast_templates.secrets import SecretError, SecretResolver
 
 
-class RouterSecrets:
-    """Reads what one router's configuration must hold; what is missing is collected in ``problems``."""
+class NodeSecrets:
+    """Reads what a node's files must hold; what is missing is collected in ``problems``."""
 
-    def __init__(self, fabric: Fabric, router: Router, resolver: SecretResolver) -> None:
-        self._fabric = fabric
-        self._router = router
+    def __init__(self, management: Management, resolver: SecretResolver) -> None:
+        self._management = management
         self._resolver = resolver
         self.values: list[str] = []
         """Every secret that was read: a file that holds one is its owner's alone."""
         self.problems: list[RenderProblem] = []
+
+    def ntp_key(self) -> str | None:
+        """The key of the NTP servers; None where they have none."""
+        ntp = self._management.ntp
+        return self._read(None if ntp is None else ntp.key, lambda: ("management", "ntp", "key", "secret"))
+
+    def spelled(self, value: str) -> str:
+        """How a platform writes something that holds a secret: a file with it is as secret as one with the secret."""
+        self.values.append(value)
+        return value
+
+    def _read(self, reference: SecretReference | None, place: Callable[[], tuple[str, ...]]) -> str | None:
+        if reference is None:
+            return None
+        try:
+            value = self._resolver.resolve(reference)
+        except SecretError as error:
+            self.problems.append(RenderProblem(str(error), place()))
+            return None
+        self.values.append(value)
+        return value
+
+
+class RouterSecrets(NodeSecrets):
+    """The same of a router, which has neighbours and peers besides."""
+
+    def __init__(self, fabric: Fabric, router: Router, resolver: SecretResolver) -> None:
+        super().__init__(router.management, resolver)
+        self._fabric = fabric
+        self._router = router
 
     def password(self, neighbor: BgpNeighbor) -> str | None:
         """A BGP neighbour's password (RFC 2385); None where it has none."""
@@ -36,26 +65,10 @@ class RouterSecrets:
         exchange = self._fabric.router(peer.node).place
         return self._read(peer.password, lambda: ("exchanges", exchange, "rendezvous", "msdp", "password"))
 
-    def ntp_key(self) -> str | None:
-        """The key of the NTP servers; None where they have none."""
-        ntp = self._router.management.ntp
-        return self._read(None if ntp is None else ntp.key, lambda: ("management", "ntp", "key", "secret"))
-
     def aaa_key(self) -> str | None:
         """The key that is shared with the AAA servers; None where there are none."""
-        aaa = self._router.management.aaa
+        aaa = self._management.aaa
         return self._read(None if aaa is None else aaa.key, lambda: ("management", "aaa", "key"))
-
-    def _read(self, reference: SecretReference | None, place: Callable[[], tuple[str, ...]]) -> str | None:
-        if reference is None:
-            return None
-        try:
-            value = self._resolver.resolve(reference)
-        except SecretError as error:
-            self.problems.append(RenderProblem(str(error), place()))
-            return None
-        self.values.append(value)
-        return value
 
     def _line_of(self, neighbor: BgpNeighbor) -> tuple[str, ...]:
         """The circuit or uplink of a neighbour, on the site's side."""

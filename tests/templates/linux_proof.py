@@ -60,6 +60,23 @@ def send(name: str, asked: dict[str, Any]) -> None:
         time.sleep(POLL_S)
 
 
+def way(target: str) -> str:
+    """The interface by which an address is reached."""
+    found: str = json.loads(run("ip", "-j", "route", "get", target))[0]["dev"]
+    return found
+
+
+def unplug(asked: dict[str, Any]) -> list[str]:
+    """The way to an address, then the one that it has once a port has lost its link."""
+    port, target = asked["unplug"]
+    before = way(target)
+    run("ip", "-n", FAR, "link", "set", f"far{asked['interfaces'].index(port)}", "down")
+    deadline = time.monotonic() + WITHIN_S
+    while way(target) == before and time.monotonic() < deadline:
+        time.sleep(POLL_S)  # the kernel tells of links once a second
+    return [before, way(target)]
+
+
 def main() -> None:
     asked = json.load(sys.stdin)
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
@@ -75,6 +92,7 @@ def main() -> None:
             run(*command, file)
     if asked.get("send"):
         send(asked["interfaces"][0], asked)
+    ways = unplug(asked) if asked.get("unplug") else []
     settings = {name: Path("/proc/sys", name).read_text().strip() for name in asked["settings"]}
     seen = {
         "settings": settings,
@@ -85,6 +103,7 @@ def main() -> None:
             link["ifname"]: [f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["family"] == "inet"]
             for link in json.loads(run("ip", "-j", "address"))
         },
+        "ways": ways,
         "routes": json.loads(run("ip", "-j", "route")),
     }
     json.dump(seen, sys.stdout)

@@ -77,7 +77,7 @@ def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
         if line.get("routing") == "static":
             continue
         if Feature.BFD in can and draw(st.booleans()):
-            line["bfd"] = {"interval": f"{draw(st.integers(50, 1000))}ms", "multiplier": draw(st.integers(3, 50))}
+            line["bfd"] = {"interval": f"{draw(st.integers(50, 999))}ms", "multiplier": draw(st.integers(3, 50))}
         if Feature.TCP_AO in can and "password" not in line and draw(st.booleans()):
             algorithm = draw(st.sampled_from(["hmac-sha-1-96", "aes-128-cmac-96"]))
             line["tcp-ao"] = {
@@ -87,7 +87,7 @@ def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
             }
     for circuit in site["circuits"].values():
         if Feature.DR_PRIORITY in can and draw(st.booleans()):
-            circuit["dr-priority"] = draw(st.integers(0, 4_294_967_295))
+            circuit["dr-priority"] = draw(st.integers(1, 4_294_967_295))
 
 
 @st.composite
@@ -98,7 +98,7 @@ def _management(draw: st.DrawFn, document: Document, platforms: set[Platform]) -
         number: int = draw(st.integers(1, 2))
         managed["ntp"] = {"servers": ["198.18.0.5", "198.18.0.6"][:number]}
         if Feature.NTP_KEY in can and draw(st.booleans()):
-            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65535)), "secret": {"environment": "NTP_KEY"}}
+            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65534)), "secret": {"environment": "NTP_KEY"}}
     if Feature.SYSLOG in can and draw(st.booleans()):
         managed["syslog"] = ["198.18.0.8"]
     protocols = [name for name, each in (("tacacs+", Feature.TACACS), ("radius", Feature.RADIUS)) if each in can]

@@ -86,8 +86,8 @@ def test_a_file_without_extends_takes_the_place_of_ours_and_may_include_others(t
         ),
         ({"frr/frr.conf.j2": "{% block more %}\n{% endfor %}"}, ["mine/frr/frr.conf.j2:2: "]),
         (
-            {"frr/daemons.j2": "{{ node }}", "linux/nft.j2": "", "linux/links.ip.j2": "{% if %}"},
-            ["daemons.j2:1: node is no name", "nft.j2 takes the place of no", "links.ip.j2:1: "],
+            {"frr/daemons.j2": "{{ node }}", "linux/nft.j2": "", "linux/vlan.netdev.j2": "{% if %}"},
+            ["daemons.j2:1: node is no name", "nft.j2 takes the place of no", "vlan.netdev.j2:1: "],
         ),
     ],
     ids=["unknown file", "file in another folder", "block", "name", "attribute", "syntax", "several"],

@@ -85,7 +85,31 @@ class TestOracles:
             ),
             ("hk1-r1", ("nftables.conf", "iifname", "iifnam"), "nft -f", "nftables.conf:13:3-8: Error"),
             ("hk1-r1", ("sysctl.d/60-lanecast.conf", "rp_filter", "rp_filtre"), "sysctl -q -p", "rp_filtre"),
-            ("hk1-relay-1", ("lanecast/network.ip", "address replace", "address replaec"), "ip -batch", "replaec"),
+            (
+                "hk1-relay-1",
+                ("systemd/network/10-lanecast-lan-hk1-r1.network", "Gateway=", "Gatewya="),
+                "systemd.network(5), ip -batch",
+                "[Route] has no key Gatewya: there are Destination, Gateway, Metric",
+            ),
+            # The words are right; it is the kernel that cannot reach the gateway.
+            (
+                "hk1-relay-1",
+                ("systemd/network/10-lanecast-lan-hk1-r1.network", "Gateway=10.", "Gateway=11."),
+                "systemd.network(5), ip -batch",
+                "Nexthop has invalid gateway",
+            ),
+            (
+                "hk1-r1",
+                ("systemd/networkd.conf.d/60-lanecast-routes.conf", "ForeignRoutes=no", "ForeignRoutes=never"),
+                "networkd.conf(5)",
+                "60-lanecast-routes.conf:4: ManageForeignRoutes: expected yes or no",
+            ),
+            (
+                "hk1-r1",
+                ("systemd/system/frr.service.d/60-lanecast-network.conf", "Wants=", "Wnats="),
+                "systemd-analyze verify",
+                "Wnats",
+            ),
             (
                 "hk1-relay-1",
                 ("systemd/system/lanecast-relay.service", "Restart=always", "Restrat=always"),
@@ -119,11 +143,18 @@ class TestOracles:
         assert any("65011" in problem for problem in said["reader"])
 
     def test_vlans_are_checked_where_the_kernel_has_them_and_else_said_not_to_be(self) -> None:
-        [told] = [
-            f for f in findings("hk1-r1", ("lanecast/links.ip", "id 101", "id 5000")) if f.file.endswith("links.ip")
-        ]
-        assert (told.problems != ()) is (told.unchecked is None)
+        [told] = [each for each in findings("hk1-r1") if each.file.endswith("hk1-a.101.netdev")]
+        assert told.problems == ()
         assert told.unchecked in (None, "this kernel has no VLAN devices (8021q)")
+
+    def test_a_file_that_networkd_refuses_leaves_the_others_unread_and_says_so(self) -> None:
+        edit = ("systemd/network/10-lanecast-hk1-a.101.netdev", "Id=101", "Id=5000")
+        of_networkd = [each for each in findings("hk1-r1", edit) if each.oracle.startswith("systemd.network(5)")]
+        [wrong] = [each for each in of_networkd if each.problems]
+        assert wrong.file.endswith("hk1-a.101.netdev")
+        assert wrong.problems[0].endswith("10-lanecast-hk1-a.101.netdev:7: Id: expected a number from 1 to 4094")
+        others = {each.unchecked for each in of_networkd if each is not wrong}
+        assert others == {"etc/systemd/network/10-lanecast-hk1-a.101.netdev is refused"}
 
     def test_what_is_refused_is_told_and_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "compile_or_exit", lambda plan: only("hk1-r1"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lanecast.plan.checks.context import CheckContext, UnknownName
-from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, SEGMENT_PORTS
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS, SEGMENT_PORTS
 from lanecast.plan.model import Site
 from lanecast.platforms import FACTS
 from lanecast_relay.config.document import PathKey, Problem
@@ -151,7 +151,7 @@ def duplicates(context: CheckContext) -> Iterator[Problem]:
     """Names of nodes and links are unique in a plan, those that the compiler makes included."""
     first: dict[str, tuple[PathKey, ...]] = {}
     for name, place in _node_names(context):
-        if name in (COUNTERPARTS, HAND_OVER):
+        if name in (COUNTERPARTS, HAND_OVER, PROMETHEUS):
             yield context.error(f"{name} is a folder beside those of the nodes: choose another name", *place)
         if name in first:
             yield context.error(f"a second node would be called {name}; the first is", *place, related=first[name])

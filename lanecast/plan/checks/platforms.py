@@ -50,6 +50,8 @@ def _asked(layout: SiteLayout, name: str) -> Iterator[Asked]:
             own = rendezvous.msdp is not None
             exchange = ("exchanges", circuit.exchange, "rendezvous")
             yield (Feature.MSDP, (*exchange, "msdp")) if own else (Feature.RENDEZVOUS_POINT, exchange)
+            if rendezvous.msdp is not None and rendezvous.msdp.password is not None:
+                yield Feature.MSDP_PASSWORD, (*exchange, "msdp", "password")
     for uplink_name, uplink in layout.uplinks_of(name).items():
         yield from _asked_of_line(uplink, ("sites", layout.name, "uplinks", uplink_name))
     yield from _asked_by_management(layout)
@@ -168,7 +170,7 @@ def lines(context: CheckContext) -> Iterator[Problem]:
                     message = "a session has a password or a TCP-AO key, not both"
                     yield context.error(message, *place, "tcp-ao", related=(*place, "password"))
                 if line.bfd is not None and not _bfd_interval_is_common(line.bfd.interval_ns):
-                    message = "expected whole milliseconds from 50ms to 1s, which every platform takes"
+                    message = "expected whole milliseconds from 50ms to 999ms, which every platform takes"
                     yield context.error(message, *place, "bfd", "interval")
 
 
@@ -185,7 +187,7 @@ def static_uplinks(context: CheckContext) -> Iterator[Problem]:
 
 
 def _bfd_interval_is_common(interval_ns: int) -> bool:
-    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 1000
+    return interval_ns % MILLISECOND_NS == 0 and 50 <= interval_ns // MILLISECOND_NS <= 999
 
 
 def rendezvous(context: CheckContext) -> Iterator[Problem]:

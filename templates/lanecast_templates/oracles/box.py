@@ -15,16 +15,16 @@ from typing import Any
 from lanecast_templates import frr_daemons
 
 FOLDER = Path("/run/lanecast-oracle")
-COMMANDS = {
-    "links.ip": ("ip", "-batch"),
-    "network.ip": ("ip", "-batch"),
-    "60-lanecast.conf": ("sysctl", "-q", "-p"),
-    "nftables.conf": ("nft", "-f"),
-}
+COMMANDS = {"etc/sysctl.d/60-lanecast.conf": ("sysctl", "-q", "-p"), "etc/nftables.conf": ("nft", "-f")}
 """By file, in the order of a boot: what takes it."""
 
-MACHINE_WIDE = "61-lanecast-machine.conf"
+MACHINE_WIDE = "etc/sysctl.d/61-lanecast-machine.conf"
 """Settings that namespaces share: only looked for, never written."""
+
+FRR = "etc/frr/frr.conf"
+FRR_DAEMONS_FILE = "etc/frr/daemons"
+
+NO_VLANS = "this kernel has no VLAN devices (8021q)"
 
 
 def run(*command: str) -> str:
@@ -71,7 +71,9 @@ def plug(ports: list[str]) -> None:
 
 def written(name: str, text: str) -> str:
     """Write a file where only this program sees it; return its name."""
-    (FOLDER / name).write_text(text)
+    path = FOLDER / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
     return name
 
 
@@ -98,23 +100,31 @@ def frr(configuration: str, daemons: str) -> tuple[str, str]:
     return (loaded.stdout + loaded.stderr).strip(), shown.stdout
 
 
+def network(asked: dict[str, Any], vlans: bool) -> dict[str, str]:
+    """What the kernel says to each networkd file: VLANs first, then addresses and routes."""
+    # Without VLAN devices their names stand for them, so that all else can be checked.
+    plug(asked["ports"] if vlans else sorted({*asked["ports"], *asked["interfaces"]}))
+    batches = [*(asked["vlans"] if vlans else []), *asked["links"]]
+    return {name: run("ip", "-batch", written(name, "\n".join(lines) + "\n")) for name, lines in batches}
+
+
 def main() -> None:
     """Read the question, answer it."""
     asked: dict[str, Any] = json.load(sys.stdin)
     files: dict[str, str] = asked["files"]
     prepare()
-    unchecked = (
-        {} if "links.ip" not in files or has_vlans() else {"links.ip": "this kernel has no VLAN devices (8021q)"}
-    )
-    # Without VLAN devices their names stand for them, so that all else can be checked.
-    plug(asked["interfaces" if unchecked else "ports"])
-    taken = {name: command for name, command in COMMANDS.items() if name in files and name not in unchecked}
-    said = {name: run(*command, written(name, files[name])) for name, command in taken.items()}
-    answer: dict[str, Any] = {"said": said, "unchecked": unchecked}
+    vlans = not asked["vlans"] or has_vlans()
+    said = network(asked, vlans)
+    taken = {name: command for name, command in COMMANDS.items() if name in files}
+    said |= {name: run(*command, written(name, files[name])) for name, command in taken.items()}
+    answer: dict[str, Any] = {
+        "said": said,
+        "unchecked": {} if vlans else {name: NO_VLANS for name, _ in asked["vlans"]},
+    }
     if MACHINE_WIDE in files:
         said[MACHINE_WIDE] = unknown_settings(files[MACHINE_WIDE])
-    if "frr.conf" in files:
-        said["frr.conf"], answer["running"] = frr(files["frr.conf"], files["daemons"])
+    if FRR in files:
+        said[FRR], answer["running"] = frr(files[FRR], files[FRR_DAEMONS_FILE])
     json.dump(answer, sys.stdout)
 
 
