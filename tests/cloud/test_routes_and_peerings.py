@@ -11,6 +11,7 @@ import pytest
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
+from cloud_helpers import delete, is_gone
 from cloud_under_test import Cloud, refusal
 
 OTHER_ACCOUNT = "00000000000000000000000000000002"
@@ -44,15 +45,6 @@ def dns_status(peerings: Any, peering_id: str) -> Any:
     return peerings.get_peerconn(peering_id).dns_status
 
 
-def gone(call: Any) -> bool:
-    """Whether reading says that it is not there."""
-    try:
-        call()
-    except Exception as error:
-        return getattr(error, "status_code", None) == 404
-    return False
-
-
 def peer(cloud: Cloud, ends: Ends, later: ExitStack, **more: Any) -> str:
     """A peering of the two, active."""
     peerings = cloud.client(PeerConnClient)
@@ -64,9 +56,7 @@ def peer(cloud: Cloud, ends: Ends, later: ExitStack, **more: Any) -> str:
 
 def unpeer(cloud: Cloud, peering_id: str) -> None:
     peerings = cloud.client(PeerConnClient)
-    if not gone(lambda: peerings.get_peerconn(peering_id)):
-        peerings.delete_peerconn(peering_id)
-        cloud.eventually(lambda: gone(lambda: peerings.get_peerconn(peering_id)), True)
+    delete(cloud, peerings.delete_peerconn, peerings.get_peerconn, peering_id)
 
 
 def test_both_sides_of_a_peering_across_regions(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
@@ -113,7 +103,7 @@ def test_a_peering_is_changed_and_deleted_by_its_initiator(cloud: Cloud, ends: E
     assert refusal(here.delete_peerconn, peering_id) == (409, "OperationDenied")
     here.update_peerconn_delete_protect(peering_id, False)
     here.delete_peerconn(peering_id)
-    cloud.eventually(lambda: gone(lambda: there.get_peerconn(peering_id)), True)
+    cloud.eventually(lambda: is_gone(there.get_peerconn, peering_id), True)
 
 
 def test_one_peering_a_pair(cloud: Cloud, ends: Ends, later: ExitStack) -> None:

@@ -6,6 +6,7 @@ import secrets
 import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
@@ -27,6 +28,8 @@ class Kind(Enum):
     BOOLEAN = "true or false"
     STRINGS = "a list of strings"
     INTEGERS = "a list of integers"
+    NUMBER = "a number"
+    """An integer, or its digits as a string: the vendor's SDKs differ."""
     OBJECT = "an object"
     OBJECTS = "a list of objects"
 
@@ -37,6 +40,8 @@ class Kind(Enum):
             return isinstance(value, list) and all(element.accepts(one) for one in value)
         if self is Kind.INTEGER:
             return isinstance(value, int) and not isinstance(value, bool)
+        if self is Kind.NUMBER:
+            return Kind.INTEGER.accepts(value) or (isinstance(value, str) and value.isascii() and value.isdigit())
         return isinstance(value, {Kind.STRING: str, Kind.BOOLEAN: bool, Kind.OBJECT: dict}[self])
 
 
@@ -47,9 +52,6 @@ class Field:
     name: str
     kind: Kind = Kind.STRING
     required: bool = False
-    choices: tuple[str, ...] = ()
-    low: int | None = None
-    high: int | None = None
 
 
 def fields(text: str) -> tuple[Field, ...]:
@@ -57,6 +59,7 @@ def fields(text: str) -> tuple[Field, ...]:
     kinds = {
         "": Kind.STRING,
         "i": Kind.INTEGER,
+        "n": Kind.NUMBER,
         "b": Kind.BOOLEAN,
         "[]": Kind.STRINGS,
         "[i]": Kind.INTEGERS,
@@ -84,11 +87,7 @@ def checked(body: Mapping[str, Any], wanted: Iterable[Field], place: str = "") -
             raise inappropriate(f"{name}: has to be {one.kind.value}")
         if one.required and value == "":
             raise inappropriate(f"{name}: is empty")
-        if one.choices and value not in one.choices:
-            raise inappropriate(f"{name}: has to be one of {', '.join(one.choices)}")
-        if (one.low is not None and value < one.low) or (one.high is not None and value > one.high):
-            raise inappropriate(f"{name}: has to be from {one.low} to {one.high}")
-        found[one.name] = value
+        found[one.name] = int(value) if one.kind is Kind.NUMBER else value
     return found
 
 
@@ -202,6 +201,28 @@ class Router:
 def new_id(prefix: str) -> str:
     """An identifier as the cloud makes them: ``vpc-`` and twelve letters and digits."""
     return prefix + "-" + "".join(secrets.choice(ALPHABET) for _ in range(12))
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise inappropriate(f"{name}: has to be one of {', '.join(choices)}")
+
+
+def between(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a value outside a range."""
+    if not low <= value <= high:
+        raise inappropriate(f"{name}: has to be from {low} to {high}")
+
+
+def timestamp(now: float) -> str:
+    """A time as the API writes it."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shown(body: Mapping[str, Any]) -> JsonObject:
+    """What of a resource's body is the API's."""
+    return {name: value for name, value in body.items() if not name.startswith("_")}
 
 
 def cidr(name: str, text: str) -> IPv4Network:

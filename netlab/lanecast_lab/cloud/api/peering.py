@@ -6,10 +6,20 @@ Replies are bce-sdk-go's ``PeerConn``; states are its ``PEERCONN_STATUS_*`` and 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from lanecast_lab.cloud.api import route
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, fields, new_id
+from lanecast_lab.cloud.api.calls import (
+    Call,
+    Context,
+    JsonObject,
+    Service,
+    between,
+    fields,
+    new_id,
+    one_of,
+    shown,
+    timestamp,
+)
 from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.regions import REGIONS
@@ -30,11 +40,10 @@ def _key(peering_id: str, role: str) -> str:
 
 
 def _show(context: Context, peering: Resource) -> JsonObject:
-    shown = {name: value for name, value in peering.body.items() if not name.startswith("_")}
     status = state_at(peering.body["status"], context.now)
     if status == "active" and peering.body["peerConnId"] in context.outages:
         status = "down"
-    return {**shown, "status": status, "dnsStatus": state_at(peering.body["dnsStatus"], context.now)}
+    return {**shown(peering.body), "status": status, "dnsStatus": state_at(peering.body["dnsStatus"], context.now)}
 
 
 def _own(context: Context, role: str | None = None) -> Resource:
@@ -95,8 +104,7 @@ def _check_pair(context: Context, local: Resource, peer: Resource) -> None:
 def create(context: Context) -> JsonObject:
     """Active by itself between VPCs of one account, wherever they are; another account has to accept."""
     body = context.body
-    if not 1 <= body["bandwidthInMbps"] <= MOST_MBPS:
-        raise inappropriate(f"bandwidthInMbps: has to be from 1 to {MOST_MBPS}")
+    between("bandwidthInMbps", body["bandwidthInMbps"], 1, MOST_MBPS)
     local = context.require("vpc", body["localVpcId"], "VPC")
     peer = _peer(context)
     _check_pair(context, local, peer)
@@ -106,7 +114,7 @@ def create(context: Context) -> JsonObject:
     else:
         status = [["consulting", context.now + ANSWER_WITHIN_S], ["consult_failed", None]]
     for role, here, there in ((INITIATOR, local, peer), (ACCEPTOR, peer, local)):
-        shown = {
+        record = {
             "peerConnId": peering_id,
             "role": role,
             "status": status,
@@ -121,14 +129,14 @@ def create(context: Context) -> JsonObject:
             "peerRegion": there.region,
             "peerAccountId": there.account,
             "paymentTiming": body.get("billing", {}).get("paymentTiming", "Postpaid"),
-            "createdTime": datetime.fromtimestamp(context.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "createdTime": timestamp(context.now),
             "expiredTime": "",
             "deleteProtect": body.get("deleteProtect", False),
             "tags": body.get("tags", []),
             "_id": peering_id,
         }
         side = replace(context, scope=Scope(here.account, here.region))
-        side.make(KIND, _key(peering_id, role), shown, parent=here.key)
+        side.make(KIND, _key(peering_id, role), record, parent=here.key)
     return {"peerConnId": peering_id}
 
 
@@ -144,8 +152,8 @@ def list_all(context: Context) -> JsonObject:
 def get(context: Context) -> JsonObject:
     """One side of a peering."""
     role = context.query.get("role") or None
-    if role not in (None, INITIATOR, ACCEPTOR):
-        raise inappropriate(f"role: has to be {INITIATOR} or {ACCEPTOR}")
+    if role:
+        one_of("role", role, (INITIATOR, ACCEPTOR))
     return _show(context, _own(context, role))
 
 
@@ -166,8 +174,7 @@ def resize(context: Context) -> None:
     peering = _require_initiator(context, "resize")
     _require_active(context, peering)
     wanted = context.body["newBandwidthInMbps"]
-    if not 1 <= wanted <= MOST_MBPS:
-        raise inappropriate(f"newBandwidthInMbps: has to be from 1 to {MOST_MBPS}")
+    between("newBandwidthInMbps", wanted, 1, MOST_MBPS)
     for side in _both(context, peering):
         side.body |= {"bandwidthInMbps": wanted, "status": context.passing("updating", "active")}
         context.store.save(side)
@@ -194,8 +201,7 @@ def reject(context: Context) -> None:
 
 def _sync_dns(context: Context, states: tuple[str, str]) -> None:
     role = context.query.get("role", "")
-    if role not in (INITIATOR, ACCEPTOR):
-        raise inappropriate(f"role: has to be {INITIATOR} or {ACCEPTOR}")
+    one_of("role", role, (INITIATOR, ACCEPTOR))
     peering = _own(context, role)
     _require_active(context, peering)
     if not is_settled(peering.body["dnsStatus"], context.now):

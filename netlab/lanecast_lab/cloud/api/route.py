@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, checked, cidr, fields, new_id
+from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, checked, cidr, fields, new_id, shown
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.store import Resource
@@ -15,7 +15,6 @@ from lanecast_lab.cloud.api.store import Resource
 TABLE = "route-table"
 KIND = "route-rule"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
-PATH_TYPES = ("ecmp", "ha:active", "ha:standby")
 NEXT_HOPS = {"custom": "instance", "nat": "nat", "dcGateway": "et-gateway", "peerConn": "peering"}
 """The types of next hops whose resources this cloud has, with the kind of resource."""
 
@@ -24,34 +23,34 @@ NOT_EMULATED = ("vpn", "enic", "havip", "ipv6gateway")
 """Types that the real cloud has, and whose resources this one cannot make, so that none can be found."""
 
 
-def check_not_a_next_hop(context: Context, hop_id: str, vpc_id: str | None = None) -> None:
-    """Refuse to let go of something that a route rule points at; of one VPC's rules when it is named. [assumed]"""
-    for hop in context.store.find("next-hop", equal={"id": hop_id}):
-        rule = context.store.get(KIND, hop.parent or "")
-        if rule is None or (vpc_id and rule.body["_vpc"] != vpc_id):
-            continue
+def check_not_a_next_hop(context: Context, hop_id: str) -> None:
+    """Refuse to let go of something that a route rule points at, in whichever region the rule is. [assumed]"""
+    for rule in context.store.find(KIND, equal={"nexthopId": hop_id}):
         raise in_use(f"{hop_id} is the next hop of route rule {rule.key}")
 
 
-def _hops(context: Context, vpc: Resource, multiple: bool = True) -> list[JsonObject]:
+def _hops(context: Context, vpc: Resource) -> list[JsonObject]:
     """The next hops of a request, each checked."""
-    body = context.body
-    listed = [
-        checked(hop, fields("nexthopId nexthopType! pathType"), "nextHopList.") for hop in body.get("nextHopList", [])
-    ]
-    if listed and not multiple:
-        raise inappropriate("nextHopList: only a rule with one next hop can be updated")
+    body, wanted = context.body, fields("nexthopId nexthopType! pathType")
+    listed = [checked(hop, wanted, "nextHopList.") for hop in body.get("nextHopList", [])]
     if not listed:
         if "nexthopType" not in body:
             raise inappropriate("nexthopType: is missing, and so is nextHopList")
         listed = [{"nexthopType": body["nexthopType"], "nexthopId": body.get("nexthopId", "")}]
-    elif {hop["nexthopType"] for hop in listed} != {"dcGateway"}:
-        raise inappropriate("nextHopList: several next hops have to be of type dcGateway")
-    elif any(hop.get("pathType") not in PATH_TYPES for hop in listed):
-        raise inappropriate(f"nextHopList.pathType: has to be one of {', '.join(PATH_TYPES)}")
+    else:
+        _check_path_types(listed)
     for hop in listed:
         _check_hop(context, vpc, hop["nexthopType"], hop.get("nexthopId", ""))
     return listed
+
+
+def _check_path_types(hops: list[JsonObject]) -> None:
+    """[docs] Several next hops are dedicated-line gateways: all alike, or an active and a standby one."""
+    if {hop["nexthopType"] for hop in hops} != {"dcGateway"}:
+        raise inappropriate("nextHopList: several next hops have to be of type dcGateway")
+    types = sorted(str(hop.get("pathType")) for hop in hops)
+    if types != ["ha:active", "ha:standby"] and set(types) != {"ecmp"}:
+        raise inappropriate("nextHopList.pathType: has to be ecmp throughout, or ha:active and ha:standby")
 
 
 def _check_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> None:
@@ -80,32 +79,16 @@ def _check_addresses(context: Context, vpc: Resource, source: str, destination: 
         raise cidr_conflict(f"destinationAddress: {target} overlaps VPC {vpc.key}")
 
 
-def _check_unique(context: Context, table: str, source: str, destination: str, but: str = "") -> None:
-    equal = {"sourceAddress": source, "destinationAddress": destination}
-    for rule in context.store.find(KIND, parent=table, equal=equal):
-        if rule.key != but:
-            raise denied(f"route rule {rule.key} has the same source and destination")
-
-
-def _keep_hops(context: Context, rule: Resource) -> None:
-    for old in context.store.children(rule.key):
-        context.store.remove(old)
-    for hop in rule.body["_hops"]:
-        if hop.get("nexthopId"):
-            context.make("next-hop", new_id("nh"), {"id": hop["nexthopId"]}, parent=rule.key)
+def _check_unique(context: Context, table: str, rule: JsonObject) -> None:
+    """Source and destination are unique in a table; the next hops of one several-hop rule share them."""
+    equal = {name: rule[name] for name in ("sourceAddress", "destinationAddress")}
+    for other in context.store.find(KIND, parent=table, equal=equal):
+        if other.body["_group"] != rule["_group"]:
+            raise denied(f"route rule {other.key} has the same source and destination")
 
 
 def _show(rule: Resource) -> JsonObject:
-    shown = {name: value for name, value in rule.body.items() if not name.startswith("_")}
-    hops = rule.body["_hops"]
-    shown |= {
-        "routeTableId": rule.parent,
-        "nexthopId": hops[0].get("nexthopId", ""),
-        "nexthopType": hops[0]["nexthopType"],
-    }
-    if "pathType" in hops[0]:
-        shown["nextHopList"] = hops
-    return shown
+    return {**shown(rule.body), "routeTableId": rule.parent}
 
 
 def _table(context: Context) -> Resource:
@@ -119,25 +102,29 @@ def _table(context: Context) -> Resource:
 
 
 def create(context: Context) -> JsonObject:
-    """Source and destination are unique in a table."""
+    """Makes a rule for each next hop. [go] ``CreateRouteRuleResult`` has ``routeRuleIds`` for several."""
     body = context.body
     table = context.require(TABLE, body["routeTableId"], "route table")
     vpc = context.require("vpc", table.parent or "", "VPC")
     _check_addresses(context, vpc, body["sourceAddress"], body["destinationAddress"])
-    _check_unique(context, table.key, body["sourceAddress"], body["destinationAddress"])
-    context.quotas.check("route-rule", context.store.count(KIND, parent=table.key))
-    rule_id = new_id("rr")
-    shown = {
-        "routeRuleId": rule_id,
-        "sourceAddress": body["sourceAddress"],
-        "destinationAddress": body["destinationAddress"],
-        "description": body.get("description", ""),
-        "ipVersion": body.get("ipVersion", "4"),
-        "_hops": _hops(context, vpc),
-        "_vpc": vpc.key,
-    }
-    _keep_hops(context, context.make(KIND, rule_id, shown, parent=table.key))
-    return {"routeRuleId": rule_id}
+    hops = _hops(context, vpc)
+    context.quotas.check("route-rule", context.store.count(KIND, parent=table.key), len(hops))
+    made = [new_id("rr") for _ in hops]
+    for rule_id, hop in zip(made, hops, strict=True):
+        record = {
+            "routeRuleId": rule_id,
+            "sourceAddress": body["sourceAddress"],
+            "destinationAddress": body["destinationAddress"],
+            "description": body.get("description", ""),
+            "ipVersion": body.get("ipVersion", "4"),
+            "nexthopId": hop.get("nexthopId", ""),
+            **hop,
+            "_vpc": vpc.key,
+            "_group": made[0],
+        }
+        _check_unique(context, table.key, record)
+        context.make(KIND, rule_id, record, parent=table.key)
+    return {"routeRuleId": made[0], **({"routeRuleIds": made} if len(made) > 1 else {})}
 
 
 def get_table(context: Context) -> JsonObject:
@@ -156,38 +143,32 @@ def update(context: Context) -> None:
     """Everything but the table can change; only rules with one next hop. [docs]"""
     rule = context.require(KIND, context.path["routeRuleId"], "route rule")
     vpc = context.require("vpc", rule.body["_vpc"], "VPC")
-    if "pathType" in rule.body["_hops"][0]:
-        raise denied(f"route rule {rule.key} has several next hops")
-    changed = {**rule.body, **{name: context.body[name] for name in _CHANGED if name in context.body}}
+    if "pathType" in rule.body or "nextHopList" in context.body:
+        raise denied(f"route rule {rule.key}: only a rule with one next hop can be updated")
+    changed = {**rule.body, **context.body}
     _check_addresses(context, vpc, changed["sourceAddress"], changed["destinationAddress"])
-    _check_unique(context, rule.parent or "", changed["sourceAddress"], changed["destinationAddress"], rule.key)
-    if {"nexthopType", "nexthopId", "nextHopList"} & context.body.keys():
-        before = rule.body["_hops"][0]
-        context.body = {"nexthopType": before["nexthopType"], "nexthopId": before.get("nexthopId", ""), **context.body}
-        changed["_hops"] = _hops(context, vpc, multiple=False)
+    _check_unique(context, rule.parent or "", changed)
+    _check_hop(context, vpc, changed["nexthopType"], changed["nexthopId"])
     rule.body = changed
     context.store.save(rule)
-    _keep_hops(context, rule)
 
 
 def switch(context: Context) -> None:
     """The active and the standby next hop change places."""
     rule = context.require(KIND, context.path["routeRuleId"], "route rule")
     other = {"ha:active": "ha:standby", "ha:standby": "ha:active"}
-    if not all(hop.get("pathType") in other for hop in rule.body["_hops"]):
+    if rule.body.get("pathType") not in other:
         raise denied(f"route rule {rule.key} has no active and standby next hop")
-    for hop in rule.body["_hops"]:
-        hop["pathType"] = other[hop["pathType"]]
-    context.store.save(rule)
+    for one in context.store.find(KIND, parent=rule.parent, equal={"_group": rule.body["_group"]}):
+        one.body["pathType"] = other[one.body["pathType"]]
+        context.store.save(one)
 
 
 def delete(context: Context) -> None:
     """Forget the rule."""
-    rule = context.require(KIND, context.path["routeRuleId"], "route rule")
-    context.store.remove_tree(rule)
+    context.store.remove(context.require(KIND, context.path["routeRuleId"], "route rule"))
 
 
-_CHANGED = ("sourceAddress", "destinationAddress", "description", "ipVersion")
 _RULE = "nexthopType nexthopId description ipVersion nextHopList:[{}]"
 _CREATE = fields(f"routeTableId! sourceAddress! destinationAddress! {_RULE}")
 _UPDATE = fields(f"sourceAddress destinationAddress {_RULE}")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lanecast_lab.cloud.api import peering, route, subnet, vpc
+from lanecast_lab.cloud.api import eip, nat, peering, route, subnet, vpc
 
-SERVICES = (vpc.SERVICE, subnet.SERVICE, route.SERVICE, peering.SERVICE)
+SERVICES = (vpc.SERVICE, subnet.SERVICE, route.SERVICE, peering.SERVICE, eip.SERVICE, nat.SERVICE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id
+from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, one_of
 from lanecast_lab.cloud.api.errors import ApiError, cidr_conflict, in_use, inappropriate
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.regions import check_zone
@@ -79,8 +79,7 @@ def create(context: Context) -> JsonObject:
     others = context.store.find(KIND, parent=vpc.key)
     if overlapping := next((one for one in others if network(one).overlaps(wanted)), None):
         raise cidr_conflict(f"cidr: {wanted} overlaps {overlapping.body['cidr']} of subnet {overlapping.key}")
-    if body.get("subnetType", "BCC") not in TYPES:
-        raise inappropriate(f"subnetType: has to be one of {', '.join(TYPES)}")
+    one_of("subnetType", body.get("subnetType", "BCC"), TYPES)
     context.quotas.check("subnet", len(others))
     subnet_id = new_id("sbn")
     shown = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lanecast_lab.cloud.api import subnet
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id
+from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, shown
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.store import Resource
@@ -43,7 +43,7 @@ def _check_cidr(name: str, text: str) -> None:
 
 
 def _show(vpc: Resource) -> JsonObject:
-    return {name: value for name, value in vpc.body.items() if not name.startswith("_")}
+    return shown(vpc.body)
 
 
 def create(context: Context) -> JsonObject:
@@ -53,7 +53,7 @@ def create(context: Context) -> JsonObject:
     _check_cidr("cidr", body["cidr"])
     context.quotas.check("vpc", context.store.count(KIND, context.scope))
     vpc_id = new_id("vpc")
-    shown: JsonObject = {
+    record: JsonObject = {
         "vpcId": vpc_id,
         "name": body["name"],
         "cidr": body["cidr"],
@@ -64,7 +64,7 @@ def create(context: Context) -> JsonObject:
         "secondaryCidr": [],
         "tags": body.get("tags", []),
     }
-    context.make(KIND, vpc_id, shown)
+    context.make(KIND, vpc_id, record)
     context.make("route-table", new_id("rt"), {}, parent=vpc_id)
     return {"vpcId": vpc_id}
 
@@ -76,8 +76,8 @@ def list_all(context: Context) -> JsonObject:
         equal["isDefault"] = default.lower() == "true"
     if ids := context.query.get("vpcIds"):
         wanted = (context.store.get(KIND, vpc_id, context.scope) for vpc_id in ids.split(","))
-        shown = [_show(vpc) for vpc in wanted if vpc]
-        return {"vpcs": shown, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        chosen = [_show(vpc) for vpc in wanted if vpc]
+        return {"vpcs": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
     return page(context, KIND, "vpcs", _show, equal=equal)
 
 
