@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from lanecast_lab.cloud.api import eip, nat, peering, route, subnet, vpc
+from lanecast_lab.cloud.api import eip, et, et_gateway, nat, peering, route, subnet, vpc
 
-SERVICES = (vpc.SERVICE, subnet.SERVICE, route.SERVICE, peering.SERVICE, eip.SERVICE, nat.SERVICE)
+SERVICES = (
+    vpc.SERVICE,
+    subnet.SERVICE,
+    route.SERVICE,
+    peering.SERVICE,
+    eip.SERVICE,
+    nat.SERVICE,
+    et.SERVICE,
+    et_gateway.SERVICE,
+)
