@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from baidubce.exception import BceHttpClientError
+from baidubce.services.bcc.bcc_client import BccClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.subnet.subnet_client import SubnetClient
 from baidubce.services.vpc.vpc_client import VpcClient
@@ -45,6 +46,14 @@ def a_subnet(cloud: Cloud, later: ExitStack, vpc_id: str, cidr: str = "10.0.1.0/
     subnet_id: str = subnets.create_subnet("for a test", zone, cidr, vpc_id).subnet_id
     later.callback(subnets.delete_subnet, subnet_id)
     return subnet_id
+
+
+def a_group(cloud: Cloud, later: ExitStack, vpc_id: str, *rules: Any) -> str:
+    """A security group that is deleted after the test."""
+    bcc = cloud.client(BccClient)
+    group_id: str = bcc.create_security_group("for a test", list(rules), vpc_id=vpc_id, desc="lab").security_group_id
+    later.callback(bcc.delete_security_group, group_id)
+    return group_id
 
 
 def eip_of(cloud: Cloud, address: str) -> Any:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from lanecast_lab.cloud.api import eip, et, et_gateway, nat, peering, route, subnet, vpc
+from lanecast_lab.cloud.api import (
+    acl,
+    bcc,
+    eip,
+    et,
+    et_gateway,
+    nat,
+    peering,
+    route,
+    security_group,
+    subnet,
+    vpc,
+)
 
 SERVICES = (
     vpc.SERVICE,
@@ -13,4 +25,7 @@ SERVICES = (
     nat.SERVICE,
     et.SERVICE,
     et_gateway.SERVICE,
+    security_group.SERVICE,
+    acl.SERVICE,
+    bcc.SERVICE,
 )
