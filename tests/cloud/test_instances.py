@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -12,31 +11,21 @@ from baidubce.services.bcc.bcc_client import BccClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.subnet.subnet_client import SubnetClient
-from cloud_helpers import a_group, a_subnet, a_vpc, an_eip, delete, eip_of, eip_status, is_gone
+from cloud_helpers import (
+    SPEC,
+    a_group,
+    a_subnet,
+    a_vpc,
+    an_eip,
+    eip_of,
+    eip_status,
+    instance_status,
+    instances,
+    is_gone,
+)
 from cloud_under_test import Cloud, refusal
 
-SPEC = os.environ.get("LANECAST_TEST_REAL_SPEC", "bcc.g5.c2m8")
 USER_DATA = "I2Nsb3VkLWNvbmZpZwpydW5jbWQ6IFtdCg=="
-
-
-def status(cloud: Cloud, instance_id: str) -> str:
-    found: str = cloud.client(BccClient).get_instance(instance_id).instance.status
-    return found
-
-
-def an_image(cloud: Cloud) -> str:
-    found: str = cloud.client(BccClient).list_images("System").images[0].id
-    return found
-
-
-def instances(cloud: Cloud, later: ExitStack, subnet_id: str, **more: Any) -> list[str]:
-    """Instances, running, that are released after the test."""
-    bcc = cloud.client(BccClient)
-    made: list[str] = bcc.create_instance_by_spec(SPEC, an_image(cloud), subnet_id=subnet_id, **more).instance_ids
-    for instance_id in made:
-        later.callback(delete, cloud, bcc.release_instance, bcc.get_instance, instance_id)
-        cloud.eventually(partial(status, cloud, instance_id), "Running")
-    return made
 
 
 def test_an_instance_from_its_making_to_its_end(cloud: Cloud, later: ExitStack) -> None:
@@ -55,10 +44,10 @@ def test_an_instance_from_its_making_to_its_end(cloud: Cloud, later: ExitStack) 
     assert refusal(bcc.delete_security_group, group_id)[0] == 409
     assert refusal(cloud.client(SubnetClient).delete_subnet, subnet_id)[0] == 409
     bcc.stop_instance(instance_id)
-    cloud.eventually(partial(status, cloud, instance_id), "Stopped")
+    cloud.eventually(partial(instance_status, cloud, instance_id), "Stopped")
     assert refusal(bcc.stop_instance, instance_id)[0] == 409
     bcc.start_instance(instance_id)
-    cloud.eventually(partial(status, cloud, instance_id), "Running")
+    cloud.eventually(partial(instance_status, cloud, instance_id), "Running")
     bcc.modify_instance_attributes(instance_id, "renamed")
     assert bcc.get_instance(instance_id).instance.name == "renamed"
     bcc.release_instance(instance_id)
@@ -159,6 +148,6 @@ def test_an_instance_in_a_zone_that_is_down(start: Any) -> None:
     with ExitStack() as later:
         [instance_id] = instances(emulator, later, a_subnet(emulator, later, a_vpc(emulator, later)))
         emulator.admin("PUT", settings={"down": ["cn-bj-d"]})
-        assert status(emulator, instance_id) == "Stopped"
+        assert instance_status(emulator, instance_id) == "Stopped"
         emulator.admin("DELETE")
-        assert status(emulator, instance_id) == "Running"
+        assert instance_status(emulator, instance_id) == "Running"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from lanecast_lab.cloud.api import (
     acl,
     bcc,
+    blb,
+    dns,
     eip,
     et,
     et_gateway,
@@ -28,4 +30,6 @@ SERVICES = (
     security_group.SERVICE,
     acl.SERVICE,
     bcc.SERVICE,
+    blb.SERVICE,
+    dns.SERVICE,
 )
