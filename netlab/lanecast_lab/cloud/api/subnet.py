@@ -61,7 +61,7 @@ def take_address(context: Context, subnet: Resource, wanted: str | None) -> str:
 
 def show(context: Context, subnet: Resource) -> JsonObject:
     """A subnet as the API shows it."""
-    free = network(subnet).num_addresses - RESERVED - len(used_addresses(context, subnet))
+    free = network(subnet).num_addresses - RESERVED - context.store.count_parts_with(subnet.key, "_address")
     return {**subnet.body, "vpcId": subnet.parent, "availableIp": max(free, 0)}
 
 
