@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ class Scope:
     region: str
 
 
+@cache
 def _field(name: str) -> str:
     """A field of the body in SQL. Names are those of this package, never a request's."""
     if not name.replace("_", "").isalnum():
@@ -202,6 +204,15 @@ class Store:
             (*values, after, limit),
         )
         return [_resource(row) for row in rows]
+
+    def keys(self, kind: str, scope: Scope, field: str, value: str) -> list[str]:
+        """The keys of those whose field, which is one that is looked up, has this value."""
+        rows = self._db.execute(
+            f"SELECT key FROM resources INDEXED BY by_{field} WHERE kind = ? AND {_field(field)} = ?"
+            " AND account = ? AND region = ? AND (gone_at IS NULL OR gone_at > ?) ORDER BY seq",
+            (kind, value, scope.account, scope.region, self.now),
+        )
+        return [str(row[0]) for row in rows]
 
     def count(
         self, kind: str, scope: Scope | None = None, parent: str | None = None, equal: Mapping[str, Any] | None = None
