@@ -23,8 +23,10 @@ from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Cloud
 
 from lanecast_lab.cloud.api.calls import Call, Kind
+from lanecast_lab.cloud.api.quotas import DEFAULTS
 from lanecast_lab.cloud.api.services import SERVICES
 
+ROOT = Path(__file__).parents[2]
 CLIENTS: dict[str, Any] = {
     "vpc": VpcClient,
     "subnet": SubnetClient,
@@ -56,6 +58,15 @@ def test_the_sdk_has_it_and_a_test_drives_it(service: str, call: Call) -> None:
     for method in methods(call):
         assert callable(getattr(CLIENTS[service], method, None)), method
         assert re.search(rf"\.{method}\b", TESTS), f"no test calls {method}"
+
+
+def test_the_document_has_every_call_and_quota() -> None:
+    lines = (ROOT / "docs/emulated-cloud.md").read_text().splitlines()
+    for service in SERVICES:
+        names = ", ".join(f"`{name}`" for call in service.calls for name in call.name.split(", "))
+        assert f"| {service.name} | {names} |" in lines
+    for name, quota in DEFAULTS.items():
+        assert f"| `{name}` | {quota.limit} | {quota.text} | {quota.source} |" in lines
 
 
 JUNK: dict[Kind, list[Any]] = {
