@@ -108,7 +108,7 @@ def _site(number: int, links: Any) -> dict[str, Any]:
                 "link": str(next(links)),
                 "delay": "2ms",
                 "bandwidth": "100M",
-                "carries": [f"quotes.{'AB'[index % 2]}"],
+                "carries": [f"quotes.{'AB'[router % 2]}"],
             }
         routers[f"{name}-r{router}"] = {
             "platform": "frr",
