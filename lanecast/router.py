@@ -192,6 +192,11 @@ class PimInterface:
     bfd: bool = False
     """A neighbour is gone with the interface's BFD session."""
 
+    @property
+    def hold_s(self) -> float:
+        """After how long without a hello a neighbour is gone: 3.5 hello periods (RFC 7761, section 4.3.2)."""
+        return self.hello_s * 3.5
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class StaticJoin:
@@ -459,6 +464,11 @@ class Router:
     """The VRF that all interfaces, routes, BGP and multicast of the router are in; None: the global table."""
     unused_ports: tuple[str, ...] = ()
     """Ports that are shut."""
+
+    @property
+    def neighbors(self) -> tuple[BgpNeighbor, ...]:
+        """Its BGP neighbours; none where it has no BGP."""
+        return self.bgp.neighbors if self.bgp is not None else ()
 
     def interface(self, name: str) -> Interface:
         """The interface of that name; raises ``KeyError`` when there is none."""

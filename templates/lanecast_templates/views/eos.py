@@ -193,7 +193,7 @@ def eos_router(router: Router, secrets: RouterSecrets) -> EosRouter:
     _check(router)
     lists = access_lists(router)
     managed = router.management
-    neighbors = router.bgp.neighbors if router.bgp else ()
+    neighbors = router.neighbors
     return EosRouter(
         name=router.name,
         vrf=router.vrf,
@@ -344,7 +344,7 @@ def _shared_secret_name(router: Router, neighbor: BgpNeighbor) -> str:
 
 
 def _shared_secrets(router: Router, secrets: RouterSecrets) -> Iterator[SharedSecret]:
-    for neighbor in router.bgp.neighbors if router.bgp else ():
+    for neighbor in router.neighbors:
         if neighbor.tcp_ao is not None:
             name = _shared_secret_name(router, neighbor)
             yield SharedSecret(name, neighbor.tcp_ao.key_id, secrets.tcp_ao_key(neighbor))

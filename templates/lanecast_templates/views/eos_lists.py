@@ -15,6 +15,7 @@ from lanecast.router import (
     Router,
 )
 from lanecast_templates.errors import RenderError
+from lanecast_templates.views.lists import accepted_paths, by_name, longest, neighbor_prefixes, path_expression
 
 SEQUENCE_STEP = 10
 """EOS's own step between entries of a list."""
@@ -234,35 +235,27 @@ def control_classes(router: Router) -> tuple[ControlClass, ...]:
 
 def prefix_lists(router: Router) -> tuple[PrefixList, ...]:
     """What neighbours may announce and what is announced to them, by name."""
-    lists: dict[str, Prefixes] = {}
-    for neighbor in router.bgp.neighbors if router.bgp else ():
-        for prefixes in (neighbor.accept, neighbor.announce):
-            if lists.setdefault(prefixes.name, prefixes) != prefixes:
-                raise RenderError(f"{router.name}: two prefix lists of different content are called {prefixes.name}")
-    return tuple(PrefixList(name, tuple(_prefix_entries(each))) for name, each in sorted(lists.items()))
+    return tuple(
+        PrefixList(name, tuple(_prefix_entries(each))) for name, each in by_name(router, neighbor_prefixes(router))
+    )
 
 
 def _prefix_entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
     for number, prefix in enumerate(prefixes.permitted, start=1):
-        longer = prefixes.longer if prefixes.longer is not None and prefixes.longer > prefix.prefixlen else None
-        yield PrefixEntry(number * SEQUENCE_STEP, "permit", prefix, longer)
+        yield PrefixEntry(number * SEQUENCE_STEP, "permit", prefix, longest(prefix, prefixes.longer))
     if not prefixes.permitted:
         yield PrefixEntry(SEQUENCE_STEP, "deny", ANYWHERE, ANYWHERE.max_prefixlen)
 
 
 def as_path_lists(router: Router) -> tuple[AsPathList, ...]:
     """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, 6.1.1)."""
-    asns: dict[str, int] = {}
-    for neighbor in router.bgp.neighbors if router.bgp else ():
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    return tuple(AsPathList(name, f"^{asn}(_{asn})*$") for name, asn in sorted(asns.items()))
+    return tuple(AsPathList(name, path_expression(asn)) for name, asn in accepted_paths(router))
 
 
 def route_maps(router: Router) -> tuple[RouteMap, ...]:
     """One for each direction of each neighbour, called as its prefix list is."""
     maps: dict[str, RouteMap] = {}
-    for neighbor in router.bgp.neighbors if router.bgp else ():
+    for neighbor in router.neighbors:
         for prefixes, as_paths in ((neighbor.accept, neighbor.accept_as_paths), (neighbor.announce, None)):
             wanted = RouteMap(prefixes.name, prefixes.name, as_paths)
             if maps.setdefault(prefixes.name, wanted) != wanted:

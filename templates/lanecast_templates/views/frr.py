@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from lanecast.router import (
     Bgp,
@@ -23,6 +23,7 @@ from lanecast.router import (
 )
 from lanecast_templates.errors import RenderError
 from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.lists import accepted_paths, by_name, longest, neighbor_prefixes, path_expression
 
 SEQUENCE_STEP = 5
 """FRR's own step between entries of a list."""
@@ -216,7 +217,7 @@ def frr_router(version: str, router: Router, secrets: RouterSecrets) -> FrrRoute
         ssm_list=SSM_LIST if multicast else None,
         bfd_profiles=tuple(_bfd_profiles(router)),
         bgp=router.bgp,
-        neighbors=tuple(_neighbor(neighbor, secrets.password(neighbor)) for neighbor in _neighbors(router)),
+        neighbors=tuple(_neighbor(neighbor, secrets.password(neighbor)) for neighbor in router.neighbors),
     )
 
 
@@ -226,7 +227,7 @@ def _neighbor(neighbor: BgpNeighbor, password: str | None) -> FrrNeighbor:
 
 def _bfd_profiles(router: Router) -> Iterator[BfdProfile]:
     circuits = {pim.interface for pim in router.multicast.pim if pim.bfd} if router.multicast else set()
-    neighbors = {neighbor.interface for neighbor in _neighbors(router) if neighbor.bfd}
+    neighbors = {neighbor.interface for neighbor in router.neighbors if neighbor.bfd}
     for interface in router.interfaces:
         if interface.bfd is None:
             continue
@@ -241,10 +242,6 @@ def _register_filters(router: Router) -> Iterator[Prefixes]:
     for point in router.multicast.rendezvous_points if router.multicast else ():
         if point.register_sources is not None:
             yield point.register_sources
-
-
-def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
-    return router.bgp.neighbors if router.bgp else ()
 
 
 def _check_distances(router: Router) -> None:
@@ -281,35 +278,23 @@ def _named_prefixes(router: Router) -> Iterator[Prefixes]:
         yield Prefixes(SSM_LIST, router.multicast.ssm_ranges, longer=IPv4Address(0).max_prefixlen)
         yield from (prefixes for _, prefixes in router.multicast.boundaries)
         yield from _register_filters(router)
-    for neighbor in _neighbors(router):
-        yield neighbor.accept
-        yield neighbor.announce
+    yield from neighbor_prefixes(router)
 
 
 def _prefix_lists(router: Router) -> tuple[PrefixList, ...]:
-    lists: dict[str, Prefixes] = {}
-    for prefixes in _named_prefixes(router):
-        if lists.setdefault(prefixes.name, prefixes) != prefixes:
-            raise RenderError(f"{router.name}: two prefix lists of different content are called {prefixes.name}")
-    return tuple(PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in sorted(lists.items()))
+    return tuple(
+        PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in by_name(router, _named_prefixes(router))
+    )
 
 
 def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
     for index, prefix in enumerate(prefixes.permitted, start=1):
-        yield PrefixEntry(index * SEQUENCE_STEP, "permit", str(prefix), _longest(prefix, prefixes.longer))
+        yield PrefixEntry(index * SEQUENCE_STEP, "permit", str(prefix), longest(prefix, prefixes.longer))
     if not prefixes.permitted:
         # A list that does not exist, or has no entry, permits in some places of FRR: it has to say what it means.
         yield PrefixEntry(SEQUENCE_STEP, "deny", "any")
 
 
-def _longest(prefix: IPv4Network, longer: int | None) -> int | None:
-    return longer if longer is not None and longer > prefix.prefixlen else None
-
-
 def _as_path_lists(router: Router) -> tuple[AsPathList, ...]:
     """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, 6.1.1: no other's routes)."""
-    asns: dict[str, int] = {}
-    for neighbor in _neighbors(router):
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    return tuple(AsPathList(name, f"^{asn}(_{asn})*$") for name, asn in sorted(asns.items()))
+    return tuple(AsPathList(name, path_expression(asn)) for name, asn in accepted_paths(router))

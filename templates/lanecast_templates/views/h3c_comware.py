@@ -55,8 +55,6 @@ from lanecast_templates.views.h3c_comware_management import (
 )
 
 MAXIMUM_PREFERENCE = 255
-HOLD_HELLOS = 3.5
-"""How many hellos a PIM neighbour may miss (RFC 7761, section 4.11); Comware keeps 105 s whatever the interval is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +337,7 @@ def _pim(router: Router, interface: Interface, numbers: Mapping[str, int]) -> Co
     return ComwarePim(
         passive=False,
         hello_s=pim.hello_s,
-        holdtime_s=ceil(pim.hello_s * HOLD_HELLOS),
+        holdtime_s=ceil(pim.hold_s),  # unsaid, Comware keeps 105 s whatever the interval is
         dr_priority=pim.dr_priority,
         neighbors=numbers[neighbor_list(interface)],
         bfd=pim.bfd,

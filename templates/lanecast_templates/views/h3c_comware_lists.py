@@ -19,7 +19,6 @@ from lanecast.router import (
     CONTROL_PACKET_BYTES,
     REMAINDER_PPS,
     AccessRule,
-    BgpNeighbor,
     ControlPlaneClass,
     Interface,
     MsdpPeer,
@@ -27,6 +26,7 @@ from lanecast.router import (
     Router,
 )
 from lanecast_templates.errors import RenderError
+from lanecast_templates.views.lists import accepted_paths, by_name, longest, neighbor_prefixes, path_expression
 
 STEP = 5
 """Comware's own step between rules."""
@@ -242,18 +242,14 @@ def _with_wildcard(network: IPv4Network) -> str | None:
 
 def prefix_lists(router: Router) -> tuple[PrefixList, ...]:
     """The lists of what neighbours may tell and are told. Raises :class:`RenderError` for two of one name."""
-    lists: dict[str, Prefixes] = {}
-    for neighbor in _neighbors(router):
-        for prefixes in (neighbor.accept, neighbor.announce):
-            if lists.setdefault(prefixes.name, prefixes) != prefixes:
-                raise RenderError(f"{router.name}: two prefix lists of different content are called {prefixes.name}")
-    return tuple(PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in sorted(lists.items()))
+    return tuple(
+        PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in by_name(router, neighbor_prefixes(router))
+    )
 
 
 def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
     for number, prefix in enumerate(prefixes.permitted, start=1):
-        longest = prefixes.longer if prefixes.longer is not None and prefixes.longer > prefix.prefixlen else None
-        yield PrefixEntry(number * INDEX_STEP, "permit", prefix, longest)
+        yield PrefixEntry(number * INDEX_STEP, "permit", prefix, longest(prefix, prefixes.longer))
     if not prefixes.permitted:
         # A list that does not exist permits everything, so one without prefixes has to say that it denies them.
         yield PrefixEntry(INDEX_STEP, "deny", ANYWHERE, ANYWHERE.max_prefixlen)
@@ -261,17 +257,7 @@ def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
 
 def as_path_lists(router: Router) -> Mapping[str, AsPathList]:
     """By name, lists of paths of the neighbour's own AS alone, however often (RFC 7454, section 6.1.1)."""
-    asns: dict[str, int] = {}
-    for neighbor in _neighbors(router):
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    if len(asns) > MOST_AS_PATH_LISTS:
-        raise RenderError(f"{router.name}: Comware takes {MOST_AS_PATH_LISTS} AS-path lists, not {len(asns)}")
-    return {
-        name: AsPathList(name, number, f"^{asn}(_{asn})*$")
-        for number, (name, asn) in enumerate(sorted(asns.items()), start=1)
-    }
-
-
-def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
-    return router.bgp.neighbors if router.bgp else ()
+    paths = accepted_paths(router)
+    if len(paths) > MOST_AS_PATH_LISTS:
+        raise RenderError(f"{router.name}: Comware takes {MOST_AS_PATH_LISTS} AS-path lists, not {len(paths)}")
+    return {name: AsPathList(name, number, path_expression(asn)) for number, (name, asn) in enumerate(paths, start=1)}

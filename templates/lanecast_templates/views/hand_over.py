@@ -23,9 +23,6 @@ from lanecast.router import (
 from lanecast_relay.config.model import Endpoint
 from lanecast_relay.config.quantity import BANDWIDTH, DURATION
 
-HOLD_HELLOS = 3.5
-"""RFC 7761, section 4.3.2: a neighbour is gone after so many hello periods."""
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -115,6 +112,8 @@ class HandOver:
     rendezvous: RendezvousPoint | None
     """None: source-specific multicast alone."""
     hello_s: int
+    pim_hold_s: float
+    """After how long without a hello a neighbour is gone."""
     keepalive_s: int
     hold_s: int
 
@@ -122,11 +121,6 @@ class HandOver:
     def msdp_sessions(self) -> tuple[MsdpSession, ...]:
         """The sessions with the exchange's rendezvous point."""
         return () if self.rendezvous is None else self.rendezvous.sessions
-
-    @property
-    def pim_hold_s(self) -> float:
-        """After how long without a hello a neighbour is gone."""
-        return self.hello_s * HOLD_HELLOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +178,7 @@ def _hand_over(
         ),
         rendezvous=_rendezvous(fabric, exchange, site),
         hello_s=max(each.hello_s for each in multicast.pim),
+        pim_hold_s=max(each.hold_s for each in multicast.pim),
         keepalive_s=bgp.keepalive_s,
         hold_s=bgp.hold_s,
     )

@@ -49,9 +49,6 @@ from lanecast_templates.views.huawei_vrp_lists import (
 from lanecast_templates.views.huawei_vrp_management import VrpManagement, vrp_management, word
 
 MAXIMUM_PREFERENCE = 255
-HOLD_HELLOS = 3.5
-"""How many hellos a PIM neighbour may miss (RFC 7761, section 4.11); VRP keeps 105 s whatever the interval is."""
-
 KEY_OF_KEYCHAIN = 1
 """A keychain's own number of its only key; what goes over the wire are TCP-AO's two."""
 
@@ -266,7 +263,7 @@ def _tcp_ao_name(router: Router, neighbor: BgpNeighbor) -> str:
 
 
 def _tcp_ao_keys(router: Router, secrets: RouterSecrets) -> Iterator[TcpAoKey]:
-    for neighbor in router.bgp.neighbors if router.bgp else ():
+    for neighbor in router.neighbors:
         if neighbor.tcp_ao is not None:
             yield TcpAoKey(
                 _tcp_ao_name(router, neighbor),
@@ -374,7 +371,7 @@ def _pim(router: Router, interface: Interface) -> VrpPim | None:
     return VrpPim(
         silent=False,
         hello_s=pim.hello_s,
-        holdtime_s=ceil(pim.hello_s * HOLD_HELLOS),
+        holdtime_s=ceil(pim.hold_s),  # unsaid, VRP keeps 105 s whatever the interval is
         dr_priority=pim.dr_priority,
         neighbors=neighbor_list(interface),
         joins=joins,

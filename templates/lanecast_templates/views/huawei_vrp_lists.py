@@ -16,7 +16,6 @@ from lanecast.router import (
     CONTROL_PACKET_BYTES,
     REMAINDER_PPS,
     AccessRule,
-    BgpNeighbor,
     ControlPlaneClass,
     Interface,
     MsdpPeer,
@@ -25,6 +24,7 @@ from lanecast.router import (
     Router,
 )
 from lanecast_templates.errors import RenderError
+from lanecast_templates.views.lists import accepted_paths, by_name, longest, neighbor_prefixes, path_expression
 
 STEP = 5
 """VRP's own step between rules."""
@@ -231,18 +231,14 @@ def _with_wildcard(network: IPv4Network) -> str | None:
 
 def prefix_lists(router: Router) -> tuple[PrefixList, ...]:
     """The lists of what neighbours may tell and are told. Raises :class:`RenderError` for two of one name."""
-    lists: dict[str, Prefixes] = {}
-    for neighbor in _neighbors(router):
-        for prefixes in (neighbor.accept, neighbor.announce):
-            if lists.setdefault(prefixes.name, prefixes) != prefixes:
-                raise RenderError(f"{router.name}: two prefix lists of different content are called {prefixes.name}")
-    return tuple(PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in sorted(lists.items()))
+    return tuple(
+        PrefixList(name, tuple(_entries(prefixes))) for name, prefixes in by_name(router, neighbor_prefixes(router))
+    )
 
 
 def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
     for number, prefix in enumerate(prefixes.permitted, start=1):
-        longest = prefixes.longer if prefixes.longer is not None and prefixes.longer > prefix.prefixlen else None
-        yield PrefixEntry(number * INDEX_STEP, "permit", prefix, longest)
+        yield PrefixEntry(number * INDEX_STEP, "permit", prefix, longest(prefix, prefixes.longer))
     if not prefixes.permitted:
         # A list that does not exist permits everything, so one without prefixes has to say that it denies them.
         yield PrefixEntry(INDEX_STEP, "deny", ANYWHERE, ANYWHERE.max_prefixlen)
@@ -250,12 +246,4 @@ def _entries(prefixes: Prefixes) -> Iterator[PrefixEntry]:
 
 def as_path_filters(router: Router) -> tuple[AsPathFilter, ...]:
     """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, section 6.1.1)."""
-    asns: dict[str, int] = {}
-    for neighbor in _neighbors(router):
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    return tuple(AsPathFilter(name, f"^{asn}(_{asn})*$") for name, asn in sorted(asns.items()))
-
-
-def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
-    return router.bgp.neighbors if router.bgp else ()
+    return tuple(AsPathFilter(name, path_expression(asn)) for name, asn in accepted_paths(router))

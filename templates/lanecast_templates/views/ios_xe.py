@@ -198,7 +198,7 @@ def ios_xe_router(router: Router, secrets: RouterSecrets) -> IosXeRouter:
     _check_distances(router)
     multicast = router.multicast
     msdp = multicast.msdp if multicast else None
-    neighbors = router.bgp.neighbors if router.bgp else ()
+    neighbors = router.neighbors
     return IosXeRouter(
         name=router.name,
         vrf=router.vrf,
@@ -324,7 +324,7 @@ def _key_chain_name(router: Router, neighbor: BgpNeighbor) -> str:
 
 
 def _key_chains(router: Router, secrets: RouterSecrets) -> Iterator[KeyChain]:
-    for neighbor in router.bgp.neighbors if router.bgp else ():
+    for neighbor in router.neighbors:
         held = neighbor.tcp_ao
         if held is not None:
             name = _key_chain_name(router, neighbor)

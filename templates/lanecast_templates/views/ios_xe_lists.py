@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TypeVar
 
-from lanecast.router import ANYWHERE, AccessRule, Bgp, BgpNeighbor, MulticastRouting, Prefixes, Router
+from lanecast.router import ANYWHERE, AccessRule, MulticastRouting, Prefixes, Router
 from lanecast_templates.errors import RenderError
+from lanecast_templates.views.lists import accepted_paths, neighbor_prefixes, path_expression
 
 SSM_LIST = "ssm-ranges"
 SSH_LIST = "ssh-sources"
@@ -119,18 +120,13 @@ def extended_lists(router: Router) -> tuple[ExtendedList, ...]:
 
 def prefix_lists(router: Router) -> tuple[PrefixList, ...]:
     """What neighbours may announce and hear."""
-    held = [held for neighbor in _neighbors(router.bgp) for held in (neighbor.accept, neighbor.announce)]
-    return _each_once(router, [PrefixList(each.name, tuple(_prefixes(each))) for each in held])
+    return _each_once(router, [PrefixList(each.name, tuple(_prefixes(each))) for each in neighbor_prefixes(router)])
 
 
 def as_path_lists(router: Router) -> dict[str, AsPathList]:
     """By the model's name. Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, 6.1.1)."""
-    asns: dict[str, int] = {}
-    for neighbor in _neighbors(router.bgp):
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    numbered = enumerate(sorted(asns.items()), start=1)
-    return {name: AsPathList(number, f"^{asn}(_{asn})*$") for number, (name, asn) in numbered}
+    numbered = enumerate(accepted_paths(router), start=1)
+    return {name: AsPathList(number, path_expression(asn)) for number, (name, asn) in numbered}
 
 
 def route_maps(router: Router) -> tuple[RouteMap, ...]:
@@ -138,7 +134,7 @@ def route_maps(router: Router) -> tuple[RouteMap, ...]:
     paths = as_path_lists(router)
     return tuple(
         each
-        for neighbor in _neighbors(router.bgp)
+        for neighbor in router.neighbors
         for each in (
             RouteMap(neighbor.accept.name, paths[neighbor.accept_as_paths].number),
             RouteMap(neighbor.announce.name, None),
@@ -149,10 +145,6 @@ def route_maps(router: Router) -> tuple[RouteMap, ...]:
 def wildcard(network: IPv4Network) -> str:
     """A network with the wildcard of access lists."""
     return f"{network.network_address} {network.hostmask}"
-
-
-def _neighbors(bgp: Bgp | None) -> tuple[BgpNeighbor, ...]:
-    return bgp.neighbors if bgp else ()
 
 
 def _each_once(router: Router, lists: Iterable[List]) -> tuple[List, ...]:

@@ -358,7 +358,7 @@ def _neighbor(neighbor: BgpNeighbor, router: Router, secrets: RouterSecrets) -> 
 
 
 def _key_chains(router: Router, secrets: RouterSecrets) -> Iterator[KeyChain]:
-    for neighbor in router.bgp.neighbors if router.bgp else ():
+    for neighbor in router.neighbors:
         secret = _between_quotes(secrets.tcp_ao_key(neighbor), secrets)
         if neighbor.tcp_ao is not None and secret is not None:
             name = router.interface(neighbor.interface).attached_to

@@ -25,6 +25,7 @@ from lanecast.router import (
     Router,
 )
 from lanecast_templates.errors import RenderError
+from lanecast_templates.views.lists import accepted_paths
 
 HOST_LENGTH = IPv4Address(0).max_prefixlen
 
@@ -223,11 +224,7 @@ def _match(prefix: IPv4Network, longest: int | None) -> str:
 
 def as_paths(router: Router) -> tuple[AsPath, ...]:
     """Paths of the neighbour's own AS alone, however often. Junos holds an expression against the whole path."""
-    asns: dict[str, int] = {}
-    for neighbor in router.bgp.neighbors if router.bgp else ():
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    return tuple(AsPath(name, f"{asn}+") for name, asn in sorted(asns.items()))
+    return tuple(AsPath(name, f"{asn}+") for name, asn in accepted_paths(router))
 
 
 def packet_filters(router: Router) -> tuple[PacketFilter, ...]:

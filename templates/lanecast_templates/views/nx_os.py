@@ -39,6 +39,7 @@ from lanecast.router import (
 )
 from lanecast_templates.errors import RenderError
 from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.lists import accepted_paths, path_expression
 from lanecast_templates.views.nx_os_limits import problems
 
 PREFIX_STEP = 5
@@ -242,7 +243,7 @@ def nx_os_router(router: Router, secrets: RouterSecrets) -> NxOsRouter:
             NxOsMsdpPeer(peer, _typed(secrets.msdp_password(peer)), _accepted_by(peer), NOBODY)
             for peer in _peers(router)
         ),
-        neighbors=tuple(NxOsNeighbor(each, _typed(secrets.password(each))) for each in _neighbors(router)),
+        neighbors=tuple(NxOsNeighbor(each, _typed(secrets.password(each))) for each in router.neighbors),
         aaa=_aaa(router, _typed(secrets.aaa_key())),
         ntp_key=_typed(secrets.ntp_key()),
         ptp_source=_ptp_source(router),
@@ -275,10 +276,6 @@ def _features(router: Router) -> Iterator[str]:
     yield from (name for name, wanted in asked.items() if wanted)
 
 
-def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
-    return router.bgp.neighbors if router.bgp else ()
-
-
 def _peers(router: Router) -> tuple[MsdpPeer, ...]:
     return router.multicast.msdp.peers if router.multicast and router.multicast.msdp else ()
 
@@ -296,7 +293,7 @@ def _accepted_by(peer: MsdpPeer) -> str:
 
 def _listed_prefixes(router: Router) -> Iterator[Prefixes]:
     """What prefix lists say: BGP's routes, and who may be a PIM neighbour."""
-    for neighbor in _neighbors(router):
+    for neighbor in router.neighbors:
         yield neighbor.accept
         yield neighbor.announce
     for pim in router.multicast.pim if router.multicast else ():
@@ -318,8 +315,8 @@ def _longest(prefix: IPv4Network, longer: int | None) -> str:
 
 def _as_path_lists(router: Router) -> Iterator[NamedList]:
     """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, 6.1.1: no other's routes)."""
-    for name, asn in sorted({each.accept_as_paths: each.asn for each in _neighbors(router)}.items()):
-        yield _numbered(name, [f'permit "^{asn}(_{asn})*$"'], PREFIX_STEP)
+    for name, asn in accepted_paths(router):
+        yield _numbered(name, [f'permit "{path_expression(asn)}"'], PREFIX_STEP)
 
 
 def _numbered(name: str, words: list[str], step: int = STEP) -> NamedList:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from lanecast.plan.model import AaaProtocol
 from lanecast.router import (
@@ -26,6 +26,7 @@ from lanecast.router import (
 )
 from lanecast_templates.errors import RenderError, RenderProblem
 from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.lists import accepted_paths, by_name, longest, neighbor_prefixes, path_expression
 from lanecast_templates.views.vyos_firewall import RULE_STEP, VyosFirewall, vyos_firewall
 
 SSM_LIST = "ssm-ranges"
@@ -185,7 +186,7 @@ def vyos_router(router: Router, secrets: RouterSecrets) -> VyosRouter:
         bfd_profiles=tuple(_bfd_profiles(router)),
         routes=router.routes,
         bgp=router.bgp,
-        neighbors=tuple(_neighbor(neighbor, secrets.password(neighbor)) for neighbor in _neighbors(router)),
+        neighbors=tuple(_neighbor(neighbor, secrets.password(neighbor)) for neighbor in router.neighbors),
         pim=tuple(_pim(router)),
         ssm_list=SSM_LIST if multicast else None,
         rendezvous_points=multicast.rendezvous_points if multicast else (),
@@ -238,10 +239,6 @@ def _login_servers(router: Router, secrets: RouterSecrets) -> LoginServers | Non
     )
 
 
-def _neighbors(router: Router) -> tuple[BgpNeighbor, ...]:
-    return router.bgp.neighbors if router.bgp else ()
-
-
 def _neighbor(neighbor: BgpNeighbor, password: str | None) -> VyosNeighbor:
     return VyosNeighbor(neighbor, password, _profile(BGP_PROFILE, neighbor.interface) if neighbor.bfd else None)
 
@@ -261,7 +258,7 @@ def _profile(pattern: str, interface: str) -> str:
 
 def _bfd_profiles(router: Router) -> Iterator[BfdProfile]:
     by_pim = {pim.interface for pim in router.multicast.pim if pim.bfd} if router.multicast else set()
-    by_bgp = {neighbor.interface for neighbor in _neighbors(router) if neighbor.bfd}
+    by_bgp = {neighbor.interface for neighbor in router.neighbors if neighbor.bfd}
     for interface in router.interfaces:
         if interface.bfd is None:
             continue
@@ -273,38 +270,26 @@ def _bfd_profiles(router: Router) -> Iterator[BfdProfile]:
 
 
 def _prefix_lists(router: Router) -> tuple[PrefixList, ...]:
-    lists: dict[str, Prefixes] = {}
-    for prefixes in _named_prefixes(router):
-        if lists.setdefault(prefixes.name, prefixes) != prefixes:
-            raise RenderError(f"{router.name}: two prefix lists of different content are called {prefixes.name}")
-    return tuple(PrefixList(name, tuple(_rules(prefixes))) for name, prefixes in sorted(lists.items()))
+    return tuple(
+        PrefixList(name, tuple(_rules(prefixes))) for name, prefixes in by_name(router, _named_prefixes(router))
+    )
 
 
 def _named_prefixes(router: Router) -> Iterator[Prefixes]:
     if router.multicast is not None:
         # FRR matches a group as a host prefix: without the longest length a range would match no group.
         yield Prefixes(SSM_LIST, router.multicast.ssm_ranges, longer=IPv4Address(0).max_prefixlen)
-    for neighbor in _neighbors(router):
-        yield neighbor.accept
-        yield neighbor.announce
+    yield from neighbor_prefixes(router)
 
 
 def _rules(prefixes: Prefixes) -> Iterator[ListRule]:
     for index, prefix in enumerate(prefixes.permitted, start=1):
-        yield ListRule(index * RULE_STEP, "permit", str(prefix), _longest(prefix, prefixes.longer))
+        yield ListRule(index * RULE_STEP, "permit", str(prefix), longest(prefix, prefixes.longer))
     if not prefixes.permitted:
         # VyOS knows no list without rules.
         yield ListRule(RULE_STEP, "deny", "0.0.0.0/0", IPv4Address(0).max_prefixlen)
 
 
-def _longest(prefix: IPv4Network, longer: int | None) -> int | None:
-    return longer if longer is not None and longer > prefix.prefixlen else None
-
-
 def _as_path_lists(router: Router) -> tuple[AsPathList, ...]:
     """Paths of the neighbour's own AS alone, however often it stands there (RFC 7454, 6.1.1: no other's routes)."""
-    asns: dict[str, int] = {}
-    for neighbor in _neighbors(router):
-        if asns.setdefault(neighbor.accept_as_paths, neighbor.asn) != neighbor.asn:
-            raise RenderError(f"{router.name}: AS-path list {neighbor.accept_as_paths} is asked for two AS numbers")
-    return tuple(AsPathList(name, f"^{asn}(_{asn})*$") for name, asn in sorted(asns.items()))
+    return tuple(AsPathList(name, path_expression(asn)) for name, asn in accepted_paths(router))
