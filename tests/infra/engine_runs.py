@@ -56,6 +56,13 @@ class Runs:
     folder: Path
     stack: str = "hk"
     settings: dict[str, str] = field(default_factory=dict)
+    """The provider's configuration in the stack."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Its configuration in the environment."""
+
+    def __post_init__(self) -> None:
+        given = {"ACCESS_KEY": ACCESS_KEY, "SECRET_KEY": SECRET_KEY, "REGION": REGION, "ENDPOINT": self.cloud.endpoint}
+        self.variables |= {f"BAIDUCLOUD_{name}": value for name, value in given.items()}
 
     def up(self, program: Program, **options: Any) -> Outcome:
         """`pulumi up`."""
@@ -87,11 +94,10 @@ class Runs:
             project_settings=auto.ProjectSettings(
                 name="lanecast-tests", runtime="python", backend=auto.ProjectBackend(url=f"file://{backend}")
             ),
-            env_vars=environment(self.folder),
+            env_vars={**environment(self.folder), **self.variables},
         )
         opened = auto.create_or_select_stack(self.stack, project_name="lanecast-tests", program=program, opts=options)
-        given = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY, "region": REGION, "endpoint": self.cloud.endpoint}
-        for name, value in {**given, **self.settings}.items():
+        for name, value in self.settings.items():
             opened.set_config(f"baiducloud:{name}", auto.ConfigValue(value, secret=name == "secretKey"))
         return opened
 

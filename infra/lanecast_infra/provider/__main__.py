@@ -18,7 +18,7 @@ from lanecast_infra.provider.servicer import Provider
 LARGEST_MESSAGE: Final = 400 * 1024 * 1024
 """What the engine itself allows."""
 THREADS: Final = 64
-GRACE_S: Final = 1.0
+GRACE_S: Final = 0.5
 LOOKS_EVERY_S: Final = 0.5
 
 
@@ -33,9 +33,8 @@ def main() -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    if arguments.engine:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's, which then says Cancel
+    for number in (signal.SIGINT, signal.SIGTERM):  # the engine ends its plugins by SIGINT
+        signal.signal(number, lambda *_: ended.set())
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
