@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up what they need themselves; everything else is for people who work on the project.
 
 SHELL := /bin/bash
-export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin:$(CURDIR)/build/oracles/bin
 BIN := .venv/bin
 AS_ROOT := bash setup/as-root.sh "build an emulated network"
 PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra bench/lanecast_bench

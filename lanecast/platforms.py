@@ -22,6 +22,7 @@ class Feature(StrEnum):
     SWITCH = "VLANs that it switches"
     RENDEZVOUS_POINT = "an exchange's rendezvous point"
     MSDP = "a rendezvous point of its own with MSDP"
+    MSDP_PASSWORD = "MSDP passwords"
     STATIC_JOINS = "static joins"
     DR_PRIORITY = "a DR priority"
     BFD = "BFD"
@@ -46,6 +47,7 @@ class Duty(StrEnum):
     BOUNDARY = "multicast boundaries"
     REGISTER_FILTER = "a register filter at a rendezvous point"
     MSDP_FILTER = "MSDP filters and limits"
+    MSDP_AUTHENTICATION = "MSDP sessions with a password"
     GTSM = "GTSM"
     MAXIMUM_PREFIXES = "a most of prefixes for each neighbour"
     AS_PATHS = "AS-path filters"
@@ -70,12 +72,16 @@ class PlatformFacts:
     """What a port may be called."""
     port_example: str
     loopback: str
+    vrf_loopback: str | None = None
+    """The same in a VRF, on platforms on which the VRF has to have one of its own."""
     vlan_interface: str | None = None
     """The router's own interface in VLAN ``{}``; None where it switches nothing."""
     ssh_keys: re.Pattern[str] = ANY_KIND
     """Which kinds of public keys it takes from users."""
     made_up_names: bool = False
     """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
+    filters_with_state: bool = False
+    """Whether its own text says what a packet filter with state (``Router.firewall``) lets in and through."""
     lacks: Mapping[Feature, str] = field(default_factory=dict)
     """What it cannot do, and why."""
     elsewhere: Mapping[Duty, str] = field(default_factory=dict)
@@ -114,10 +120,20 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.EOS: PlatformFacts(
         title="Arista EOS 4.3x",
-        ports=re.compile(r"(Ethernet|Port-Channel)\d+(/\d+){0,2}"),
+        ports=re.compile(r"Ethernet\d+(/\d+){0,2}|Port-Channel\d+"),
         port_example="Ethernet1",
         loopback="Loopback0",
         vlan_interface="Vlan{}",
+        lacks={
+            Feature.MSDP_PASSWORD: "it has none: leave it out",
+        },
+        elsewhere={
+            Duty.PIM_PASSIVE: "hellos go out, and a neighbour filter of nobody and the access list take none",
+            Duty.IGMP_GROUPS: "the multicast boundary of the interface",
+            Duty.IGMP_LIMIT: "the boundary bounds groups to the carried ones; the control plane bounds IGMP's rate",
+            Duty.MSDP_AUTHENTICATION: "its access lists take MSDP from the peer alone",
+            Duty.REGISTER_FILTER: "the control plane's access list denies PIM to the rendezvous point's address",
+        },
     ),
     Platform.IOS_XE: PlatformFacts(
         title="Cisco IOS XE 17.x on routers",
@@ -150,7 +166,11 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         ports=re.compile(r"(ge|xe|et)-\d+/\d+/\d+(:\d+)?|ae\d+"),
         port_example="xe-0/0/0",
         loopback="lo0.0",
+        vrf_loopback="lo0.1",
         vlan_interface="irb.{}",
+        lacks={
+            Feature.PTP: "an MX takes PTP over UDP from named grandmasters alone, and a plan names none",
+        },
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
@@ -176,9 +196,29 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.VYOS: PlatformFacts(
         title="VyOS 1.4 (sagitta)",
-        ports=re.compile(r"(eth|bond)\d+"),
+        ports=re.compile(r"(eth|lan)\d{1,3}"),
         port_example="eth1",
         loopback="lo",
+        vlan_interface="br{}",
+        filters_with_state=True,
+        lacks={
+            Feature.VRF: "1.4 has no PIM in a VRF (`vrf name … protocols` has BGP, but no `pim`)",
+            Feature.MSDP: "1.4 has no commands for MSDP",
+            Feature.TCP_AO: "FRR, which runs its BGP, takes no TCP-AO keys: use a password",
+            Feature.NTP_KEY: "`service ntp` of 1.4 has no keys",
+            Feature.PTP: "1.4 has no PTP",
+        },
+        elsewhere={
+            Duty.PIM_NEIGHBORS: "`firewall ipv4 input` takes PIM from the neighbour alone",
+            Duty.IGMP_GROUPS: "`firewall ipv4 forward` lets nothing but the carried channels pass",
+            Duty.IGMP_LIMIT: "`firewall ipv4 input` takes IGMP from the segment alone, at a bounded rate; "
+            "`forward` bounds what passes to the carried channels, and more joined groups than those are logged",
+            Duty.BOUNDARY: "`firewall ipv4 forward` lets nothing but the carried channels pass a circuit",
+            Duty.REGISTER_FILTER: "it is never a rendezvous point",
+            Duty.MSDP_FILTER: "it has no MSDP",
+            Duty.CONTROL_PLANE: "`firewall ipv4 input`: each protocol from its peers alone, at a bounded rate",
+            Duty.ACCESS_LISTS: "`firewall ipv4 input` and `forward`, with state",
+        },
     ),
 }
 """Every platform. The templates' authors fill ``lacks`` and ``elsewhere`` from the vendors' command references."""

@@ -449,7 +449,7 @@ class Router:
     firewall: Firewall
     """For platforms whose packet filter keeps state (FRR on Linux, VyOS)."""
     sysctls: tuple[Sysctl, ...]
-    """Empty where the platform is not a Linux box that lanecast sets up."""
+    """Kernel settings that the platform has no commands of its own for; empty where it shows no kernel."""
     access_lists: tuple[AccessList, ...] = ()
     """For platforms that filter by interface, without state."""
     control_plane: tuple[ControlPlaneClass, ...] = ()

@@ -89,6 +89,7 @@ exec 9<setup/install.sh # two set-ups of one clone, `make demo` beside `make tes
 flock 9
 check_rust
 install_packages
+setup/oracles.sh || fail "programs that check files could not be unpacked"
 check_python
 install_dependencies
 install_project

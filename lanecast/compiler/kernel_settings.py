@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanecast.plan.model import Multicast
+from lanecast.plan.model import Multicast, Platform
 from lanecast.router import Interface, InterfaceRole, ReversePath, Sysctl
 
 RECEIVE_BUFFER_MAXIMUM_BYTES = 64 * 2**20
@@ -44,6 +44,19 @@ def _no_redirects(interfaces: tuple[Interface, ...]) -> list[Sysctl]:
             Sysctl(f"{base}/bc_forwarding", "0", "no directed broadcasts"),
         ]
     return settings
+
+
+def site_router_settings(
+    platform: Platform, interfaces: tuple[Interface, ...], multicast: Multicast
+) -> tuple[Sysctl, ...]:
+    """What a site's router needs of the kernel, where its platform has one and no commands of its own for it."""
+    match platform:
+        case Platform.FRR:
+            return router_settings(interfaces, multicast)
+        case Platform.VYOS:
+            return (_memberships(multicast),)
+        case _:
+            return ()
 
 
 def router_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> tuple[Sysctl, ...]:

@@ -10,7 +10,7 @@ from lanecast.compiler import filters
 from lanecast.compiler.access_lists import access_lists, control_plane
 from lanecast.compiler.context import Context
 from lanecast.compiler.exchanges import asking_networks
-from lanecast.compiler.kernel_settings import router_settings
+from lanecast.compiler.kernel_settings import site_router_settings
 from lanecast.compiler.management import management
 from lanecast.compiler.site_interfaces import (
     circuit_interface,
@@ -30,7 +30,6 @@ from lanecast.plan.layout import (
     servers_of,
     vpc_cidr,
 )
-from lanecast.plan.model import Platform
 from lanecast.router import (
     Bgp,
     BgpNeighbor,
@@ -58,7 +57,7 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
     multicast = segment_interface(context, layout, name, "multicast")
     lan = segment_interface(context, layout, name, "lan")
     rendezvous = local_rendezvous(layout, name)
-    loopback = () if rendezvous is None else (loopback_interface(planned.platform, rendezvous),)
+    loopback = () if rendezvous is None else (loopback_interface(planned.platform, rendezvous, planned.vrf),)
     interfaces = (*circuits, multicast, lan, *uplinks, *loopback)
     firewall = _firewall(context, layout, name, interfaces)
     managed = replace(management(context.plan.management), source_interface=lan.name)
@@ -72,7 +71,7 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
         bgp=_bgp(context, layout, name, circuits, uplinks, lan),
         multicast=multicast_routing(context, layout, name, circuits, multicast),
         firewall=firewall,
-        sysctls=router_settings(interfaces, context.plan.multicast) if planned.platform is Platform.FRR else (),
+        sysctls=site_router_settings(planned.platform, interfaces, context.plan.multicast),
         access_lists=access_lists(interfaces, firewall, managed),
         control_plane=control_plane(firewall, managed),
         management=managed,

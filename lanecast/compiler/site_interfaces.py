@@ -75,9 +75,11 @@ def segment_interface(context: Context, layout: SiteLayout, router: str, purpose
     )
 
 
-def loopback_interface(platform: Platform, address: IPv4Network) -> Interface:
+def loopback_interface(platform: Platform, address: IPv4Network, vrf: str | None = None) -> Interface:
     """The interface of a rendezvous point's address."""
-    return Interface(FACTS[platform].loopback, InterfaceRole.LOOPBACK, (IPv4Interface(address),), LOOPBACK)
+    facts = FACTS[platform]
+    name = facts.loopback if vrf is None or facts.vrf_loopback is None else facts.vrf_loopback
+    return Interface(name, InterfaceRole.LOOPBACK, (IPv4Interface(address),), LOOPBACK)
 
 
 def tcp_ao(planned: PlannedTcpAo | None) -> TcpAo | None:

@@ -374,7 +374,8 @@ class AaaProtocol(StrEnum):
 class NtpKey(Strict):
     """A symmetric key of the Network Time Protocol (RFC 5905, section 7.3)."""
 
-    id: int = Field(ge=1, le=65535)
+    id: int = Field(ge=1, le=65534)
+    """EOS and Junos take no larger one."""
     secret: SecretReference
 
 

@@ -90,6 +90,13 @@ def _quoted(value: object) -> str:
     return f'"{value}"'
 
 
+def _single_quoted(value: object) -> str:
+    """A string in single quotes; VyOS knows no way to write one inside them. It may be secret, so it is not told."""
+    if "'" in str(value):
+        raise RenderError("a string in single quotes cannot hold a single quote")
+    return f"'{value}'"
+
+
 class Templates:
     """Renders templates by name, with nothing undefined allowed and nothing that breaks out of its line."""
 
@@ -108,6 +115,7 @@ class Templates:
             keep_trailing_newline=True,
         )
         self._environment.filters["quoted"] = _quoted
+        self._environment.filters["single_quoted"] = _single_quoted
         self._pages = self._environment.overlay(finalize=lambda value: value, autoescape=True)
         self._folder = folder
         if folder is not None:

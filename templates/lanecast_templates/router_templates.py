@@ -9,10 +9,13 @@ from functools import partial
 from lanecast.plan.model import Platform
 from lanecast.router import Router
 from lanecast_templates.router_secrets import RouterSecrets
+from lanecast_templates.views.eos import eos_router
 from lanecast_templates.views.frr import DEFAULT_VERSION, frr_router
 from lanecast_templates.views.huawei_vrp import vrp_router
 from lanecast_templates.views.ios_xe import ios_xe_router
+from lanecast_templates.views.junos import junos_router
 from lanecast_templates.views.nx_os import nx_os_router
+from lanecast_templates.views.vyos import vyos_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,12 @@ class RouterTemplates:
 FRR_FILES = {f"etc/frr/{name}": f"frr/{name}.j2" for name in ("frr.conf", "daemons", "vtysh.conf")}
 
 OTHERS: Mapping[Platform, RouterTemplates] = {
+    Platform.EOS: RouterTemplates("router", eos_router, {"eos.conf": "eos/eos.conf.j2"}),
     Platform.HUAWEI_VRP: RouterTemplates("router", vrp_router, {"huawei-vrp.conf": "huawei-vrp/huawei-vrp.conf.j2"}),
     Platform.IOS_XE: RouterTemplates("router", ios_xe_router, {"ios-xe.conf": "ios-xe/ios-xe.conf.j2"}),
+    Platform.JUNOS: RouterTemplates("router", junos_router, {"junos.conf": "junos/junos.conf.j2"}),
     Platform.NX_OS: RouterTemplates("router", nx_os_router, {"nx-os.conf": "nx-os/nx-os.conf.j2"}),
+    Platform.VYOS: RouterTemplates("router", vyos_router, {"vyos.conf": "vyos/vyos.conf.j2"}),
 }
 """Platforms whose routers are no Linux boxes of ours."""
 

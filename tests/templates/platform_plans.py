@@ -92,8 +92,10 @@ def everything(platform: Platform, also: frozenset[Feature] = frozenset()) -> di
         document["exchanges"]["cme"]["rendezvous"] = {
             "address": "198.51.100.250",
             "groups": ["239.4.0.0/16"],
-            "msdp": {"password": {"environment": "MSDP"}, "maximum-active-sources": 50},
+            "msdp": {"maximum-active-sources": 50},
         }
+        if Feature.MSDP_PASSWORD in can:
+            document["exchanges"]["cme"]["rendezvous"]["msdp"]["password"] = {"environment": "MSDP"}
         sites["hk1"]["rendezvous"] = "10.255.255.1"
     document["management"] = _management(platform, can)
     return document

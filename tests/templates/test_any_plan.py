@@ -98,7 +98,7 @@ def _management(draw: st.DrawFn, document: Document, platforms: set[Platform]) -
         number: int = draw(st.integers(1, 2))
         managed["ntp"] = {"servers": ["198.18.0.5", "198.18.0.6"][:number]}
         if Feature.NTP_KEY in can and draw(st.booleans()):
-            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65535)), "secret": {"environment": "NTP_KEY"}}
+            managed["ntp"]["key"] = {"id": draw(st.integers(1, 65534)), "secret": {"environment": "NTP_KEY"}}
     if Feature.SYSLOG in can and draw(st.booleans()):
         managed["syslog"] = ["198.18.0.8"]
     protocols = [name for name, each in (("tacacs+", Feature.TACACS), ("radius", Feature.RADIUS)) if each in can]

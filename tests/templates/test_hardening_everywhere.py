@@ -57,7 +57,7 @@ SHOWN = {
     ),
     "MSDP password, filter, limit": Shown(
         lambda facts: any(peer.authenticated and peer.sources and peer.maximum_active_sources for peer in facts.msdp),
-        (Duty.MSDP_FILTER,),
+        (Duty.MSDP_FILTER, Duty.MSDP_AUTHENTICATION),
         Feature.MSDP,
     ),
     "BGP authentication": Shown(
@@ -96,6 +96,7 @@ def status(row: Row, platform: Platform) -> Status:
     shown = SHOWN.get(row.item)
     if shown is None:
         applies = platform is Platform.FRR or row.item in TESTED_FOR_EVERY_PLATFORM
+        applies |= row.item in OF_LINUX_BOXES and FACTS[platform].filters_with_state  # VyOS: test_vyos.py
         return Status.PRESENT if applies else Status.NOT_APPLICABLE
     return Status.REFUSED if shown.feature in FACTS[platform].lacks else Status.PRESENT
 

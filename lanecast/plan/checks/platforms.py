@@ -50,6 +50,8 @@ def _asked(layout: SiteLayout, name: str) -> Iterator[Asked]:
             own = rendezvous.msdp is not None
             exchange = ("exchanges", circuit.exchange, "rendezvous")
             yield (Feature.MSDP, (*exchange, "msdp")) if own else (Feature.RENDEZVOUS_POINT, exchange)
+            if rendezvous.msdp is not None and rendezvous.msdp.password is not None:
+                yield Feature.MSDP_PASSWORD, (*exchange, "msdp", "password")
     for uplink_name, uplink in layout.uplinks_of(name).items():
         yield from _asked_of_line(uplink, ("sites", layout.name, "uplinks", uplink_name))
     yield from _asked_by_management(layout)

@@ -43,7 +43,7 @@ def cut(text: str, layout: Layout) -> Cut:
         case "braces":
             return _Braces().cut(text)
         case "set":
-            return _set_lines(text)
+            return _set_lines(text, layout)
 
 
 _QUOTED = {
@@ -141,11 +141,11 @@ class _Indented:
         return (*head, Word(collected.partition(sign)[0], quoted=True))
 
 
-def _set_lines(text: str) -> Cut:
+def _set_lines(text: str, layout: Layout) -> Cut:
     """Every line is a whole path that begins with ``set``; values stand in single quotes."""
     result = Cut()
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+        if not line.strip() or (layout.comment and line.startswith(layout.comment)):
             continue
         words = _words(line, "single")
         if words is None:

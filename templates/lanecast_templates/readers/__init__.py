@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
-from lanecast_templates.readers import frr, huawei_vrp, ios_xe, nx_os
+from lanecast_templates.readers import eos, frr, huawei_vrp, ios_xe, junos, nx_os, vyos
 from lanecast_templates.readers.facts import Facts, differences, expected
 
 READERS: Mapping[Platform, Callable[[str], Facts]] = {
+    Platform.EOS: eos.read,
     Platform.FRR: frr.read,
     Platform.HUAWEI_VRP: huawei_vrp.read,
     Platform.IOS_XE: ios_xe.read,
+    Platform.JUNOS: junos.read,
     Platform.NX_OS: nx_os.read,
+    Platform.VYOS: vyos.read,
 }
 """What reads a platform's text. Raises :class:`ValueError`, with the line, for what it cannot read."""
 

@@ -12,8 +12,12 @@ from typing import Literal
 
 from lanecast.platforms import FACTS, Duty
 from lanecast.router import (
+    ANYWHERE,
     AccessRule,
     BgpNeighbor,
+    Firewall,
+    FirewallRule,
+    ForwardRule,
     IgmpInterface,
     MsdpPeer,
     MulticastRouting,
@@ -22,6 +26,7 @@ from lanecast.router import (
     RendezvousPoint,
     Router,
 )
+from lanecast_relay.config.model import Endpoint
 
 Range = tuple[IPv4Network, int]
 """A network, and the longest prefix in it that is meant; the network's own length where longer ones are not."""
@@ -112,6 +117,44 @@ class AccessFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedFacts:
+    """What a packet filter with state accepts on the router's own addresses."""
+
+    interface: str
+    protocol: str
+    sources: frozenset[IPv4Network]
+    destinations: frozenset[IPv4Network]
+    ports: frozenset[int]
+    rate_pps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedFacts:
+    """What a packet filter with state lets through: UDP from one source to one destination, each with its port."""
+
+    interface: str
+    out: str
+    source: IPv4Network
+    source_port: int | None
+    destination: IPv4Network
+    destination_port: int | None
+    answers: bool
+    """Only what answers a packet that was let through the other way."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterFacts:
+    """A packet filter with state."""
+
+    filtered: frozenset[str]
+    """By these interfaces nothing is accepted but ``accepted`` and answers, of no version of IP."""
+    accepted: frozenset[AcceptedFacts]
+    guarded: frozenset[str]
+    """To and from these nothing is forwarded but ``forwarded``."""
+    forwarded: frozenset[ForwardedFacts]
+
+
+@dataclass(frozen=True, slots=True)
 class VlanFacts:
     """A switched VLAN."""
 
@@ -170,6 +213,10 @@ class Facts:
     no_redirects: frozenset[str] | None
     """Interfaces that send none and forward no directed broadcasts."""
     management: ManagementFacts | None
+    packet_filter: FilterFacts | None = None
+    """None where the text has no filter with state."""
+    kernel_settings: frozenset[tuple[str, str]] | None = None
+    """(name, value) of what the text sets beside its platform's own commands; None where it cannot."""
 
 
 def expected(router: Router) -> Facts:
@@ -209,6 +256,10 @@ def expected(router: Router) -> Facts:
         if Duty.NO_REDIRECTS in elsewhere
         else frozenset(each.name for each in interfaces if each.reverse_path),
         management=None if Duty.MANAGEMENT in elsewhere else _management(router),
+        packet_filter=_packet_filter(router.firewall) if FACTS[router.platform].filters_with_state else None,
+        kernel_settings=frozenset((each.name, each.value) for each in router.sysctls)
+        if FACTS[router.platform].filters_with_state
+        else None,
     )
 
 
@@ -243,11 +294,13 @@ def _authentication(neighbor: BgpNeighbor) -> Authentication | None:
 
 
 def _pim(pim: PimInterface, elsewhere: Mapping[Duty, str]) -> PimFacts:
-    listed = not pim.passive and Duty.PIM_NEIGHBORS not in elsewhere
+    passive = pim.passive and Duty.PIM_PASSIVE not in elsewhere
+    # An interface that ought to be passive, and cannot be, has a list of nobody.
+    listed = not passive and Duty.PIM_NEIGHBORS not in elsewhere
     return PimFacts(
         interface=pim.interface,
-        passive=pim.passive and Duty.PIM_PASSIVE not in elsewhere,
-        hello_s=None if pim.passive and Duty.PIM_PASSIVE not in elsewhere else pim.hello_s,
+        passive=passive,
+        hello_s=None if passive else pim.hello_s,
         neighbors=frozenset(pim.neighbors) if listed else None,
         dr_priority=pim.dr_priority,
         bfd=pim.bfd,
@@ -314,6 +367,39 @@ def _control_plane(router: Router) -> Iterator[tuple[frozenset[AccessFacts], int
         yield frozenset(_rule(rule) for rule in each.rules), each.rate_pps
 
 
+def _packet_filter(firewall: Firewall) -> FilterFacts:
+    return FilterFacts(
+        filtered=frozenset(firewall.interfaces),
+        accepted=frozenset(_accepted(rule) for rule in firewall.rules),
+        guarded=frozenset(firewall.guarded),
+        forwarded=frozenset(each for rule in firewall.forwarded for each in _forwarded(rule)),
+    )
+
+
+def _accepted(rule: FirewallRule) -> AcceptedFacts:
+    return AcceptedFacts(
+        rule.interface,
+        rule.protocol,
+        frozenset(rule.sources),
+        frozenset(rule.destinations),
+        frozenset(rule.ports),
+        rule.rate_pps,
+    )
+
+
+def _forwarded(rule: ForwardRule) -> Iterator[ForwardedFacts]:
+    anywhere: list[tuple[IPv4Network, int | None]] = [(ANYWHERE, None)]
+    sources = [(each, None) for each in rule.sources] + _with_ports(rule.source_endpoints)
+    destinations = [(each, None) for each in rule.destinations] + _with_ports(rule.destination_endpoints)
+    for source, source_port in sources or anywhere:
+        for destination, port in destinations or anywhere:
+            yield ForwardedFacts(rule.interface, rule.out, source, source_port, destination, port, rule.answers)
+
+
+def _with_ports(endpoints: tuple[Endpoint, ...]) -> list[tuple[IPv4Network, int | None]]:
+    return [(IPv4Network(end.address), end.port) for end in endpoints]
+
+
 def _management(router: Router) -> ManagementFacts:
     held = router.management
     return ManagementFacts(
@@ -327,10 +413,10 @@ def _management(router: Router) -> ManagementFacts:
     )
 
 
-def differences(wanted: Facts, found: Facts) -> list[str]:
+def differences(wanted: Facts | FilterFacts, found: Facts | FilterFacts) -> list[str]:
     """What a text lacks of what is wanted, and what it says besides; empty where both are the same."""
     told: list[str] = []
-    for each in fields(Facts):
+    for each in fields(wanted):
         want, have = getattr(wanted, each.name), getattr(found, each.name)
         if want is None or want == have:
             continue
@@ -343,6 +429,8 @@ def differences(wanted: Facts, found: Facts) -> list[str]:
                 for key in sorted({*want, *have})
                 if want.get(key) != have.get(key)
             ]
+        elif isinstance(want, FilterFacts) and have is not None:
+            told += [f"{each.name}: {difference}" for difference in differences(want, have)]
         else:
             told.append(f"{each.name}: is {_shown(have)}, not {_shown(want)}")
     return told

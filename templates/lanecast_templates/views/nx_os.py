@@ -195,7 +195,8 @@ class NxOsRouter:
     as_path_lists: tuple[NamedList, ...]
     route_maps: tuple[RouteMap, ...]
     access_lists: tuple[NamedList, ...]
-    terminal_list: str
+    terminal_list: str | None
+    """None where the plan does not say from where SSH is answered: its interfaces drop it, and mgmt0 stays as it is."""
     """The access list of the terminal lines."""
     classes: tuple[PolicedClass, ...]
     trunks: tuple[Trunk, ...]
@@ -229,7 +230,7 @@ def nx_os_router(router: Router, secrets: RouterSecrets) -> NxOsRouter:
         as_path_lists=tuple(_as_path_lists(router)),
         route_maps=tuple(_route_maps(router)),
         access_lists=tuple(_access_lists(router)),
-        terminal_list=SSH,
+        terminal_list=SSH if router.management.ssh_sources else None,
         classes=tuple(_classes(router)),
         trunks=tuple(_trunks(router)),
         access_ports=tuple(_access_ports(router)),
@@ -378,6 +379,8 @@ def _access_lists(router: Router) -> Iterator[NamedList]:
     for access_list in router.access_lists:
         yield _numbered(access_list.name, list(_with_remarks(access_list.rules)))
     sources = router.management.ssh_sources
+    if not sources:
+        return
     permitted = [AccessRule("SSH from management", True, "tcp", each, destination_port=SSH_PORT) for each in sources]
     yield _numbered(SSH, list(_with_remarks((*permitted, AccessRule("everything else", False, "ip")))))
 
