@@ -17,12 +17,14 @@ from lanecast_infra.provider.declarations.common import (
     status_output,
     tags_field,
 )
+from lanecast_infra.provider.failures import CloudError
 from lanecast_infra.provider.model import Advice, Change, Field, Kind, Output, Resource, States, Values
 
 INITIATOR: Final = "initiator"
 ACCEPTOR: Final = "acceptor"
 DNS_OPEN: Final = "open"
 DNS_CLOSED: Final = "close"
+GONE: Final = frozenset({"NoSuchObject", "NoSuchPeerConn"})
 
 
 def _create(call: Call, inputs: Values) -> str:
@@ -55,13 +57,20 @@ def _read(call: Call, identity: str) -> Values:
         "status",
     )
     live = {**chosen(side, names), **live_tags(side)}
-    if side.get("peerAccountId") != side.get("localAccountId"):
-        live["peerAccountId"] = side.get("peerAccountId")
-    states = [str(side.get("dnsStatus"))]
-    if side.get("status") == "active" and "peerAccountId" not in live:
-        states.append(_dns(call, identity, ACCEPTOR, side["peerRegion"]))
-    live["dnsSync"] = all(one == DNS_OPEN for one in states)
-    return live
+    states = {str(side.get("dnsStatus"))}
+    if side.get("status") == "active":
+        states |= _dns_of_the_other_side(call, identity, side["peerRegion"])
+    return {**live, "dnsSync": states == {DNS_OPEN}}
+
+
+def _dns_of_the_other_side(call: Call, identity: str, region: str) -> set[str]:
+    """Its state; nothing when it is another account's, which this one does not see."""
+    try:
+        return {_dns(call, identity, ACCEPTOR, region)}
+    except CloudError as error:
+        if error.code not in GONE:
+            raise
+        return set()
 
 
 def _dns(call: Call, identity: str, role: str, region: str) -> str:
@@ -186,7 +195,7 @@ PEER_CONNECTION: Final = Resource(
     update=_update,
     delete=_delete,
     states=States(frozenset({"active"}), frozenset({"consult_failed", "down", "expired", "error", "deleted"})),
-    gone=frozenset({"NoSuchObject", "NoSuchPeerConn"}),
+    gone=GONE,
     busy=frozenset({"ResourceNeedRelease"}),
     unique=("localVpcId", "peerVpcId"),
     advice=(
