@@ -11,8 +11,14 @@ from engine_runs import Runs
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path / "cloud") as cloud:
+def async_delay_s() -> float:
+    """How long the cloud's asynchronous work takes; a test that needs another sets it by its parameters."""
+    return 0.3
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
+    with serving(tmp_path / "cloud", async_delay_s) as cloud:
         yield cloud
 
 
