@@ -13,7 +13,7 @@ from lanecast_infra.provider.configuration import check_settings, settings_from
 from lanecast_infra.provider.declarations import FUNCTIONS, RESOURCES
 from lanecast_infra.provider.differences import deletes_first, differences
 from lanecast_infra.provider.lifecycle import inputs_of
-from lanecast_infra.provider.model import Change, Kind, Resource, Values
+from lanecast_infra.provider.model import Change, Field, Kind, Output, Resource, Values
 from lanecast_infra.provider.schema import schema
 from lanecast_infra.provider.wire import SECRET, SIGNATURE, UNKNOWN, UNKNOWN_TEXT, pack, unpack
 
@@ -282,7 +282,8 @@ def test_the_schema_says_what_is_secret_required_and_replaced() -> None:
 
 def test_every_field_names_its_source() -> None:
     for resource in RESOURCES.values():
-        for one in (*resource.fields, *resource.outputs):
+        parts: list[Field | Output] = [*resource.fields, *resource.outputs]
+        for one in parts:
             assert one.source, (resource.name, one.name)
             assert one.doc.endswith("."), (resource.name, one.name)
 
