@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,15 @@ from google.protobuf.struct_pb2 import Struct
 
 from lanecast_infra.provider import classes
 from lanecast_infra.provider.checks import check
-from lanecast_infra.provider.configuration import check_settings, settings_from
+from lanecast_infra.provider.configuration import VARIABLES, check_settings, settings_from
 from lanecast_infra.provider.declarations import FUNCTIONS, RESOURCES
 from lanecast_infra.provider.differences import deletes_first, differences
 from lanecast_infra.provider.lifecycle import inputs_of
 from lanecast_infra.provider.model import Change, Field, Kind, Output, Resource, Values
 from lanecast_infra.provider.schema import schema
 from lanecast_infra.provider.wire import SECRET, SIGNATURE, UNKNOWN, UNKNOWN_TEXT, pack, unpack
+
+ROOT = Path(__file__).parent.parent.parent
 
 VPC: Values = {"cidr": "10.8.0.0/16"}
 SUBNET: Values = {"vpcId": "vpc-1", "cidr": "10.8.1.0/24", "zoneName": "cn-hkg-a"}
@@ -305,3 +308,10 @@ def test_settings() -> None:
     assert (settings.access_key, settings.region, settings.endpoint) == ("ak", "hkg", None)
     assert "hidden" not in repr(settings)
     assert "baiducloud:accessKey is missing" in str(settings_from({}, {}))
+
+
+def test_the_page_names_everything_that_there_is() -> None:
+    page = (ROOT / "docs/cloud-provider.md").read_text()
+    names = [*(one.name for one in RESOURCES.values()), *(classes.snake(one.name) for one in FUNCTIONS.values())]
+    names += [f"baiducloud:{setting}" for setting in VARIABLES] + list(VARIABLES.values())
+    assert not [name for name in names if f"`{name}`" not in page]
