@@ -93,4 +93,3 @@ setup/oracles.sh || fail "programs that check files could not be unpacked"
 check_python
 install_dependencies
 install_project
-setup/pulumi.sh --if-possible
