@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from emulated_cloud import EmulatedCloud, serving
-from engine_runs import Runs
+from engine_runs import Runs, end_what_programs_left
 
 
 @pytest.fixture
@@ -23,5 +23,6 @@ def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture
-def runs(cloud: EmulatedCloud, tmp_path: Path) -> Runs:
-    return Runs(cloud, tmp_path / "runs")
+def runs(cloud: EmulatedCloud, tmp_path: Path) -> Iterator[Runs]:
+    yield Runs(cloud, tmp_path / "runs")
+    end_what_programs_left()
