@@ -253,8 +253,6 @@ class TestHostFiles:
         unknown = set()
         for path in sorted(ROOT.glob("examples/*-*.yaml")):
             fabric = compile_plan(load_plan(path), {})
-            if any(router.platform not in ("frr",) for router in fabric.routers):
-                continue
             for file in render_fabric(fabric, SecretResolver({})):
                 below = PurePosixPath(*file.path.parts[1:])
                 if file.path.parts[0] in (COUNTERPARTS, HAND_OVER) or dialect_of(below) is not None:
@@ -264,44 +262,59 @@ class TestHostFiles:
 
     def test_a_changed_vlan_takes_its_link_away_first_and_comes_before_what_stands_on_it(self, tmp_path: Path) -> None:
         files = by_name(compared(TWO_SITES, plan(tmp_path, ANOTHER_VLAN)))["hk1-r1"]["files"]
-        assert [(file["file"], file["run"], file["undo"]) for file in files] == [
-            (
-                "etc/lanecast/links.ip",
-                ["ip link delete dev hk1-a.101", "ip -force -batch /etc/lanecast/links.ip"],
-                ["ip link delete dev hk1-a.105", "ip -force -batch /etc/lanecast/links.ip"],
-            ),
-            ("etc/sysctl.d/60-lanecast.conf", *[["sysctl --load=/etc/sysctl.d/60-lanecast.conf"]] * 2),
-            ("etc/nftables.conf", *[["nft -f /etc/nftables.conf"]] * 2),
-            ("etc/systemd/system/lanecast-links.service", *[["systemctl daemon-reload"]] * 2),
-        ]
-        assert "-link add link hk1-a name hk1-a.101 type vlan id 101" in files[0]["diff"].splitlines()
-        assert files[0]["diff"].splitlines()[:2] == [
-            "--- old/hk1-r1/etc/lanecast/links.ip",
-            "+++ new/hk1-r1/etc/lanecast/links.ip",
-        ]
+        told = {file["file"]: (file["run"], file["undo"]) for file in files}
+        gone, come = (f"etc/systemd/network/10-lanecast-hk1-a.{vlan}.netdev" for vlan in (101, 105))
+        assert told[gone] == (["ip link delete dev hk1-a.101", "networkctl reload"], ["networkctl reload"])
+        assert told[come] == (["networkctl reload"], ["ip link delete dev hk1-a.105", "networkctl reload"])
+        network = "etc/systemd/network/10-lanecast-hk1-a.network"
+        assert told[network] == (["networkctl reload"], ["networkctl reload"])
+        names = [file["file"] for file in files]
+        assert max(names.index(gone), names.index(come)) < names.index(network) < names.index("etc/nftables.conf")
+        diff = next(file["diff"] for file in files if file["file"] == network).splitlines()
+        assert diff[:2] == [f"--- old/hk1-r1/{network}", f"+++ new/hk1-r1/{network}"]
+        assert {"-VLAN=hk1-a.101", "+VLAN=hk1-a.105"} <= set(diff)
 
     @pytest.mark.parametrize(
         ("file", "old", "new", "commands"),
         [
             ("etc/lanecast/relay.yaml", "a", "b", ["/usr/local/bin/lanecast-relay reload /etc/lanecast/relay.yaml"]),
             (
-                "etc/lanecast/network.ip",
-                "address replace 192.0.2.1/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
-                "address replace 192.0.2.2/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.8 dev lan metric 100\n",
-                ["ip -batch /etc/lanecast/network.ip", "ip address delete 192.0.2.1/24 dev lan"],
+                "etc/systemd/network/10-lanecast-eth1.101.netdev",
+                "[VLAN]\nId=101\n",
+                "[VLAN]\nId=102\n",
+                ["ip link delete dev eth1.101", "networkctl reload"],
             ),
             (
-                "etc/lanecast/network.ip",
-                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
-                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 200\n",
-                ["ip -batch /etc/lanecast/network.ip", "ip route delete 10.0.0.0/8 metric 100"],
+                "etc/systemd/network/10-lanecast-eth1.101.netdev",
+                "[VLAN]\nId=101\n",
+                "# new words\n[VLAN]\nId=101\n",
+                ["networkctl reload"],
+            ),
+            (
+                "etc/systemd/networkd.conf.d/60-lanecast-routes.conf",
+                "a",
+                "b",
+                ["systemctl restart systemd-networkd.service"],
+            ),
+            ("etc/systemd/system/frr.service.d/60-lanecast-network.conf", "a", "b", ["systemctl daemon-reload"]),
+            ("etc/chrony/lanecast.keys", "a", "b", ["systemctl restart chrony.service"]),
+            ("etc/rsyslog.d/60-lanecast-syslog.conf", "a", None, ["systemctl restart rsyslog.service"]),
+            (
+                "etc/linuxptp/ptp4l.conf",
+                "a",
+                "b",
+                ["systemctl restart lanecast-ptp4l.service lanecast-phc2sys.service"],
             ),
             ("etc/nftables.conf", "a", None, ["nft delete table inet lanecast"]),
             (
-                "etc/systemd/system/lanecast-network.service",
+                "etc/systemd/system/lanecast-ptp4l.service",
                 None,
                 "a",
-                ["systemctl daemon-reload", "systemctl enable lanecast-network.service"],
+                [
+                    "systemctl daemon-reload",
+                    "systemctl restart lanecast-ptp4l.service",
+                    "systemctl enable lanecast-ptp4l.service",
+                ],
             ),
             (
                 "etc/systemd/system/lanecast-relay.service",
@@ -315,7 +328,7 @@ class TestHostFiles:
                 None,
                 ["systemctl disable --now lanecast-relay.service"],
             ),
-            ("etc/systemd/network/10-mc.network", "a", "b", ["networkctl reload"]),
+            ("etc/systemd/network/10-lanecast-mc.network", "a", "b", ["networkctl reload"]),
             ("etc/frr/daemons", "a", "b", ["systemctl restart frr.service"]),
             ("etc/frr/vtysh.conf", "a", "b", []),
             ("etc/unheard-of.conf", "a", "b", []),

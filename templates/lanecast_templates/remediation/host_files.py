@@ -1,7 +1,7 @@
 """Files of a Linux host: what makes a changed one take effect.
 
-A file is put in place first, then its commands run. What it no longer asks for has commands of its own, because ``ip``
-only ever adds.
+A file is put in place first, then its commands run. What it no longer asks for may have commands of its own: networkd,
+for one, makes VLANs and never removes one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from lanecast_templates.renderer import RELAY_PROGRAM
+from lanecast_templates.views.networkd import PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,10 @@ class Gone:
     """Lines that are taken away when they are no longer there. ``key``: what has to be different for that."""
 
     line: str
-    """A regular expression; ``key`` and ``command`` are spelled from its groups."""
+    """A regular expression; ``key`` and ``command`` are spelled from its groups.
+
+    ``{link}`` in a command is the interface that the file is named after.
+    """
     key: str
     command: str
 
@@ -43,20 +47,23 @@ class HostFile:
 
 HOST_FILES = (
     HostFile(
-        "etc/lanecast/links.ip",
-        apply=("ip -force -batch /etc/lanecast/links.ip",),
-        gone=(Gone(r"link add link (\S+) name (\S+) type vlan id (\d+)$", r"\1 \2 \3", r"ip link delete dev \2"),),
-        # A VLAN that changes its number or port has to go before it can come again.
+        "etc/systemd/network/*.netdev",
+        apply=("networkctl reload",),
+        removed=("networkctl reload",),
+        gone=(Gone(r"Id=(\d+)$", r"\1", "ip link delete dev {link}"),),
+        # A VLAN that changes its number has to go before it can come again; networkd neither changes nor removes one.
         gone_first=True,
-        note="links that are there already are told as existing, and stay",
     ),
     HostFile(
-        "etc/lanecast/network.ip",
-        apply=("ip -batch /etc/lanecast/network.ip",),
-        gone=(
-            Gone(r"address replace (\S+) dev (\S+)$", r"\1 \2", r"ip address delete \1 dev \2"),
-            Gone(r"route replace (\S+) via \S+ dev \S+ metric (\d+)$", r"\1 \2", r"ip route delete \1 metric \2"),
-        ),
+        "etc/systemd/network/*",
+        apply=("networkctl reload",),
+        removed=("networkctl reload",),
+        note="networkd configures the interface anew, and drops what it had set and is no longer asked for",
+    ),
+    HostFile(
+        "etc/systemd/networkd.conf.d/*",
+        apply=("systemctl restart systemd-networkd.service",),
+        removed=("systemctl restart systemd-networkd.service",),
     ),
     HostFile(
         "etc/sysctl.d/*.conf",
@@ -75,6 +82,12 @@ HOST_FILES = (
     ),
     HostFile("etc/frr/vtysh.conf", note="vtysh reads it when it is started next"),
     HostFile(
+        "etc/systemd/system/lanecast-p*.service",
+        apply=("systemctl daemon-reload", "systemctl restart {name}"),
+        new=("systemctl enable {name}",),
+        removed=("systemctl disable --now {name}",),
+    ),
+    HostFile(
         "etc/systemd/system/lanecast-relay.service",
         apply=("systemctl daemon-reload", "systemctl restart lanecast-relay.service"),
         new=("systemctl enable lanecast-relay.service",),
@@ -89,8 +102,17 @@ HOST_FILES = (
         note="it runs at the next boot; until then what it would do is done by the files that it applies",
     ),
     HostFile(
-        "etc/systemd/network/*",
-        apply=("networkctl reload",),
+        "etc/systemd/system/*.service.d/*", apply=("systemctl daemon-reload",), removed=("systemctl daemon-reload",)
+    ),
+    HostFile(
+        "etc/chrony/*", apply=("systemctl restart chrony.service",), removed=("systemctl restart chrony.service",)
+    ),
+    HostFile(
+        "etc/rsyslog.d/*", apply=("systemctl restart rsyslog.service",), removed=("systemctl restart rsyslog.service",)
+    ),
+    HostFile(
+        "etc/linuxptp/*",
+        apply=("systemctl restart lanecast-ptp4l.service lanecast-phc2sys.service",),
     ),
     HostFile(
         "etc/lanecast/relay.yaml",
@@ -119,8 +141,9 @@ def applying(path: PurePosixPath, old: str | None, new: str | None) -> tuple[str
     kind = host_file(path)
     gone = _taken_away(kind.gone, old or "", new or "")
     fixed = kind.removed if new is None else (*kind.apply, *(kind.new if old is None else ()))
-    commands = (command.format(name=path.name) for command in fixed)
-    return (*gone, *commands) if kind.gone_first else (*commands, *gone)
+    ordered = (*gone, *fixed) if kind.gone_first else (*fixed, *gone)
+    link = path.stem.removeprefix(PREFIX)
+    return tuple(command.format(name=path.name, link=link) for command in ordered)
 
 
 def _taken_away(rules: Iterable[Gone], old: str, new: str) -> list[str]:
