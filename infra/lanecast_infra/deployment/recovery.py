@@ -1,0 +1,124 @@
+"""What a run that was killed leaves behind: a lock, processes that still work, and operations that it had begun."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lanecast_infra.deployment.engine import Engine, Outcome, Tell
+
+LOCKED: Final = "the stack is currently locked by"
+LOCKED_ELSEWHERE: Final = "Another update is currently in progress"
+HOLDER: Final = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+ADDRESS: Final = re.compile(r"(?:^|=)127\.0\.0\.1:(\d+)$")
+CHILDREN: Final = ("pulumi-resource-baiducloud", "lanecast_infra.provider", "pulumi-language-python")
+"""What the engine starts, by a word of its command line."""
+SURVIVES_S: Final = 60.0
+LOOKS_EVERY_S: Final = 0.2
+
+
+class HeldError(Exception):
+    """A stack is in another run's hands, or may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock."""
+
+    user: str
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (pid {self.pid})"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was on this machine and is no more; another program may have got its number."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            words = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        except FileNotFoundError:
+            return True
+        return b"pulumi" not in words
+
+
+def run_settled(engine: Engine, stack: str, command: str, flags: list[str], tell: Tell) -> Outcome:
+    """One run; a lock whose holder is dead is cleared first. Raises :class:`HeldError` where the holder is not."""
+    outcome = engine.run(stack, command, flags, tell)
+    if outcome.succeeded or not (text := _lock_told(outcome)):
+        return outcome
+    clear_dead_lock(engine, stack, text, tell)
+    settle(engine, stack, tell)
+    return engine.run(stack, command, flags, tell)
+
+
+def clear_dead_lock(engine: Engine, stack: str, text: str, tell: Tell) -> None:
+    """Take away the locks that ``text`` tells of when all who made them are dead, and nothing of theirs works on."""
+    holders = [Holder(found["user"], found["host"], int(found["pid"])) for found in HOLDER.finditer(text)]
+    alive = [str(one) for one in holders if not one.is_dead]
+    if alive or not holders:
+        who = f" by {', '.join(alive)}" if alive else ""
+        raise HeldError(f"stack {stack} is worked on{who}: wait for it; if it is dead, `pulumi cancel --stack {stack}`")
+    wait_for_survivors(tell)
+    tell(f"clearing the lock of {', '.join(map(str, holders))}, which is dead", False)
+    engine.ask("cancel", "--yes", "--stack", stack)
+
+
+def settle(engine: Engine, stack: str, tell: Tell) -> None:
+    """Find out how what was under way ended. What was being made is made again, and then found by its token."""
+    pending = engine.state(stack).get("pending_operations") or []
+    if not pending:
+        return
+    wait_for_survivors(tell)
+    tell(f"settling {', '.join(sorted(_told(one) for one in pending))}", False)
+    outcome = engine.run(stack, "refresh", ["--clear-pending-creates"], lambda text, fleeting: tell(text, True))
+    if not outcome.succeeded:
+        raise HeldError(f"stack {stack}: what was under way is not settled: {outcome.error}")
+
+
+def wait_for_survivors(tell: Tell) -> None:
+    """Until no process is left whose engine is gone: it may still be making something."""
+    until = time.monotonic() + SURVIVES_S
+    while left := sorted(survivors()):
+        if time.monotonic() > until:
+            raise HeldError(f"processes of a run that was killed still work: {', '.join(map(str, left))}; end them")
+        tell(f"waiting for processes of a run that was killed: {', '.join(map(str, left))}", True)
+        time.sleep(LOOKS_EVERY_S)
+
+
+def survivors() -> Iterator[int]:
+    """This user's processes that an engine started which answers no more."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            owner = folder.stat().st_uid
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if owner != os.getuid() or not any(child in word for word in words[:4] for child in CHILDREN):
+            continue
+        ports = [int(found[1]) for word in words if (found := ADDRESS.search(word))]
+        if ports and not any(_listens(port) for port in ports):
+            yield int(folder.name)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _lock_told(outcome: Outcome) -> str | None:
+    text = outcome.error or ""
+    return text if LOCKED in text or LOCKED_ELSEWHERE in text else None
+
+
+def _told(operation: dict[str, Any]) -> str:
+    return f"{operation['type']} {operation['resource']['urn'].split('::')[-1]}"
