@@ -243,18 +243,13 @@ def _begin(session: _Session, protect: bool | None) -> None:
 
 
 def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool) -> None:
-    for stack in stacks:
-        if not (names := protected(engine, stack)):
-            continue
-        if not wanted:
-            raise _WrongUseError(
-                f"stack {stack} holds {len(names)} protected resources, such as {names[0]}: nothing is removed;"
-                " --unprotect removes them too"
-            )
-    if wanted:
-        for stack in stacks:
-            if protected(engine, stack):
-                engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
+    """Let go of what is protected if that is wanted; otherwise refuse, before anything is removed anywhere."""
+    held = {stack: names for stack in stacks if (names := protected(engine, stack))}
+    if held and not wanted:
+        counts = ", ".join(f"{stack} holds {len(names)}, such as {names[0]}" for stack, names in held.items())
+        raise _WrongUseError(f"protected, so nothing is removed: {counts}; --unprotect removes them too")
+    for stack in held:
+        engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
 
 
 @contextmanager

@@ -72,16 +72,25 @@ def clear_dead_lock(engine: Engine, stack: str, text: str, tell: Tell) -> None:
     engine.ask("cancel", "--yes", "--stack", stack)
 
 
-def settle(engine: Engine, stack: str, tell: Tell) -> None:
-    """Find out how what was under way ended. What was being made is made again, and then found by its token."""
-    pending = engine.state(stack).get("pending_operations") or []
+def settle(engine: Engine, stack: str, tell: Tell) -> dict[str, Any]:
+    """Find out how what was under way ended, and return the stack's state.
+
+    What was being made is forgotten, and made again by the next run, which then finds it by its token.
+    """
+    state = engine.state(stack)
+    pending = state.get("pending_operations") or []
     if not pending:
-        return
+        return state
     wait_for_survivors(tell)
     tell(f"settling {', '.join(sorted(_told(one) for one in pending))}", False)
-    outcome = engine.run(stack, "refresh", ["--clear-pending-creates"], lambda text, fleeting: tell(text, True))
+    flags = ["--clear-pending-creates"]
+    outcome = engine.run(stack, "refresh", flags, lambda text, fleeting: tell(text, True))
+    if not outcome.succeeded and (text := _lock_told(outcome)):
+        clear_dead_lock(engine, stack, text, tell)
+        outcome = engine.run(stack, "refresh", flags, lambda text, fleeting: tell(text, True))
     if not outcome.succeeded:
         raise HeldError(f"stack {stack}: what was under way is not settled: {outcome.error}")
+    return engine.state(stack)
 
 
 def wait_for_survivors(tell: Tell) -> None:

@@ -81,11 +81,10 @@ def look_ahead(engine: Engine, stacks: Iterable[str], tell: TellOf) -> list[Prog
 def take_down(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Progress]:
     """Remove everything: first what hangs between regions, in every stack, then the rest."""
     all_of_them = {stack: Progress(stack) for stack in stacks}
-    for stack in stacks:
-        settle(engine, stack, tell(stack))
+    states = {stack: settle(engine, stack, tell(stack)) for stack in stacks}
     for kind in (*BETWEEN_REGIONS, None):
         for stack, one in all_of_them.items():
-            if one.error is None and (flags := _flags_for(engine, stack, kind)) is not None:
+            if one.error is None and (flags := _flags_for(states[stack], kind)) is not None:
                 _note(one, run_settled(engine, stack, "destroy", flags, tell(stack)))
     return list(all_of_them.values())
 
@@ -95,11 +94,11 @@ def protected(engine: Engine, stack: str) -> list[str]:
     return sorted(one["urn"].split("::")[-1] for one in resources(engine.state(stack)) if one.get("protect"))
 
 
-def _flags_for(engine: Engine, stack: str, kind: str | None) -> list[str] | None:
+def _flags_for(state: Mapping[str, Any], kind: str | None) -> list[str] | None:
     """How to remove the resources of a kind; None when there are none. No kind means everything."""
     if kind is None:
         return []
-    urns = [one["urn"] for one in resources(engine.state(stack)) if one["type"].endswith(f":{kind}")]
+    urns = [one["urn"] for one in resources(state) if one["type"].endswith(f":{kind}")]
     return [word for urn in urns for word in ("--target", urn)] or None
 
 
