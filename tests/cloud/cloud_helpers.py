@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from baidubce.exception import BceHttpClientError
+from baidubce.services.bcc.bcc_client import BccClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.subnet.subnet_client import SubnetClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Cloud
+
+SPEC = os.environ.get("LANECAST_TEST_REAL_SPEC", "bcc.g5.c2m8")
 
 
 def is_gone(read: Callable[..., Any], *arguments: Any) -> bool:
@@ -47,6 +52,14 @@ def a_subnet(cloud: Cloud, later: ExitStack, vpc_id: str, cidr: str = "10.0.1.0/
     return subnet_id
 
 
+def a_group(cloud: Cloud, later: ExitStack, vpc_id: str, *rules: Any) -> str:
+    """A security group that is deleted after the test."""
+    bcc = cloud.client(BccClient)
+    group_id: str = bcc.create_security_group("for a test", list(rules), vpc_id=vpc_id, desc="lab").security_group_id
+    later.callback(bcc.delete_security_group, group_id)
+    return group_id
+
+
 def eip_of(cloud: Cloud, address: str) -> Any:
     """An elastic address as the list shows it, or None."""
     found = cloud.client(EipClient).list_eips(eip=address).eip_list
@@ -74,3 +87,25 @@ def release_eip(cloud: Cloud, address: str) -> None:
         cloud.eventually(lambda: eip_status(cloud, address), "available")
         cloud.client(EipClient).release_eip(address)
         cloud.eventually(lambda: eip_status(cloud, address), "")
+
+
+def instance_status(cloud: Cloud, instance_id: str) -> str:
+    """Its state."""
+    found: str = cloud.client(BccClient).get_instance(instance_id).instance.status
+    return found
+
+
+def an_image(cloud: Cloud) -> str:
+    """An image of the list."""
+    found: str = cloud.client(BccClient).list_images("System").images[0].id
+    return found
+
+
+def instances(cloud: Cloud, later: ExitStack, subnet_id: str, **more: Any) -> list[str]:
+    """Instances, running, that are released after the test."""
+    bcc = cloud.client(BccClient)
+    made: list[str] = bcc.create_instance_by_spec(SPEC, an_image(cloud), subnet_id=subnet_id, **more).instance_ids
+    for instance_id in made:
+        later.callback(delete, cloud, bcc.release_instance, bcc.get_instance, instance_id)
+        cloud.eventually(partial(instance_status, cloud, instance_id), "Running")
+    return made

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,8 +23,6 @@ from baidubce.bce_client_configuration import BceClientConfiguration
 from baidubce.exception import BceHttpClientError
 from baidubce.retry.retry_policy import NoRetryPolicy
 from baidubce.utils import get_canonical_querystring, get_canonical_time
-
-Client = TypeVar("Client")
 
 READY_WITHIN_S = 30.0
 SETTLED_WITHIN_S = {"emulated": 20.0, "real": 600.0}
@@ -65,8 +63,8 @@ class Cloud:
         return f"http://{host}.baidubce.com" if host == "privatezone" else f"http://{host}.{region}.baidubce.com"
 
     def client(
-        self, kind: Callable[..., Client], region: str = "bj", key: str = "", secret: str = "", retries: Any = None
-    ) -> Client:
+        self, kind: Callable[..., Any], region: str = "bj", key: str = "", secret: str = "", retries: Any = None
+    ) -> Any:
         """A client of the unmodified SDK."""
         key = key or self.key
         host = HOSTS.get(str(kind.__module__).rpartition(".")[2], "bcc")

@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
+from baidubce.auth import bce_v1_signer
 from baidubce.auth.bce_credentials import BceCredentials
 from baidubce.bce_client_configuration import BceClientConfiguration
 from baidubce.services.vpc.vpc_client import VpcClient
+from baidubce.utils import get_canonical_time
 from cloud_under_test import Cloud, refusal
 
 from lanecast_lab.cloud.api.errors import ApiError
@@ -71,9 +73,6 @@ def test_a_signature_ends_with_its_lifetime() -> None:
 
 
 def test_named_headers_are_the_only_ones_that_count(cloud: Cloud) -> None:
-    from baidubce.auth import bce_v1_signer
-    from baidubce.utils import get_canonical_time
-
     host = cloud.endpoint("bj").partition("//")[2].encode()
     now = int(time.time())
     headers = {b"host": host, b"x-bce-date": get_canonical_time(now)}

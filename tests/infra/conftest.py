@@ -1,4 +1,4 @@
-"""An emulated cloud for all tests of a module, and a stack for each."""
+"""An emulated cloud and a stack for each test."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from emulated_cloud import EmulatedCloud, serving
 from engine_runs import Runs
 
 
-@pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path_factory.mktemp("cloud")) as cloud:
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[EmulatedCloud]:
+    with serving(tmp_path / "cloud") as cloud:
         yield cloud
 
 
 @pytest.fixture
-def cloud(emulated: EmulatedCloud) -> Iterator[EmulatedCloud]:
-    yield emulated
-    emulated.set_faults()
-
-
-@pytest.fixture
 def runs(cloud: EmulatedCloud, tmp_path: Path) -> Runs:
-    return Runs(cloud, tmp_path)
+    return Runs(cloud, tmp_path / "runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import stat
@@ -34,14 +35,18 @@ class Outcome:
 
     def note(self, event: auto.EngineEvent) -> None:
         """Take in one event of the engine."""
-        if event.resource_pre_event:
-            one = event.resource_pre_event.metadata
-            if one.op not in ("same", "read") and one.type.startswith("baiducloud:"):
-                name = one.urn.split("::")[-1]
-                self.steps[name] = str(getattr(one.op, "value", one.op))
-                self.changes[name] = sorted(one.detailed_diff or one.diffs or [])
+        for part in (event.resource_pre_event, event.res_outputs_event):
+            if part and part.metadata.type.startswith("baiducloud:"):
+                self._note_step(part.metadata)
         if event.diagnostic_event:
             self.messages += event.diagnostic_event.message
+
+    def _note_step(self, one: auto.StepEventMetadata) -> None:
+        operation = str(getattr(one.op, "value", one.op))
+        if operation not in ("same", "read", "refresh"):
+            name = one.urn.split("::")[-1]
+            self.steps[name] = operation
+            self.changes[name] = sorted(one.detailed_diff or one.diffs or [])
 
 
 class RunFailedError(Exception):
@@ -106,9 +111,23 @@ class Runs:
         try:
             result = act(self.open(program), outcome.note)
         except auto.CommandError as error:
-            raise RunFailedError(f"{outcome.messages}\n{error}") from error
+            _end_what_the_program_left()
+            raise RunFailedError(f"{outcome.messages}\n{error}") from None
         outcome.outputs = {name: one.value for name, one in (getattr(result, "outputs", None) or {}).items()}
         return outcome
+
+
+def _end_what_the_program_left() -> None:
+    """End the coroutines of a program whose run failed now.
+
+    The SDK leaves them waiting for the engine. Ended by a collection of garbage at another time they disturb what runs
+    then (CPython 3.11: "AST constructor recursion depth mismatch"), and complain that there is no event loop.
+    """
+    told, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = told
 
 
 def environment(folder: Path) -> dict[str, str]:

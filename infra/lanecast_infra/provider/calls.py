@@ -75,6 +75,15 @@ class Call:
         )
         return retrying(once)
 
+    def try_once(self, client: Any, method: str, *, region: str | None = None, **arguments: Any) -> None:
+        """A request that must not be carried out twice: when no answer comes, the asker has to look what was done."""
+        try:
+            self.ask(client, method, region=region, repeatable=False, **arguments)
+        except CloudError as error:
+            if not error.ambiguous:
+                raise
+            self.say(f"looking whether it was done: {error}")
+
     def pages(self, client: Any, method: str, items: str, **arguments: Any) -> Iterator[Values]:
         """Everything that a paged list holds."""
         marker: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from lanecast_infra.provider.model import Change, Field, Kind, Resource, Test, Values
@@ -119,3 +119,33 @@ def prefix_between(low: int, high: int) -> Test:
     return lambda value: (
         None if low <= int(value.rpartition("/")[2]) <= high else f"{value}: the mask must be /{low} to /{high}"
     )
+
+
+def interface(value: str) -> str | None:
+    """An IPv4 address with the length of its network."""
+    try:
+        if "/" not in value:
+            raise AddressValueError(value)
+        IPv4Interface(value)
+    except ValueError:
+        return f"{value!r} is no address with length such as 192.0.2.1/30"
+    return None
+
+
+def network_or_all(value: str) -> str | None:
+    """A network, an address, or the word all."""
+    if value == "all":
+        return None
+    try:
+        IPv4Network(value)
+    except ValueError:
+        return f"{value!r} is no IPv4 network or address, nor the word all"
+    return None
+
+
+def ports_or_all(value: str) -> str | None:
+    """A port, a range of ports, or the word all."""
+    ends = value.split("-")
+    numbers = [int(one) for one in ends if one.isascii() and one.isdigit()]
+    right = len(ends) == len(numbers) <= 2 and 0 <= numbers[0] <= numbers[-1] <= 65535
+    return None if value == "all" or right else f"{value!r} is no port such as 443 or 80-90, nor the word all"

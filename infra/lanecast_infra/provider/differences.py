@@ -39,11 +39,16 @@ def differences(
     found = []
     for field in resource.fields:
         before, after = old.get(field.name), new.get(field.name)
-        if field.name in ignored or same(field, before, after) or (field.assigned and after is None):
+        if field.name in ignored or same(field, before, after) or _is_left_alone(field, after):
             continue
         how = How.ADD if before is None else How.DELETE if after is None else How.UPDATE
         found.append(Difference(field, how))
     return found
+
+
+def _is_left_alone(field: Field, after: Any) -> bool:
+    """What the cloud chose, or was once told, and a program that says nothing of it: no reason for a new resource."""
+    return field.assigned and after is None and field.change is Change.REPLACE
 
 
 def same(field: Field, before: Any, after: Any) -> bool:
@@ -64,6 +69,8 @@ def _meant(field: Field, value: Any) -> Any:
 
 def deletes_first(resource: Resource, old: Values, new: Values) -> bool:
     """Whether a replacement cannot stand beside what it replaces."""
+    if resource.unique_when and new.get(resource.unique_when) is None:
+        return False
     return bool(resource.unique) and all(_collide(old.get(name), new.get(name)) for name in resource.unique)
 
 

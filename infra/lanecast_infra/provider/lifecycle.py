@@ -17,9 +17,6 @@ APPEARS_WITHIN_S: Final = 5.0
 MOST_GENERATIONS: Final = 20
 Answer = TypeVar("Answer")
 
-BUSY_FOR_S: Final = 30.0
-"""How long what depends on a resource may take to let go of it."""
-
 
 @dataclass(slots=True)
 class HalfMadeError(Exception):
@@ -169,7 +166,7 @@ def _settle(resource: Resource, call: Call, identity: str) -> Values:
 
 def _while_busy(resource: Resource, call: Call, act: Callable[[], Answer]) -> Answer:
     """Act, again and again while what stands in the way is on its way out."""
-    until = time.monotonic() + BUSY_FOR_S
+    until = time.monotonic() + resource.busy_for_s
     for left in call.pauses():
         try:
             return act()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,10 @@ class Field:
     """The order of a list has no meaning."""
     tests: tuple[Test, ...] = ()
 
+    def replaced(self) -> Field:
+        """The field, where a change of it makes a new resource."""
+        return replace(self, change=Change.REPLACE)
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -115,6 +119,10 @@ class Resource:
     unique: tuple[str, ...] = ()
     """Fields of which two resources cannot have the same (or, of addresses, overlapping) values at a time: a
     replacement that keeps them deletes first."""
+    unique_when: str | None = None
+    """They are unique only where this field is said."""
+    busy_for_s: float = 30.0
+    """How long what stands in the way may take."""
     rules: tuple[Callable[[Values], list[tuple[str, str]]], ...] = ()
     """Tests over several fields: field and reason. A field that is unknown is absent from the values."""
     advice: tuple[tuple[str, Advice], ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +15,12 @@ from rich.console import Console
 
 from lanecast_lab.cloud.api.admin import SETTING
 from lanecast_lab.cloud.api.application import Application, Cloud
+from lanecast_lab.cloud.api.et import ensure_line
 from lanecast_lab.cloud.api.faults import FaultError, Faults, FaultSettings, parse_rule
 from lanecast_lab.cloud.api.quotas import DEFAULTS, Quotas
 from lanecast_lab.cloud.api.regions import REGIONS, Regions
 from lanecast_lab.cloud.api.signing import AccessKey
-from lanecast_lab.cloud.api.store import StateError, Store
+from lanecast_lab.cloud.api.store import Scope, StateError, Store
 from lanecast_lab.cloud.server import bind, serve
 
 app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
@@ -78,6 +80,12 @@ def serve_cloud(
     down: Annotated[
         list[str] | None, typer.Option(help="A zone, a peering or a gateway that is down.", metavar="NAME")
     ] = None,
+    physical_line: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dedicated line that is there, established, for the first key's account.", metavar="[REGION=]ID"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="What faults are drawn from.", metavar="N")] = 1,
 ) -> None:
     """Answer the API until stopped. Everything that was answered is kept in DIR.
@@ -93,6 +101,7 @@ def serve_cloud(
         )
         if region not in REGIONS:
             raise _WrongOption(f"--region {region}: has to be one of {', '.join(REGIONS)}")
+        lines = [_parse_line(text, region) for text in physical_line or ()]
         sockets = [bind(one.host, one.port) for one in listens]
         store = Store(state)
     except (_WrongOption, FaultError, StateError, OSError) as error:
@@ -100,6 +109,10 @@ def serve_cloud(
         raise typer.Exit(COULD_NOT_RUN) from None
     if not (fault or down) and (kept := store.setting(SETTING)):
         settings = FaultSettings.model_validate(kept)
+    account = next(iter(keys.values())).account
+    with store.transaction(time.time()):
+        for line_region, line in lines:
+            ensure_line(store, Scope(account, line_region), line)
     by_port = {one.getsockname()[1]: asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
     cloud = Cloud(store, keys, Regions(region, by_port), quotas, Faults(settings), async_delay)
     _announce(sockets, cloud.regions)
@@ -138,6 +151,13 @@ def _parse_key(text: str) -> tuple[str, AccessKey]:
     if not key or not secret:
         raise _WrongOption("--access-key: has to be AK:SK or AK:SK:ACCOUNT")
     return key, AccessKey(secret, account or DEFAULT_ACCOUNT)
+
+
+def _parse_line(text: str, default: str) -> tuple[str, str]:
+    region, equals, line = text.rpartition("=")
+    if not line or (equals and region not in REGIONS):
+        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID")
+    return region or default, line
 
 
 def _own_key(state: Path) -> str:

@@ -71,3 +71,11 @@ def parts_of(identity: str, *names: str) -> Sequence[str]:
 def first(items: Iterable[Values], **wanted: Any) -> Values | None:
     """The first item that has these values."""
     return next((one for one in items if all(one.get(name) == value for name, value in wanted.items())), None)
+
+
+class Tag:
+    """A tag where the SDK wants an object, of which it sends the attributes."""
+
+    def __init__(self, key: str, value: str) -> None:
+        self.tagKey = key
+        self.tagValue = value

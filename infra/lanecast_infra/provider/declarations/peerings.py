@@ -9,6 +9,7 @@ from baidubce.services.vpc.peerconn_client import PeerConnClient
 from lanecast_infra.provider.calls import Call
 from lanecast_infra.provider.checks import between
 from lanecast_infra.provider.declarations.common import (
+    Tag,
     changed,
     chosen,
     description_field,
@@ -22,14 +23,6 @@ INITIATOR: Final = "initiator"
 ACCEPTOR: Final = "acceptor"
 DNS_OPEN: Final = "open"
 DNS_CLOSED: Final = "close"
-
-
-class Tag:
-    """The SDK wants an object here, and sends its attributes."""
-
-    def __init__(self, key: str, value: str) -> None:
-        self.tagKey = key
-        self.tagValue = value
 
 
 def _create(call: Call, inputs: Values) -> str:
@@ -95,7 +88,7 @@ def _sync_dns(call: Call, identity: str, role: str, region: str, wanted: bool) -
         if state == end:
             return None
         if state in (DNS_OPEN, DNS_CLOSED):
-            call.ask(PeerConnClient, method, region=region, peer_conn_id=identity, role=role)
+            call.try_once(PeerConnClient, method, region=region, peer_conn_id=identity, role=role)
         return f"the {role}'s DNS is {state}, not {end}"
 
     call.until(left_to_do)

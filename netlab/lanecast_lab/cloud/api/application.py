@@ -181,6 +181,8 @@ def _body(content: bytes) -> JsonObject:
         body: Any = json.loads(content)
     except ValueError as error:
         raise malformed_json(f"the body is no JSON: {error}") from None
+    if body is None:  # what the SDK sends for a body that was not given
+        return {}
     if not isinstance(body, dict):
         raise inappropriate("the body is no JSON object")
     return body

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanecast_lab.cloud.api import subnet
+from lanecast_lab.cloud.api import security_group, subnet
 from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, shown
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate
 from lanecast_lab.cloud.api.paging import page
@@ -47,7 +47,7 @@ def _show(vpc: Resource) -> JsonObject:
 
 
 def create(context: Context) -> JsonObject:
-    """[docs] Makes the VPC with its one route table."""
+    """[docs] Makes the VPC with its one route table and its first security group."""
     body = context.body
     check_name(body["name"])
     _check_cidr("cidr", body["cidr"])
@@ -66,6 +66,7 @@ def create(context: Context) -> JsonObject:
     }
     context.make(KIND, vpc_id, record)
     context.make("route-table", new_id("rt"), {}, parent=vpc_id)
+    security_group.make_default(context, vpc_id)
     return {"vpcId": vpc_id}
 
 
