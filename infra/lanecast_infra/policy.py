@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 
-from lanecast_infra.regional import Peering, Regional, Subnet, Vpc
+from lanecast_infra.access import ANYWHERE
+from lanecast_infra.regional import Gateway, Machine, Peering, Pool, Regional, Subnet, Vpc
 
 TAGS = ("lanecast-plan", "lanecast-name")
 """By these a person, and a run after a kill, tell whose a resource is."""
@@ -22,16 +23,36 @@ def _violations(regional: Regional) -> Iterator[str]:
             yield f"{one.name}: the tag {' and '.join(missing)} is missing"
     for vpc in regional.vpcs:
         for subnet in vpc.subnets:
-            if not ip_network(subnet.cidr).subnet_of(ip_network(vpc.cidr)):  # type: ignore[arg-type]
-                yield f"{subnet.name}: {subnet.cidr} is not inside {vpc.name}, {vpc.cidr}"
-        destinations = [rule.destination for rule in vpc.rules]
-        for rule in vpc.rules:
-            if destinations.count(rule.destination) > 1:
-                yield f"{rule.name}: another rule of {vpc.name} leads to {rule.destination} as well"
+            yield from _open_lists(subnet)
+    for pool in regional.pools:
+        for rule in pool.rules:
+            if _is_everywhere(rule.source):
+                yield f"{rule.name}: lets everybody in: 0.0.0.0/0 is no source"
 
 
-def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering]:
+def _open_lists(subnet: Subnet) -> Iterator[str]:
+    """A list that lets everybody in, or says nothing of the rest, is none."""
+    if not subnet.access_list:
+        yield f"{subnet.name}: has no access list"
+        return
+    for rule in subnet.access_list:
+        if rule.allow and _is_everywhere(rule.source):
+            yield f"{rule.name}: lets everybody in: 0.0.0.0/0 is no source"
+    last = max(subnet.access_list, key=lambda rule: rule.position)
+    if last.allow or not _is_everywhere(last.source):
+        yield f"{subnet.name}: its access list does not end with a rule that lets nothing else in"
+
+
+def _is_everywhere(source: str) -> bool:
+    return source == ANYWHERE or IPv4Network(source).prefixlen == 0
+
+
+def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering | Gateway | Pool | Machine]:
     for vpc in regional.vpcs:
         yield vpc
         yield from vpc.subnets
     yield from regional.peerings
+    yield from regional.gateways
+    for pool in regional.pools:
+        yield pool
+        yield from pool.machines

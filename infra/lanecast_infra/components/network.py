@@ -24,7 +24,7 @@ class VirtualNetwork(pulumi.ComponentResource):
 
 
 class RelaySubnet(pulumi.ComponentResource):
-    """A subnet that relays' copies arrive in."""
+    """A subnet that relays' copies arrive in, and its access list."""
 
     def __init__(self, subnet: Subnet, network: VirtualNetwork, provider: baiducloud.Provider, protect: bool) -> None:
         super().__init__("lanecast:index:RelaySubnet", subnet.name, None, pulumi.ResourceOptions(parent=network))
@@ -36,4 +36,14 @@ class RelaySubnet(pulumi.ComponentResource):
             tags=subnet.tags,
             opts=pulumi.ResourceOptions(parent=self, provider=provider, protect=protect),
         )
+        for rule in subnet.access_list:
+            baiducloud.NetworkAclRule(
+                rule.name,
+                subnet_id=self.subnet.id,
+                direction="ingress",
+                position=rule.position,
+                action="allow" if rule.allow else "deny",
+                source_ip_address=rule.source,
+                opts=pulumi.ResourceOptions(parent=self, provider=provider, protect=protect),
+            )
         self.register_outputs({})

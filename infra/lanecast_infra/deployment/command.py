@@ -218,28 +218,39 @@ def _as_interrupt(*_: object) -> None:
 
 def _begin(session: _Session, protect: bool | None) -> None:
     """Make the stacks that are missing, and let each know its plan; one of another plan is left alone."""
-    engine = session.engine
-    wanted = os.path.relpath(session.plan, engine.project)
-    there = engine.stacks()
+    there = session.engine.stacks()
+    kept = {stack: session.engine.settings(stack) for stack in session.stacks if stack in there}
+    for stack, held in kept.items():
+        _check_plan(session, stack, held.get("lanecast:plan"))
     for stack, region in session.regions.items():
-        if stack not in there:
-            engine.ask("stack", "init", stack, "--no-select")
-        held = engine.settings(stack)
-        kept = held.get("lanecast:plan")
-        if kept is not None and (engine.project / kept).resolve() != session.plan:
-            raise _WrongUseError(
-                f"stack {stack} is for the plan {kept}; take another --prefix, or"
-                f" `pulumi config set lanecast:plan {wanted} --stack {stack}` if it moved"
-            )
-        settings = {"plan": wanted} if kept is None else {}
-        if region != stack and held.get("lanecast:region") != region:
+        settings = {"plan": os.path.relpath(session.plan, session.engine.project)}
+        if region != stack:
             settings["region"] = region
-        if protect is not None and held.get("lanecast:protect") != str(protect).lower():
+        if protect is not None:
             settings["protect"] = str(protect).lower()
-        for name, value in settings.items():
-            engine.ask("config", "set", f"lanecast:{name}", value, "--stack", stack)
-        if protect is False and stack in there and protected(engine, stack):
-            engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
+        _begin_stack(session.engine, stack, kept.get(stack), settings)
+        if protect is False and stack in kept and protected(session.engine, stack):
+            session.engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
+
+
+def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
+    if kept is not None and (session.engine.project / kept).resolve() != session.plan:
+        raise _WrongUseError(
+            f"stack {stack} is for the plan {kept}; take another --prefix, or if the plan has moved,"
+            f" `pulumi config set lanecast:plan NEW --stack {stack}`"
+        )
+
+
+def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settings: dict[str, str]) -> None:
+    """``held`` is the configuration of a stack that is there; None makes it."""
+    if held is None:
+        engine.ask("stack", "init", stack, "--no-select")
+    missing = {name: value for name, value in settings.items() if (held or {}).get(f"lanecast:{name}") != value}
+    if held and "lanecast:plan" in held:
+        missing.pop("plan", None)
+    if missing:
+        words = [word for name, value in missing.items() for word in ("--plaintext", f"lanecast:{name}={value}")]
+        engine.ask("config", "set-all", "--stack", stack, *words)
 
 
 def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool) -> None:

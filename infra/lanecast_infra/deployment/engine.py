@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -44,10 +44,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One project's stacks, by the command."""
+    """One project's stacks, by the command. Runs of several stacks may go on at a time."""
 
     project: Path
     environment: Mapping[str, str]
+    _running: set[subprocess.Popen[str]] = field(default_factory=set)
 
     def run(self, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
         """`pulumi COMMAND` of a stack, such as up; what fails is in the outcome."""
@@ -56,8 +57,11 @@ class Engine:
         outcome = Outcome()
         with tempfile.TemporaryFile("w+") as errors:
             with self._started(words, errors) as process:
-                for event in _events(process):
-                    _take_in(outcome, event, tell)
+                assert process.stdout
+                for line in process.stdout:
+                    if line.startswith("{"):
+                        _take_in(outcome, json.loads(line), tell)
+            self._running.discard(process)
             outcome.succeeded = process.returncode == 0
             errors.seek(0)
             outcome.errors += [text for line in errors if (text := line.strip().removeprefix("error: "))]
@@ -91,7 +95,7 @@ class Engine:
         return json.loads(self.ask("stack", "export", "--stack", stack)).get("deployment") or {}
 
     def _started(self, words: Sequence[str], errors: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["pulumi", *words, "--non-interactive", "--color", "never"],
             cwd=self.project,
             env=dict(self.environment),
@@ -99,7 +103,15 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            start_new_session=True,  # Ctrl-C reaches it through interrupt() alone: a second one would be a kill
         )
+        self._running.add(process)
+        return process
+
+    def interrupt(self) -> None:
+        """Let what runs finish what it has begun, and begin no more."""
+        for process in list(self._running):
+            process.send_signal(signal.SIGINT)
 
 
 def resources(state: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -111,27 +123,6 @@ def outputs(state: Mapping[str, Any]) -> dict[str, Any]:
     """The stack's outputs of a deployment."""
     found = [one for one in state.get("resources") or [] if one["type"] == STACK_TYPE]
     return dict(found[0].get("outputs") or {}) if found else {}
-
-
-def _events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """The engine's events. Ctrl-C lets the engine end what it has begun, and is told on afterwards."""
-    assert process.stdout
-    interrupted = False
-    while True:
-        try:
-            line = process.stdout.readline()
-        except KeyboardInterrupt:
-            if not interrupted:
-                process.send_signal(signal.SIGINT)
-            interrupted = True
-            continue
-        if not line:
-            break
-        if line.startswith("{"):
-            yield json.loads(line)
-    process.wait()
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 def _take_in(outcome: Outcome, event: dict[str, Any], tell: Tell) -> None:

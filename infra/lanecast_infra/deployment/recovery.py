@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ HOLDER: Final = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pi
 ADDRESS: Final = re.compile(r"(?:^|=)127\.0\.0\.1:(\d+)$")
 CHILDREN: Final = ("pulumi-resource-baiducloud", "lanecast_infra.provider", "pulumi-language-python")
 """What the engine starts, by a word of its command line."""
+HOLDS_S: Final = 900.0
+"""How long a run that goes on is waited for."""
 SURVIVES_S: Final = 60.0
 LOOKS_EVERY_S: Final = 0.2
 
@@ -40,9 +42,7 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it was on this machine and is no more; another program may have got its number."""
-        if self.host != socket.gethostname():
-            return False
+        """Whether it, on this machine, is no more; another program may have got its number."""
         try:
             words = Path(f"/proc/{self.pid}/cmdline").read_bytes()
         except FileNotFoundError:
@@ -50,25 +50,31 @@ class Holder:
         return b"pulumi" not in words
 
 
-def run_settled(engine: Engine, stack: str, command: str, flags: list[str], tell: Tell) -> Outcome:
-    """One run; a lock whose holder is dead is cleared first. Raises :class:`HeldError` where the holder is not."""
+def run_settled(engine: Engine, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
+    """One run; when the stack is locked, after the holder of the lock. Raises :class:`HeldError`."""
     outcome = engine.run(stack, command, flags, tell)
     if outcome.succeeded or not (text := _lock_told(outcome)):
         return outcome
-    clear_dead_lock(engine, stack, text, tell)
+    free(engine, stack, text, tell)
     settle(engine, stack, tell)
     return engine.run(stack, command, flags, tell)
 
 
-def clear_dead_lock(engine: Engine, stack: str, text: str, tell: Tell) -> None:
-    """Take away the locks that ``text`` tells of when all who made them are dead, and nothing of theirs works on."""
+def free(engine: Engine, stack: str, text: str, tell: Tell) -> None:
+    """Wait until the holders of the locks that ``text`` tells of have ended, and clear what the dead have left."""
     holders = [Holder(found["user"], found["host"], int(found["pid"])) for found in HOLDER.finditer(text)]
-    alive = [str(one) for one in holders if not one.is_dead]
-    if alive or not holders:
-        who = f" by {', '.join(alive)}" if alive else ""
-        raise HeldError(f"stack {stack} is worked on{who}: wait for it; if it is dead, `pulumi cancel --stack {stack}`")
+    here = [one for one in holders if one.host == socket.gethostname()]
+    if not holders or here != holders:
+        who = ", ".join(map(str, holders)) or "another run"
+        raise HeldError(f"stack {stack} is worked on by {who}: wait for it, or `pulumi cancel --stack {stack}`")
+    until = time.monotonic() + HOLDS_S
+    while alive := [one for one in holders if not one.is_dead]:
+        if time.monotonic() > until:
+            raise HeldError(f"stack {stack} is still worked on by {', '.join(map(str, alive))}")
+        tell(f"waiting for {', '.join(map(str, alive))}, who works on it", True)
+        time.sleep(LOOKS_EVERY_S)
     wait_for_survivors(tell)
-    tell(f"clearing the lock of {', '.join(map(str, holders))}, which is dead", False)
+    tell(f"clearing what {', '.join(map(str, holders))} may have left locked", False)
     engine.ask("cancel", "--yes", "--stack", stack)
 
 
@@ -86,7 +92,7 @@ def settle(engine: Engine, stack: str, tell: Tell) -> dict[str, Any]:
     flags = ["--clear-pending-creates"]
     outcome = engine.run(stack, "refresh", flags, lambda text, fleeting: tell(text, True))
     if not outcome.succeeded and (text := _lock_told(outcome)):
-        clear_dead_lock(engine, stack, text, tell)
+        free(engine, stack, text, tell)
         outcome = engine.run(stack, "refresh", flags, lambda text, fleeting: tell(text, True))
     if not outcome.succeeded:
         raise HeldError(f"stack {stack}: what was under way is not settled: {outcome.error}")
