@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.et.et_client import EtClient
+from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from baidubce.services.route.route_client import RouteClient
+from baidubce.services.vpc.acl_client import AclClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import EmulatedCloud, serving
 from region_runs import CODES, Regions
+
+from lanecast.compiler import compile_plan
+from lanecast.fabric import HostRole
+from lanecast.plan.loader import load_plan
+from lanecast.router import InterfaceRole
 
 NOTHING: dict[str, list[str]] = {"vpcs": [], "subnets": [], "peerings": [], "routes": []}
 VPCS = ["bj.core", "gz.core", "hk.hub"]
@@ -111,14 +121,62 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
         assert ahead.code == 0, ahead.err
         operations = {step for one in ahead.stacks.values() for step in one["steps"].values()}
         assert operations == {"create"}
-        assert set(ahead.stacks["hk"]["steps"]) == {"Subnet hk.hub.aaa"}
-        assert "waiting for aa-hub of stack aa: it has not made it yet" in ahead.stacks["hk"]["waiting"]
-        assert set(ahead.stacks["aa"]["steps"]) == {"Vpc aa.core", "Subnet aa.core.apps", "PeerConnection aa-hub"} | {
-            name for name in ahead.stacks["aa"]["steps"] if name.startswith("RouteRule")
+        assert "Subnet hk.hub.aaa" in ahead.stacks["hk"]["steps"]
+        assert {name for name in ahead.stacks["hk"]["steps"] if "aaa" not in name} == {
+            "NetworkAclRule hk.hub.apps-from-10.7.0.0/16"
         }
+        assert "waiting for aa-hub of stack aa: it has not made it yet" in ahead.stacks["hk"]["waiting"]
+        made = {name for name in ahead.stacks["aa"]["steps"] if not name.startswith(("RouteRule", "NetworkAclRule"))}
+        assert made == {"Vpc aa.core", "Subnet aa.core.apps", "PeerConnection aa-hub"}
         assert (ahead.stacks["gz"]["steps"], ahead.stacks["bj"]["steps"]) == ({}, {})
     finally:
         network.plan.write_text(text)
+
+
+def test_every_subnet_lets_in_its_network_alone(network: Regions) -> None:
+    call = network.cloud.call("hkg")
+    vpc = network.outputs("hk")["vpcs"]["hk.hub"]
+    [apps] = [
+        one
+        for one in call.ask(AclClient, "list_acl_entrys", vpc_id=vpc)["aclEntrys"]
+        if one["subnetName"] == "hk.hub.apps"
+    ]
+    rules = [one for one in apps["aclRules"] if one["direction"] == "ingress" and one["position"] <= 5000]
+    allowed = {one["sourceIpAddress"] for one in rules if one["action"] == "allow"}
+    assert allowed == {
+        "10.8.0.0/16",
+        "10.9.0.0/16",
+        "10.200.0.32/27",
+        "10.200.0.64/27",
+        "10.200.0.96/27",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+    }
+    last = max(rules, key=lambda one: int(one["position"]))
+    assert (last["position"], last["action"], last["sourceIpAddress"]) == (5000, "deny", "all")
+
+
+def test_a_subscribers_instances_have_the_plans_addresses_and_take_their_relays_copies(network: Regions) -> None:
+    call = network.cloud.call("hkg")
+    fabric = compile_plan(load_plan(network.plan))
+    instances = {one["name"]: one for one in call.pages(BccClient, "list_instances", "instances")}
+    wanted = {one.name: str(one.address.ip) for one in fabric.cloud.instances if one.name.startswith("quotes-hk")}
+    assert {name: one["internalIp"] for name, one in instances.items()} == wanted
+    groups = call.ask(BccClient, "list_security_groups", vpc_id=network.outputs("hk")["vpcs"]["hk.hub"])[
+        "securityGroups"
+    ]
+    [group] = [one for one in groups if one["name"] == "quotes-hk"]
+    assert all(one["nicInfo"]["securityGroups"] == [group["id"]] for one in instances.values())
+    told = {
+        (one["protocol"], one["portRange"], one["sourceIp"]) for one in group["rules"] if one["direction"] == "ingress"
+    }
+    relays = {host.name: host.interfaces for host in fabric.hosts if host.role is HostRole.RELAY}
+    lans = {
+        name: next(one.addresses[0].ip for one in own if one.role is InterfaceRole.LAN) for name, own in relays.items()
+    }
+    copies = [one for one in fabric.deliveries if one.subscriber == "quotes-hk"]
+    ports = {("udp", str(at.port), f"{lans[one.relay]}/32") for one in copies for at in one.endpoints.values()}
+    assert told == ports | {("icmp", "", f"{lans[one.relay]}/32") for one in copies}
 
 
 def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:
@@ -167,4 +225,43 @@ def test_the_accepting_region_may_come_first(regions: Regions) -> None:
     assert "protected, so nothing is removed" in kept.err
     assert regions.held()["vpcs"] == VPCS
     assert regions.infra("destroy", "--unprotect").code == 0
+    assert regions.held() == NOTHING
+
+
+def a_line(cloud: EmulatedCloud) -> str:
+    """An established physical line, which nobody's program makes."""
+    call = cloud.call("hkg")
+    words: dict[str, Any] = {"isp": "ISP_CTC", "intf_type": "1G", "ap_type": "SINGLE", "ap_addr": "BJYZ"}
+    words |= {"user_name": "name", "user_phone": "123", "user_email": "a@b.example", "user_idc": "somewhere"}
+    line = str(call.ask(EtClient, "create_et_dcphy", name="line", **words)["id"])
+    for _ in call.pauses():
+        if call.ask(EtClient, "list_et_dcphy_detail", dcphy_id=line)["status"] == "established":
+            break
+    return line
+
+
+def test_a_gateway_joins_the_physical_line_that_the_plan_names(regions: Regions) -> None:
+    line = a_line(regions.cloud)
+    regions.edit(
+        "{to: hk.hub, vlan: 201,", f"{{to: hk.hub, physical-line: {line}, bfd: {{interval: 300ms}}, vlan: 201,"
+    )
+    done = regions.infra("up", "--stack", "hk", "--no-protect")
+    assert done.stacks["hk"]["error"] is None, done.stacks["hk"]["error"]
+    assert done.stacks["hk"]["left_out"] == []
+    call = regions.cloud.call("hkg")
+    [channel] = call.ask(EtClient, "get_et_channel", et_id=line)["etChannels"]
+    assert (channel["vlanId"], channel["baiduAddress"], channel["customerAddress"]) == (
+        201,
+        "192.0.2.129/30",
+        "192.0.2.130/30",
+    )
+    assert (channel["routeType"], channel["bgpAsn"]) == ("bgp", "65101")
+    told = regions.outputs("hk")
+    gateway = call.ask(EtGatewayClient, "get_et_gateway", et_gateway_id=told["gateways"]["hk1-up1-gateway"])
+    assert (gateway["vpcId"], gateway["speed"], gateway["channelId"]) == (told["vpcs"]["hk.hub"], 1000, channel["id"])
+    assert sorted(gateway["localCidrs"]) == ["10.8.0.0/16", "10.9.0.0/16"]
+    rules = call.ask(RouteClient, "get_route_rule", vpcId=told["vpcs"]["hk.hub"])["routeRules"]
+    assert [one["nexthopId"] for one in rules if one["nexthopType"] == "dcGateway"] == [gateway["etGatewayId"]]
+    assert regions.infra("preview", "--stack", "hk", "--expect-no-changes").stacks["hk"]["steps"] == {}
+    assert regions.infra("destroy", "--stack", "hk").code == 0
     assert regions.held() == NOTHING

@@ -57,11 +57,14 @@ class Engine:
         outcome = Outcome()
         with tempfile.TemporaryFile("w+") as errors:
             with self._started(words, errors) as process:
-                assert process.stdout
-                for line in process.stdout:
-                    if line.startswith("{"):
-                        _take_in(outcome, json.loads(line), tell)
-            self._running.discard(process)
+                try:
+                    _read_events(process, outcome, tell)
+                except Exception:
+                    process.send_signal(signal.SIGINT)  # nobody would read on, and it would wait for that
+                    process.communicate()
+                    raise
+                finally:
+                    self._running.discard(process)
             outcome.succeeded = process.returncode == 0
             errors.seek(0)
             outcome.errors += [text for line in errors if (text := line.strip().removeprefix("error: "))]
@@ -123,6 +126,13 @@ def outputs(state: Mapping[str, Any]) -> dict[str, Any]:
     """The stack's outputs of a deployment."""
     found = [one for one in state.get("resources") or [] if one["type"] == STACK_TYPE]
     return dict(found[0].get("outputs") or {}) if found else {}
+
+
+def _read_events(process: subprocess.Popen[str], outcome: Outcome, tell: Tell) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("{"):
+            _take_in(outcome, json.loads(line), tell)
 
 
 def _take_in(outcome: Outcome, event: dict[str, Any], tell: Tell) -> None:

@@ -17,7 +17,6 @@ ROUNDS_PER_STACK: Final = 3
 BETWEEN_REGIONS: Final = ("RouteRule", "PeerConnection")
 """What one stack makes and another's hangs on, in the order in which it has to go before anything else can."""
 
-UP: Final = ("--continue-on-error",)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -82,7 +81,7 @@ def bring_up(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Progre
         due = [one for one in all_of_them if one.due]
         if not due:
             return all_of_them
-        outcomes = each(engine, lambda one: run_settled(engine, one.stack, "up", UP, tell(one.stack)), due)
+        outcomes = each(engine, lambda one: run_settled(engine, one.stack, "up", (), tell(one.stack)), due)
         for one, outcome in zip(due, outcomes, strict=True):
             one.due = False
             one.note(outcome)

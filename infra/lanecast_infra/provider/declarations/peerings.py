@@ -17,12 +17,15 @@ from lanecast_infra.provider.declarations.common import (
     status_output,
     tags_field,
 )
+from lanecast_infra.provider.failures import CloudError
 from lanecast_infra.provider.model import Advice, Change, Field, Kind, Output, Resource, States, Values
 
 INITIATOR: Final = "initiator"
 ACCEPTOR: Final = "acceptor"
 DNS_OPEN: Final = "open"
 DNS_CLOSED: Final = "close"
+NOT_OURS: Final = frozenset({"NoSuchObject", "NoSuchPeerConn", "AccessDenied"})
+"""What is answered about a side that is another account's."""
 
 
 def _create(call: Call, inputs: Values) -> str:
@@ -55,13 +58,25 @@ def _read(call: Call, identity: str) -> Values:
         "status",
     )
     live = {**chosen(side, names), **live_tags(side)}
-    if side.get("peerAccountId") != side.get("localAccountId"):
-        live["peerAccountId"] = side.get("peerAccountId")
     states = [str(side.get("dnsStatus"))]
-    if side.get("status") == "active" and "peerAccountId" not in live:
-        states.append(_dns(call, identity, ACCEPTOR, side["peerRegion"]))
+    if side.get("status") == "active":
+        other = _other_side(call, identity, side["peerRegion"])
+        if other is None:
+            live["peerAccountId"] = side.get("peerAccountId")
+        else:
+            states.append(str(other.get("dnsStatus")))
     live["dnsSync"] = all(one == DNS_OPEN for one in states)
     return live
+
+
+def _other_side(call: Call, identity: str, region: str) -> Values | None:
+    """The acceptor's side; None when it is another account's, which the first side does not tell."""
+    try:
+        return call.ask(PeerConnClient, "get_peerconn", region=region, peer_conn_id=identity, role=ACCEPTOR)
+    except CloudError as error:
+        if error.code not in NOT_OURS:
+            raise
+        return None
 
 
 def _dns(call: Call, identity: str, role: str, region: str) -> str:
@@ -158,6 +173,7 @@ PEER_CONNECTION: Final = Resource(
             "The other VPC's account, when it is another one; it then has to accept.",
             "create_peerconn: peer_account_id",
             change=Change.REPLACE,
+            assigned=True,
         ),
         description_field("create_peerconn: description"),
         Field(
