@@ -17,8 +17,9 @@ LOCKED: Final = "the stack is currently locked by"
 LOCKED_ELSEWHERE: Final = "Another update is currently in progress"
 HOLDER: Final = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
 ADDRESS: Final = re.compile(r"(?:^|=)127\.0\.0\.1:(\d+)$")
-CHILDREN: Final = ("pulumi-resource-baiducloud", "lanecast_infra.provider", "pulumi-language-python")
-"""What the engine starts, by a word of its command line."""
+PROVIDERS: Final = ("pulumi-resource-baiducloud", "lanecast_infra.provider")
+"""By a word of its command line, what the engine starts that asks the cloud. The other things that it starts do
+nothing without it, and end in their own time."""
 HOLDS_S: Final = 900.0
 """How long a run that goes on is waited for."""
 SURVIVES_S: Final = 60.0
@@ -110,14 +111,14 @@ def wait_for_survivors(tell: Tell) -> None:
 
 
 def survivors() -> Iterator[int]:
-    """This user's processes that an engine started which answers no more."""
+    """This user's providers whose engine answers no more."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             owner = folder.stat().st_uid
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
-        if owner != os.getuid() or not any(child in word for word in words[:4] for child in CHILDREN):
+        if owner != os.getuid() or not any(child in word for word in words[:4] for child in PROVIDERS):
             continue
         ports = [int(found[1]) for word in words if (found := ADDRESS.search(word))]
         if ports and not any(_listens(port) for port in ports):
