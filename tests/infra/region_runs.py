@@ -68,6 +68,7 @@ class Regions:
             "BAIDUCLOUD_SECRET_KEY": SECRET_KEY,
             "BAIDUCLOUD_ENDPOINT": self.cloud.endpoint,
         }
+        self.lock()
 
     @property
     def plan(self) -> Path:
@@ -79,6 +80,10 @@ class Regions:
         text = self.plan.read_text()
         assert text.count(old) == 1, old
         self.plan.write_text(text.replace(old, new))
+
+    def lock(self) -> None:
+        """`lanecast lock`: what the plan leaves open stays."""
+        assert self._run([sys.executable, "-m", "lanecast", "lock", str(self.plan)]).code == 0
 
     def infra(self, command: str, *flags: str) -> Finished:
         """`lanecast infra COMMAND PLAN --json`."""

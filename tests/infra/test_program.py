@@ -117,6 +117,7 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
             "        subnets: {apps: {cidr: 10.7.2.0/24, zone: a}}\n  hk:",
         )
         network.edit("peerings:\n", "peerings:\n  aa-hub: {between: [aa.core, hk.hub], delay: 3ms, bandwidth: 10M}\n")
+        network.lock()
         ahead = network.infra("preview")
         assert ahead.code == 0, ahead.err
         operations = {step for one in ahead.stacks.values() for step in one["steps"].values()}
@@ -131,6 +132,10 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
         assert (ahead.stacks["gz"]["steps"], ahead.stacks["bj"]["steps"]) == ({}, {})
     finally:
         network.plan.write_text(text)
+        network.lock()
+    # The stack that the preview began is of a region that the plan has no more.
+    assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
+    assert network.infra("preview", "--expect-no-changes").code == 0
 
 
 def test_every_subnet_lets_in_its_network_alone(network: Regions) -> None:
@@ -235,7 +240,7 @@ def a_line(cloud: EmulatedCloud) -> str:
     words |= {"user_name": "name", "user_phone": "123", "user_email": "a@b.example", "user_idc": "somewhere"}
     line = str(call.ask(EtClient, "create_et_dcphy", name="line", **words)["id"])
     for _ in call.pauses():
-        if call.ask(EtClient, "list_et_dcphy_detail", dcphy_id=line)["status"] == "established":
+        if call.ask(EtClient, "list_et_dcphy_detail", et_id=line)["status"] == "established":
             break
     return line
 

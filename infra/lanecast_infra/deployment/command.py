@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
+from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
 from lanecast_infra.deployment.project import ProjectError, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError
@@ -201,6 +202,15 @@ def _session(
     try:
         if only_known and (unknown := sorted(set(wanted or ()) - set(regions))):
             raise _WrongUseError(f"the plan has no region {', '.join(unknown)}; it has {', '.join(regions)}")
+        if not lock_path(plan).exists():
+            _messages.print(
+                f"{plan} has no lock file: what it leaves open may move with a later change, and what is there with it;"
+                f" `lanecast lock {plan}` keeps it",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         engine = Engine(find_project(project), environment())
         names = sorted(set(wanted)) if wanted else regions
         yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
