@@ -34,7 +34,7 @@ def begin(regions: Regions) -> subprocess.Popen[bytes]:
     )
     call = regions.cloud.call("hkg")
     for _ in call.pauses():
-        if call.ask(VpcClient, "list_vpcs")["vpcs"] and regions.cloud.struck():
+        if call.ask(VpcClient, "list_vpcs")["vpcs"] and any(regions.cloud.struck()):
             break
         assert process.poll() is None
     return process
@@ -73,7 +73,7 @@ def test_an_interrupt_ends_the_engine_and_keeps_what_it_made(regions: Regions) -
     words = [sys.executable, "-m", "lanecast", "infra", "up", str(regions.plan), "--stack", "hk", "--no-protect"]
     process = subprocess.Popen(words, cwd=regions.folder, env=regions.environment, stderr=subprocess.PIPE, text=True)
     for _ in regions.cloud.call("hkg").pauses():
-        if regions.cloud.struck():
+        if any(regions.cloud.struck()):
             break
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]

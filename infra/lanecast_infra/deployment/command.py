@@ -19,8 +19,8 @@ from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
 from lanecast_infra.deployment.project import ProjectError, environment, find_project
-from lanecast_infra.deployment.recovery import HeldError
-from lanecast_infra.deployment.rounds import Progress, bring_up, look_ahead, protected, take_down
+from lanecast_infra.deployment.recovery import HeldError, ask_settled
+from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -86,8 +86,8 @@ def up(
     waits, 2 when it could not run.
     """
     with _session(plan, stack, project, prefix) as session:
-        _begin(session, protect)
         with _telling(json_output) as tell:
+            _begin(session, protect, tell)
             done = bring_up(session.engine, session.stacks, tell)
         _finish(session, done, json_output)
 
@@ -108,8 +108,8 @@ def preview(
     Exit status: 0, 1 when a preview failed or changes were not expected, 2 when it could not run.
     """
     with _session(plan, stack, project, prefix) as session:
-        _begin(session, None)
         with _telling(json_output) as tell:
+            _begin(session, None, tell)
             done = look_ahead(session.engine, session.stacks, tell)
         unwanted = expect_no_changes and any(one.steps for one in done)
         _finish(session, done, json_output, lambda one: one.error is None and not unwanted)
@@ -133,12 +133,12 @@ def destroy(
     with _session(plan, stack, project, prefix, only_known=False) as session:
         there = session.engine.stacks()
         stacks = [one for one in session.stacks if one in there]
-        _unprotect(session.engine, stacks, unprotect)
         with _telling(json_output) as tell:
+            _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
         for one in done:
             if remove and one.error is None:
-                session.engine.ask("stack", "rm", "--yes", one.stack)
+                session.engine.ask("stack", "rm", "--yes", "--stack", one.stack)
         _finish(session, done, json_output)
 
 
@@ -226,7 +226,7 @@ def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _begin(session: _Session, protect: bool | None) -> None:
+def _begin(session: _Session, protect: bool | None, tell: TellOf) -> None:
     """Make the stacks that are missing, and let each know its plan; one of another plan is left alone."""
     there = session.engine.stacks()
     kept = {stack: session.engine.settings(stack) for stack in session.stacks if stack in there}
@@ -239,8 +239,8 @@ def _begin(session: _Session, protect: bool | None) -> None:
         if protect is not None:
             settings["protect"] = str(protect).lower()
         _begin_stack(session.engine, stack, kept.get(stack), settings)
-        if protect is False and stack in kept and protected(session.engine, stack):
-            session.engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
+        if protect is False and stack in kept:
+            _unprotect(session.engine, [stack], True, tell)
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
@@ -263,18 +263,18 @@ def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settin
         engine.ask("config", "set-all", "--stack", stack, *words)
 
 
-def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool) -> None:
+def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf) -> None:
     """Let go of what is protected if that is wanted; otherwise refuse, before anything is removed anywhere."""
     held = {stack: names for stack in stacks if (names := protected(engine, stack))}
     if held and not wanted:
         counts = ", ".join(f"{stack} holds {len(names)}, such as {names[0]}" for stack, names in held.items())
         raise _WrongUseError(f"protected, so nothing is removed: {counts}; --unprotect removes them too")
     for stack in held:
-        engine.ask("state", "unprotect", "--all", "--yes", "--stack", stack)
+        ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes")
 
 
 @contextmanager
-def _telling(json_output: bool) -> Iterator[Callable[[str], Tell]]:
+def _telling(json_output: bool) -> Iterator[TellOf]:
     """Tellers of progress on standard error: a line each, and on a terminal what goes on at the moment."""
     with _messages.status("") as moment:
 

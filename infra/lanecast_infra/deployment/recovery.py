@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lanecast_infra.deployment.engine import Engine, Outcome, Tell
+from lanecast_infra.deployment.engine import CommandFailedError, Engine, Outcome, Tell
 
 LOCKED: Final = "the stack is currently locked by"
 LOCKED_ELSEWHERE: Final = "Another update is currently in progress"
@@ -59,6 +59,17 @@ def run_settled(engine: Engine, stack: str, command: str, flags: Sequence[str], 
     free(engine, stack, text, tell)
     settle(engine, stack, tell)
     return engine.run(stack, command, flags, tell)
+
+
+def ask_settled(engine: Engine, stack: str, tell: Tell, *words: str) -> str:
+    """A command that writes a stack's state; when the stack is locked, after the holder of the lock."""
+    try:
+        return engine.ask(*words, "--stack", stack)
+    except CommandFailedError as error:
+        if LOCKED not in str(error):
+            raise
+        free(engine, stack, str(error), tell)
+        return engine.ask(*words, "--stack", stack)
 
 
 def free(engine: Engine, stack: str, text: str, tell: Tell) -> None:
