@@ -80,6 +80,8 @@ class PlatformFacts:
     """Which kinds of public keys it takes from users."""
     made_up_names: bool = False
     """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
+    runs_frr: bool = False
+    """Whether FRR runs its protocols, which takes a BGP neighbour with GTSM for one behind several hops of BFD."""
     filters_with_state: bool = False
     """Whether its own text says what a packet filter with state (``Router.firewall``) lets in and through."""
     lacks: Mapping[Feature, str] = field(default_factory=dict)
@@ -95,6 +97,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         port_example="eth1",
         loopback="lo",
         made_up_names=True,
+        runs_frr=True,
         lacks={
             Feature.VRF: "its packet filter and kernel settings are written for the global table",
             Feature.SWITCH: "the box routes; give it a switch of its own",
@@ -171,6 +174,9 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         lacks={
             Feature.PTP: "an MX takes PTP over UDP from named grandmasters alone, and a plan names none",
         },
+        elsewhere={
+            Duty.PIM_PASSIVE: "hellos go out, and a neighbour policy of nobody and the interface's filter take none",
+        },
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
@@ -208,6 +214,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         port_example="eth1",
         loopback="lo",
         vlan_interface="br{}",
+        runs_frr=True,
         filters_with_state=True,
         lacks={
             Feature.VRF: "1.4 has no PIM in a VRF (`vrf name … protocols` has BGP, but no `pim`)",

@@ -101,11 +101,15 @@ def render_fabric(
             files += rendering.router(node) if isinstance(node, Router) else rendering.host(node)
         except RenderError as error:
             problems += error.at(_plan_place(fabric, node)).problems
-    if problems:
-        raise RenderError(*dict.fromkeys(problems))
     for sheet in hand_overs(fabric):
-        files += rendering.hand_over(sheet)
+        try:
+            files += rendering.hand_over(sheet)
+        except RenderError as error:
+            problems += error.at(("exchanges", sheet.exchange)).problems
     files += rendering.prometheus()
+    if problems:
+        # What a template computed, and failed with, may be a secret.
+        raise RenderError(*dict.fromkeys(replace(each, message=secrets.hidden(each.message)) for each in problems))
     return tuple(sorted(files, key=lambda file: file.path))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
+from lanecast_templates.errors import RenderError
 from lanecast_templates.router_secrets import RouterSecrets
 from lanecast_templates.views.eos import eos_router
 from lanecast_templates.views.frr import DEFAULT_VERSION, frr_router
@@ -55,7 +56,9 @@ OTHERS: Mapping[Platform, RouterTemplates] = {
 
 
 def router_templates(platform: Platform, frr_version: str = DEFAULT_VERSION) -> RouterTemplates:
-    """How routers of ``platform`` are rendered."""
+    """How routers of ``platform`` are rendered. Raises :class:`RenderError` where there are no templates for it."""
     if platform is Platform.FRR:
         return RouterTemplates("frr", partial(frr_router, frr_version), FRR_FILES, is_linux=True)
+    if platform not in OTHERS:
+        raise RenderError(f"{platform} has no templates; there are {', '.join([Platform.FRR, *OTHERS])}")
     return OTHERS[platform]

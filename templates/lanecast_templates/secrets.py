@@ -20,6 +20,9 @@ MAXIMUM_BYTES = 80
 """Linux: TCP_MD5SIG_MAXKEYLEN (include/uapi/linux/tcp.h), the longest key of a TCP connection (RFC 2385)."""
 
 
+HIDDEN = "…"
+
+
 class SecretError(Exception):
     """A secret is missing, or is not what a configuration line can carry. Names the reference, never the value."""
 
@@ -43,6 +46,7 @@ class SecretResolver:
     def __init__(self, environment: Mapping[str, str] | None = None, directory: Path | None = None) -> None:
         self._environment = os.environ if environment is None else environment
         self._directory = directory or Path()
+        self._resolved: set[str] = set()
 
     def resolve(self, reference: SecretReference) -> str:
         """Return the secret. Raises :class:`SecretError`."""
@@ -54,7 +58,14 @@ class SecretResolver:
             raise SecretError(f"{what}: the secret must be printable ASCII without blanks")
         if len(value) > MAXIMUM_BYTES:
             raise SecretError(f"{what}: the secret has {len(value)} bytes; TCP MD5 takes at most {MAXIMUM_BYTES}")
+        self._resolved.add(value)
         return value
+
+    def hidden(self, text: str) -> str:
+        """``text`` with … in place of every secret that was resolved, also where it is quoted as Python does."""
+        for secret in sorted(self._resolved, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN).replace(repr(secret)[1:-1], HIDDEN)
+        return text
 
     def _read(self, reference: SecretReference, what: str) -> str:
         if reference.environment is not None:

@@ -163,6 +163,11 @@ class Emulator(Cloud):
         self._errors.close()
         return status
 
+    def cpu_s(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def running(self) -> bool:
         return self._process.poll() is None
 

@@ -48,8 +48,12 @@ def test_an_instance_from_its_making_to_its_end(cloud: Cloud, later: ExitStack) 
     assert refusal(bcc.stop_instance, instance_id)[0] == 409
     bcc.start_instance(instance_id)
     cloud.eventually(partial(instance_status, cloud, instance_id), "Running")
+    bcc.reboot_instance(instance_id)
+    cloud.eventually(partial(instance_status, cloud, instance_id), "Running")
     bcc.modify_instance_attributes(instance_id, "renamed")
-    assert bcc.get_instance(instance_id).instance.name == "renamed"
+    bcc.modify_instance_desc(instance_id, "of the lab")
+    instance = bcc.get_instance(instance_id).instance
+    assert (instance.name, instance.desc) == ("renamed", "of the lab")
     bcc.release_instance(instance_id)
     cloud.eventually(lambda: is_gone(bcc.get_instance, instance_id), True)
 

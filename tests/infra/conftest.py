@@ -7,15 +7,22 @@ from pathlib import Path
 
 import pytest
 from emulated_cloud import EmulatedCloud, serving
-from engine_runs import Runs
+from engine_runs import Runs, end_what_programs_left
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path / "cloud") as cloud:
+def async_delay_s() -> float:
+    """How long the cloud's asynchronous work takes; a test that needs another sets it by its parameters."""
+    return 0.3
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
+    with serving(tmp_path / "cloud", async_delay_s) as cloud:
         yield cloud
 
 
 @pytest.fixture
-def runs(cloud: EmulatedCloud, tmp_path: Path) -> Runs:
-    return Runs(cloud, tmp_path / "runs")
+def runs(cloud: EmulatedCloud, tmp_path: Path) -> Iterator[Runs]:
+    yield Runs(cloud, tmp_path / "runs")
+    end_what_programs_left()

@@ -52,7 +52,7 @@ class EmulatedCloud:
 
 
 @contextmanager
-def serving(state: Path, async_delay_s: float = 0.3) -> Iterator[EmulatedCloud]:
+def serving(state: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
     """Serve one from ``state`` on a free port of loopback until the end of the block."""
     command = [sys.executable, "-m", "lanecast", "cloud", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
     command += ["--region", REGION, "--async-delay", str(async_delay_s)]

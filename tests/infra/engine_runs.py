@@ -107,18 +107,20 @@ class Runs:
         return opened
 
     def _run(self, program: Program, act: Callable[[auto.Stack, Any], Any]) -> Outcome:
-        outcome = Outcome()
+        outcome, failure = Outcome(), None
         try:
             result = act(self.open(program), outcome.note)
         except auto.CommandError as error:
-            _end_what_the_program_left()
-            raise RunFailedError(f"{outcome.messages}\n{error}") from None
+            failure = str(error)  # the error itself holds on to what the program left
+        end_what_programs_left()
+        if failure is not None:
+            raise RunFailedError(f"{outcome.messages}\n{failure}")
         outcome.outputs = {name: one.value for name, one in (getattr(result, "outputs", None) or {}).items()}
         return outcome
 
 
-def _end_what_the_program_left() -> None:
-    """End the coroutines of a program whose run failed now.
+def end_what_programs_left() -> None:
+    """End the coroutines of programs whose runs failed, now.
 
     The SDK leaves them waiting for the engine. Ended by a collection of garbage at another time they disturb what runs
     then (CPython 3.11: "AST constructor recursion depth mismatch"), and complain that there is no event loop.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pulumi
-import pytest
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.vpc.nat_client import NatClient
 from emulated_cloud import EmulatedCloud
-from engine_runs import RunFailedError, Runs
+from engine_runs import Runs
 
 from lanecast_infra.baiducloud import DnatRule, Eip, NatGateway, SnatRule, Vpc
 
@@ -65,26 +64,8 @@ def test_lost_replies_bind_nothing_twice(runs: Runs, cloud: EmulatedCloud) -> No
     runs.up(bridge)
     cloud.set_faults({"kind": "lost-reply", "method": "PUT", "path": "/v1/nat/*", "count": 2})
     made = runs.up(lambda: bridge(second=True))
-    assert cloud.struck() == [2] or cloud.struck() == [1]
+    assert cloud.struck() == [1], "it was bound by the first request; a second one would have met the fault too"
     assert "looking whether it was done" in made.messages
     assert len(cloud.ask(NatClient, "get_nat", nat_id=made.outputs["nat"])["eips"]) == 2
     cloud.set_faults()
     runs.destroy(bridge)
-
-
-def test_ports_and_sizes_are_checked_first(runs: Runs) -> None:
-    def wrong() -> None:
-        NatGateway("exit", vpc_id="vpc-1", spec="small", cu_num=2)
-        DnatRule(
-            "web",
-            nat_id="nat-1",
-            public_ip_address="198.18.0.1",
-            private_ip_address="10.0.0.1",
-            protocol="all",
-            public_port=1,
-        )
-
-    with pytest.raises(RunFailedError) as failed:
-        runs.preview(wrong)
-    assert "a gateway has either spec or cuNum" in str(failed.value)
-    assert "a rule for all protocols has no ports" in str(failed.value)

@@ -226,7 +226,7 @@ def changed(old: str, new: str) -> Callable[[str], str]:
         (changed(" permit icmp vpn-instance market-data\n", " permit icmp\n"), "is not for packets of"),
         (changed(" rule 10 permit igmp", " rule 3 permit igmp"), "is asked before it"),
         (changed("aes256-gcm ", "aes256-cbc "), "SSH takes ['aes256-cbc']"),
-        (changed("group-limit 2 vlan 310", "group-limit 2 vlan 311"), "does not limit the groups of VLAN 310"),
+        (changed("group-limit 4 vlan 310", "group-limit 4 vlan 311"), "does not limit the groups of VLAN 310"),
         (changed(" classifier cpu-remainder behavior cpu-remainder\n", ""), "belongs to no class"),
         (changed("secondary authorization 10.0.0.11", "secondary authorization 10.0.0.12"), "different servers"),
     ],

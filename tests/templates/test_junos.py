@@ -244,11 +244,18 @@ CHANGED = {
         "",
         "igmp: has interface xe-0/0/1.101, version 2",
     ),
-    "PIM towards hosts": (
+    "IGMP alone towards hosts": (
         "hk1-r1",
-        "    pim {\n",
-        "    pim {\n        interface xe-0/0/3.0;\n",
-        "pim: has interface xe-0/0/3, passive False",
+        "        interface xe-0/0/3.0 {\n            mode sparse;\n            hello-interval 1;\n"
+        "            neighbor-policy pim-neighbors-hk1-r1-multicast;\n        }\n",
+        "",
+        "pim: lacks interface xe-0/0/3",
+    ),
+    "any neighbour towards hosts": (
+        "hk1-r2",
+        "                    neighbor-policy pim-neighbors-hk1-r2-multicast;\n",
+        "",
+        "pim: has interface irb.310, passive False, hello_s 1, neighbors None",
     ),
     "a port of the plan that is left alone": (
         "hk1-r1",

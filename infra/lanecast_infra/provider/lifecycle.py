@@ -36,13 +36,15 @@ def create(resource: Resource, call: Call, urn: str, inputs: Values, previous: C
     for generation in range(MOST_GENERATIONS):
         call.seed = seed_of(urn, inputs, generation)
         identity = _made(resource, call, inputs, previous)
-        if identity in previous or not _appears(resource, call, identity):
+        seen = None if identity in previous else _appears(resource, call, identity)
+        if seen is None:
             continue
         try:
-            _settle(resource, call, identity)
+            live = _settle(resource, call, identity, seen)
             if resource.finish:
                 resource.finish(call, identity, inputs)
-            return identity, _settle(resource, call, identity)
+                live = _settle(resource, call, identity)
+            return identity, live
         except STOPS as error:
             raise HalfMadeError(identity, _last_seen(resource, call, identity), error) from error
     raise NotSettledError(f"{MOST_GENERATIONS} of it were made and are gone: something removes them as they are made")
@@ -60,10 +62,11 @@ def read(resource: Resource, call: Call, identity: str) -> Values | None:
 
 def update(resource: Resource, call: Call, identity: str, old: Values, new: Values) -> Values:
     """Bring it from the old inputs to the new ones, and finish what its making left undone."""
-    if read(resource, call, identity) is None:
+    seen = read(resource, call, identity)
+    if seen is None:
         raise NotSettledError("it is gone: it was removed by something else. Run `pulumi refresh`, then `pulumi up`")
     try:
-        _settle(resource, call, identity)
+        _settle(resource, call, identity, seen)
         if resource.update:
             update_it = resource.update
             _while_busy(resource, call, lambda: update_it(call, identity, old, new))
@@ -136,21 +139,22 @@ def _adopted(resource: Resource, call: Call, identity: str, inputs: Values) -> s
     return identity
 
 
-def _appears(resource: Resource, call: Call, identity: str) -> bool:
+def _appears(resource: Resource, call: Call, identity: str) -> Values | None:
+    """What is there, as soon as it is; None when nothing comes."""
     until = time.monotonic() + APPEARS_WITHIN_S
     for _ in call.pauses():
-        if read(resource, call, identity) is not None:
-            return True
+        if (live := read(resource, call, identity)) is not None:
+            return live
         if time.monotonic() > until:
             break
-    return False
+    return None
 
 
-def _settle(resource: Resource, call: Call, identity: str) -> Values:
-    """Wait until it is in one of its resting states."""
+def _settle(resource: Resource, call: Call, identity: str, seen: Values | None = None) -> Values:
+    """Wait until it is in one of its resting states; ``seen`` is what was read just now."""
     live: Values | None = None
     for _ in call.pauses():
-        live = read(resource, call, identity)
+        live, seen = seen or read(resource, call, identity), None
         if live is None:
             raise NotSettledError("it is gone: it was removed by something else while it was worked on")
         state = str(live.get(resource.states.output)) if resource.states else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.plan.checks import addresses, capacity, multicast, names, paths, platforms, recovery, survival
+from lanecast.plan.checks import addresses, capacity, management, multicast, names, paths, platforms, recovery, survival
 from lanecast.plan.checks.context import CheckContext
 from lanecast_relay.config.document import Problem
 
@@ -29,6 +29,7 @@ RESOLVED = (
     platforms.lines,
     platforms.static_uplinks,
     platforms.rendezvous,
+    management.ways,
 )
 """Checks that may follow names, and so need every one of them to exist."""
 
@@ -39,6 +40,7 @@ ATTACHED = (
     platforms.port_uses,
     platforms.static_joins,
     names.interface_names,
+    paths.joins,
     paths.single_ways,
     multicast.limits,
     survival.promises,

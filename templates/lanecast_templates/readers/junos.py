@@ -441,11 +441,9 @@ class _Reader:
     # Multicast
 
     def _pim(self, pim: Block, instance: _Instance, found: _Found) -> None:
-        """PIM where it is said. An interface with IGMP alone takes part without hellos: it is passive."""
-        spoken = set()
+        """PIM where it is said: an interface with IGMP alone takes no part in it, and Junos has no passive kind."""
         for logical, block in pim.blocks("interface"):
             name = self._own_interface(logical, instance)
-            spoken.add(name)
             if name not in self.without_igmp:  # PIM brings it along
                 self.igmp.setdefault(name, _igmp_by_default(name))
             policies = block.words("neighbor-policy")
@@ -462,8 +460,6 @@ class _Reader:
                     bfd=self._bfd(block.block("family", "inet"), name, found),
                 )
             )
-        passive = {self.units[each].name for each in instance.interfaces} & set(self.igmp) - spoken
-        found.pim |= {PimFacts(name, True, None, None, None, False) for name in passive}
         found.boundaries |= {self._boundary(name) for name in pim.words("import")}
         rendezvous = pim.block("rp")
         registers = rendezvous.words("rp-register-policy")

@@ -164,8 +164,7 @@ def _policies(router: Router, logical: Callable[[str], str]) -> Iterator[Policy]
     if multicast is None:
         return
     for pim in multicast.pim:
-        if not pim.passive:
-            yield _pim_policy(pim, router.interface(pim.interface))
+        yield _pim_policy(pim, router.interface(pim.interface))
     for igmp in multicast.igmp:
         yield Policy(igmp.groups.name, _unless_empty(PolicyTerm("joined", routes=_addresses(igmp.groups))))
     for name, groups in multicast.boundaries:

@@ -30,7 +30,7 @@ def _create(call: Call, inputs: Values) -> str:
         image_id=inputs["imageId"],
         name=inputs["name"],
         subnet_id=inputs["subnetId"],
-        security_group_ids=inputs["securityGroupIds"] or None,
+        security_group_ids=inputs.get("securityGroupIds"),
         internal_ips=[wanted] if wanted else None,
         user_data=inputs.get("userData"),
         key_pair_id=inputs.get("keypairId"),
@@ -58,7 +58,7 @@ def _finish(call: Call, instance_id: str, inputs: Values) -> None:
     live = _read(call, instance_id) or {}
     if live.get("description", "") != inputs["description"]:
         call.ask(BccClient, "modify_instance_desc", instance_id=instance_id, desc=inputs["description"])
-    if inputs["securityGroupIds"]:
+    if inputs.get("securityGroupIds"):
         _bring_groups(call, instance_id, live.get("securityGroupIds", []), inputs["securityGroupIds"])
 
 
@@ -96,7 +96,6 @@ INSTANCE: Final = Resource(
             Kind.STRINGS,
             "Its security groups; the VPC's default group when none is given.",
             "create_instance_by_spec: security_group_ids",
-            default=(),
             unordered=True,
             assigned=True,
         ),

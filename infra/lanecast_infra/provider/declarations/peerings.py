@@ -24,8 +24,7 @@ INITIATOR: Final = "initiator"
 ACCEPTOR: Final = "acceptor"
 DNS_OPEN: Final = "open"
 DNS_CLOSED: Final = "close"
-NOT_OURS: Final = frozenset({"NoSuchObject", "NoSuchPeerConn", "AccessDenied"})
-"""What is answered about a side that is another account's."""
+GONE: Final = frozenset({"NoSuchObject", "NoSuchPeerConn"})
 
 
 def _create(call: Call, inputs: Values) -> str:
@@ -58,25 +57,20 @@ def _read(call: Call, identity: str) -> Values:
         "status",
     )
     live = {**chosen(side, names), **live_tags(side)}
-    states = [str(side.get("dnsStatus"))]
+    states = {str(side.get("dnsStatus"))}
     if side.get("status") == "active":
-        other = _other_side(call, identity, side["peerRegion"])
-        if other is None:
-            live["peerAccountId"] = side.get("peerAccountId")
-        else:
-            states.append(str(other.get("dnsStatus")))
-    live["dnsSync"] = all(one == DNS_OPEN for one in states)
-    return live
+        states |= _dns_of_the_other_side(call, identity, side["peerRegion"])
+    return {**live, "dnsSync": states == {DNS_OPEN}}
 
 
-def _other_side(call: Call, identity: str, region: str) -> Values | None:
-    """The acceptor's side; None when it is another account's, which the first side does not tell."""
+def _dns_of_the_other_side(call: Call, identity: str, region: str) -> set[str]:
+    """Its state; nothing when it is another account's, which this one does not see."""
     try:
-        return call.ask(PeerConnClient, "get_peerconn", region=region, peer_conn_id=identity, role=ACCEPTOR)
+        return {_dns(call, identity, ACCEPTOR, region)}
     except CloudError as error:
-        if error.code not in NOT_OURS:
+        if error.code not in GONE:
             raise
-        return None
+        return set()
 
 
 def _dns(call: Call, identity: str, role: str, region: str) -> str:
@@ -173,7 +167,6 @@ PEER_CONNECTION: Final = Resource(
             "The other VPC's account, when it is another one; it then has to accept.",
             "create_peerconn: peer_account_id",
             change=Change.REPLACE,
-            assigned=True,
         ),
         description_field("create_peerconn: description"),
         Field(
@@ -202,7 +195,7 @@ PEER_CONNECTION: Final = Resource(
     update=_update,
     delete=_delete,
     states=States(frozenset({"active"}), frozenset({"consult_failed", "down", "expired", "error", "deleted"})),
-    gone=frozenset({"NoSuchObject", "NoSuchPeerConn"}),
+    gone=GONE,
     busy=frozenset({"ResourceNeedRelease"}),
     unique=("localVpcId", "peerVpcId"),
     advice=(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -123,6 +124,10 @@ class Application:
             reply = self._perform(incoming, key, now)
         except ApiError as error:
             return _refusal(error, request_id)
+        except Exception:
+            # A mistake of ours: whoever runs the server has to see it, and the client gets what a cloud would answer.
+            traceback.print_exc()
+            return _refusal(ApiError(500, "InternalError", "we encountered an internal error"), request_id)
         content = EMPTY if reply is None else _json(reply)
         return Response(content, 200, {"x-bce-request-id": request_id}, JSON_TYPE)
 
@@ -179,7 +184,8 @@ def _body(content: bytes) -> JsonObject:
         return {}
     try:
         body: Any = json.loads(content)
-    except ValueError as error:
+        json.dumps(body, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+    except (ValueError, RecursionError) as error:
         raise malformed_json(f"the body is no JSON: {error}") from None
     if body is None:  # what the SDK sends for a body that was not given
         return {}

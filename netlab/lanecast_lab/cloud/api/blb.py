@@ -22,6 +22,7 @@ from lanecast_lab.cloud.api.calls import (
     one_of,
     shown,
     timestamp,
+    whole_number,
 )
 from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
@@ -219,10 +220,10 @@ def _list_listeners(kind: str) -> Callable[[Context], JsonObject]:
 
 
 def _port(context: Context) -> int:
-    text = context.query.get("listenerPort", "")
-    if not text.isascii() or not text.isdigit():
-        raise inappropriate(f"listenerPort: {text!r} is no port")
-    return int(text)
+    port = whole_number(context.query.get("listenerPort", ""))
+    if port is None:
+        raise inappropriate("listenerPort: is no port")
+    return port
 
 
 def _listener(context: Context, blb: Resource, *kinds: str) -> Resource:

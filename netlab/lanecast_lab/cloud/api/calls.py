@@ -16,6 +16,9 @@ from lanecast_lab.cloud.api.quotas import Quotas
 from lanecast_lab.cloud.api.states import Schedule, passing, settled
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
 
+LONGEST_NUMBER = 18
+"""Digits that fit 64 bits."""
+
 JsonObject = dict[str, Any]
 ALPHABET = string.ascii_lowercase + string.digits
 
@@ -41,7 +44,7 @@ class Kind(Enum):
         if self is Kind.INTEGER:
             return isinstance(value, int) and not isinstance(value, bool)
         if self is Kind.NUMBER:
-            return Kind.INTEGER.accepts(value) or (isinstance(value, str) and value.isascii() and value.isdigit())
+            return Kind.INTEGER.accepts(value) or (isinstance(value, str) and whole_number(value) is not None)
         return isinstance(value, {Kind.STRING: str, Kind.BOOLEAN: bool, Kind.OBJECT: dict}[self])
 
 
@@ -201,6 +204,11 @@ class Router:
 def new_id(prefix: str) -> str:
     """An identifier as the cloud makes them: ``vpc-`` and twelve letters and digits."""
     return prefix + "-" + "".join(secrets.choice(ALPHABET) for _ in range(12))
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of up to 18 plain digits is."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def one_of(name: str, value: str, choices: Iterable[str]) -> None:

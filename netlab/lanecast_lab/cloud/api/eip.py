@@ -44,7 +44,7 @@ def status(context: Context, eip: Resource) -> str:
 
 def of_instance(context: Context, instance_id: str) -> list[str]:
     """The addresses that are bound to something."""
-    return [eip.key for eip in context.store.find(KIND, context.scope, equal={"instanceId": instance_id})]
+    return context.store.keys(KIND, context.scope, "instanceId", instance_id)
 
 
 def attach(context: Context, address: str, instance_type: str, instance_id: str) -> None:

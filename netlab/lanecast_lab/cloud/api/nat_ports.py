@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lanecast_lab.cloud.api.calls import JsonObject, between
+from lanecast_lab.cloud.api.calls import JsonObject, between, whole_number
 from lanecast_lab.cloud.api.errors import inappropriate
 
 LAST_PORT = 65535
@@ -34,10 +34,10 @@ class PortSpan:
 def _ports(rule: JsonObject, side: str) -> tuple[int, int]:
     """First and last port of one side of a rule."""
     if text := rule.get(f"{side}PortRange"):
-        first, dash, last = str(text).partition("-")
-        if not (dash and first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        first, last = (whole_number(part) for part in (str(text) + "-").split("-")[:2])
+        if first is None or last is None or first > last:
             raise inappropriate(f"{side}PortRange: {text!r} is no range of ports, as 80-90 is")
-        span = int(first), int(last)
+        span = first, last
     elif f"{side}Port" in rule:
         span = rule[f"{side}Port"], rule[f"{side}Port"]
     else:

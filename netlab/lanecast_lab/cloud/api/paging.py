@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lanecast_lab.cloud.api.calls import Context, JsonObject
+from lanecast_lab.cloud.api.calls import Context, JsonObject, whole_number
 from lanecast_lab.cloud.api.errors import inappropriate
 from lanecast_lab.cloud.api.store import Resource, Scope
 
@@ -15,13 +15,13 @@ MOST_KEYS = 1000
 
 def asked_page(query: Mapping[str, str]) -> tuple[int, int]:
     """After which number the page begins, and how many it may have. Empty values count as absent."""
-    text = query.get("maxKeys") or str(MOST_KEYS)
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise inappropriate(f"maxKeys: {text!r} is no number of 1 and more")
-    marker = query.get("marker") or "0"
-    if not marker.isascii() or not marker.isdigit():
-        raise inappropriate(f"marker: {marker!r} was not made by this cloud")
-    return int(marker), min(int(text), MOST_KEYS)
+    most = whole_number(query.get("maxKeys") or str(MOST_KEYS))
+    if not most:
+        raise inappropriate(f"maxKeys: {query['maxKeys']!r} is no number of 1 and more")
+    after = whole_number(query.get("marker") or "0")
+    if after is None:
+        raise inappropriate(f"marker: {query['marker']!r} was not made by this cloud")
+    return after, min(most, MOST_KEYS)
 
 
 def page(

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS resources (
 );
 CREATE INDEX IF NOT EXISTS by_kind ON resources (kind, account, region, seq);
 CREATE INDEX IF NOT EXISTS by_parent ON resources (parent, kind, seq);
+CREATE INDEX IF NOT EXISTS by_end ON resources (gone_at) WHERE gone_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tokens (
     account TEXT NOT NULL,
     region TEXT NOT NULL,
@@ -38,8 +40,12 @@ CREATE TABLE IF NOT EXISTS tokens (
     kept_at REAL NOT NULL,
     PRIMARY KEY (account, region, service, token)
 );
+CREATE INDEX IF NOT EXISTS by_age ON tokens (kept_at);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+LOOKED_UP = ("instanceId", "nexthopId", "channelId", "zoneId")
+"""Fields by which others are found: each has an index."""
+
 COLUMNS = "seq, key, kind, account, region, parent, body, gone_at"
 
 
@@ -73,6 +79,20 @@ class Scope:
     region: str
 
 
+@cache
+def _field(name: str) -> str:
+    """A field of the body in SQL. Names are those of this package, never a request's."""
+    if not name.replace("_", "").isalnum():
+        raise ValueError(name)
+    return f"json_extract(body, '$.{name}')"
+
+
+def _index(equal: Mapping[str, Any] | None) -> str:
+    """SQLite prefers the index of kinds, because of its order; a field that has an index of its own is far narrower."""
+    name = next((name for name in LOOKED_UP if name in (equal or {})), None)
+    return f"INDEXED BY by_{name}" if name else ""
+
+
 def _resource(row: tuple[Any, ...]) -> Resource:
     seq, key, kind, account, region, parent, body, gone_at = row
     return Resource(key, kind, account, region, parent, json.loads(body), gone_at, seq)
@@ -96,6 +116,8 @@ class Store:
         if layout not in (0, LAYOUT):
             raise StateError(f"{directory}: its layout is {layout}, this version reads {LAYOUT}")
         self._db.executescript(TABLES)
+        for name in LOOKED_UP:
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS by_{name} ON resources (kind, {_field(name)})")
         self._db.execute(f"PRAGMA user_version = {LAYOUT}")
         self.now = 0.0
 
@@ -178,16 +200,36 @@ class Store:
         """Resources of a kind in the order in which they were made, whose body has these values."""
         clauses, values = self._where(kind, scope, parent, equal)
         rows = self._db.execute(
-            f"SELECT {COLUMNS} FROM resources WHERE {clauses} AND seq > ? ORDER BY seq LIMIT ?", (*values, after, limit)
+            f"SELECT {COLUMNS} FROM resources {_index(equal)} WHERE {clauses} AND seq > ? ORDER BY seq LIMIT ?",
+            (*values, after, limit),
         )
         return [_resource(row) for row in rows]
+
+    def keys(self, kind: str, scope: Scope, field: str, value: str) -> list[str]:
+        """The keys of those whose field, which is one that is looked up, has this value."""
+        rows = self._db.execute(
+            f"SELECT key FROM resources INDEXED BY by_{field} WHERE kind = ? AND {_field(field)} = ?"
+            " AND account = ? AND region = ? AND (gone_at IS NULL OR gone_at > ?) ORDER BY seq",
+            (kind, value, scope.account, scope.region, self.now),
+        )
+        return [str(row[0]) for row in rows]
 
     def count(
         self, kind: str, scope: Scope | None = None, parent: str | None = None, equal: Mapping[str, Any] | None = None
     ) -> int:
         """How many ``find`` would return."""
         clauses, values = self._where(kind, scope, parent, equal)
-        return int(self._db.execute(f"SELECT count(*) FROM resources WHERE {clauses}", values).fetchone()[0])
+        query = f"SELECT count(*) FROM resources {_index(equal)} WHERE {clauses}"
+        return int(self._db.execute(query, values).fetchone()[0])
+
+    def count_parts_with(self, parent: str, field: str) -> int:
+        """How many parts of ``parent`` have a field."""
+        row = self._db.execute(
+            f"SELECT count(*) FROM resources WHERE parent = ? AND (gone_at IS NULL OR gone_at > ?)"
+            f" AND {_field(field)} IS NOT NULL",
+            (parent, self.now),
+        ).fetchone()
+        return int(row[0])
 
     def children(self, parent: str) -> list[Resource]:
         """Everything that is part of ``parent``."""
@@ -208,8 +250,8 @@ class Store:
             clauses.append("parent = ?")
             values.append(parent)
         for name, value in (equal or {}).items():
-            clauses.append("json_extract(body, ?) = ?")
-            values += [f"$.{name}", value]
+            clauses.append(f"{_field(name)} = ?")
+            values.append(value)
         return " AND ".join(clauses), values
 
     def kept_reply(self, scope: Scope, service: str, token: str) -> tuple[str, str] | None:

@@ -15,8 +15,8 @@ KIND = "subnet"
 TYPES = ("BCC", "BCC_NAT", "BBC")
 """[go] ``SubnetType``."""
 
-RESERVED = 4
-"""[assumed] Network, broadcast, the router's address, and one for the cloud's own services."""
+RESERVED = 3
+"""[assumed] The network's own address, the router's behind it, and the last one."""
 
 
 def require(context: Context, subnet_id: str) -> Resource:
@@ -39,10 +39,10 @@ def used_addresses(context: Context, subnet: Resource) -> dict[IPv4Address, str]
 
 
 def take_address(context: Context, subnet: Resource, wanted: str | None) -> str:
-    """The wanted address when it is free, else the lowest free one. The first and the last two are the cloud's own."""
+    """The wanted address when it is free, else the lowest free one. The first two and the last are the cloud's own."""
     inside = network(subnet)
     used = used_addresses(context, subnet)
-    usable = range(int(inside.network_address) + 2, int(inside.broadcast_address) - 1 + 1)
+    usable = range(int(inside.network_address) + 2, int(inside.broadcast_address))
     if wanted is not None:
         try:
             chosen = IPv4Address(wanted)
@@ -61,7 +61,7 @@ def take_address(context: Context, subnet: Resource, wanted: str | None) -> str:
 
 def show(context: Context, subnet: Resource) -> JsonObject:
     """A subnet as the API shows it."""
-    free = network(subnet).num_addresses - RESERVED - len(used_addresses(context, subnet))
+    free = network(subnet).num_addresses - RESERVED - context.store.count_parts_with(subnet.key, "_address")
     return {**subnet.body, "vpcId": subnet.parent, "availableIp": max(free, 0)}
 
 
