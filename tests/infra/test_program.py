@@ -29,7 +29,7 @@ SUBNETS = ["bj.core.apps", "gz.core.apps", "hk.hub.apps"]
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path_factory.mktemp("cloud")) as cloud:
+    with serving(tmp_path_factory.mktemp("cloud"), async_delay_s=0.3) as cloud:
         yield cloud
 
 
