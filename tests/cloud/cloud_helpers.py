@@ -11,6 +11,7 @@ from typing import Any
 from baidubce.exception import BceHttpClientError
 from baidubce.services.bcc.bcc_client import BccClient
 from baidubce.services.eip.eip_client import EipClient
+from baidubce.services.et.et_client import EtClient
 from baidubce.services.subnet.subnet_client import SubnetClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Cloud
@@ -34,6 +35,19 @@ def delete(cloud: Cloud, remove: Callable[..., Any], read: Callable[..., Any], *
     if not is_gone(read, *arguments):
         remove(*arguments)
         cloud.eventually(lambda: is_gone(read, *arguments), True)
+
+
+def passes(seen: list[str], *states: str) -> bool:
+    """Whether what was seen is these states in this order, the last one included; a short one may have been missed."""
+    rest = iter(states)
+    return seen[-1] == states[-1] and all(state in rest for state in seen)
+
+
+def a_line(cloud: Cloud) -> str:
+    """A new dedicated line, in whatever state it begins."""
+    who = ("name", "123", "a@b.example", "somewhere")
+    made: str = cloud.client(EtClient).create_et_dcphy("line", "ISP_CTC", "1G", "SINGLE", "BJYZ", *who).id
+    return made
 
 
 def a_vpc(cloud: Cloud, later: ExitStack, cidr: str = "10.0.0.0/16", region: str = "bj") -> str:

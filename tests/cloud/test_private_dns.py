@@ -86,6 +86,8 @@ def test_records_come_and_go(cloud: Cloud, later: ExitStack) -> None:
 def test_pages_of_records(cloud: Cloud, later: ExitStack) -> None:
     dns, zone_id = cloud.client(LdClient), a_zone(cloud, later)
     made = [dns.add_record(zone_id, record(rr=f"relay-{number}")).record_id for number in range(3)]
+    whole = dns.list_record(zone_id, max_keys=3)
+    assert (len(whole.records), whole.is_truncated) == (3, False)
     first = dns.list_record(zone_id, max_keys=2)
     assert first.is_truncated
     second = dns.list_record(zone_id, max_keys=2, marker=first.next_marker)

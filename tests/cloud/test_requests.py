@@ -158,18 +158,21 @@ def test_a_path_that_nobody_knows_is_refused(shared_emulator: Cloud) -> None:
 
 
 def test_a_host_name_and_a_prefix_name_the_region(shared_emulator: Cloud, later: ExitStack) -> None:
-    """As a proxy, the server gets the host names of the real cloud, which the SDK then signs."""
     hkg = shared_emulator.client(VpcClient, "hkg")
     vpc_id = hkg.create_vpc("named", "10.0.0.0/16").vpc_id
     later.callback(hkg.delete_vpc, vpc_id)
     status, _, _ = shared_emulator.send("GET", f"/v1/vpc/{vpc_id}")
     assert status == 404
-    status, _, content = shared_emulator.send("GET", f"/region/hkg/v1/vpc/{vpc_id}")
-    assert status == 200
-    assert json.loads(content)["vpc"]["vpcId"] == vpc_id
+    for prefix in ("/region/hkg", "/hkg"):
+        status, _, content = shared_emulator.send("GET", f"{prefix}/v1/vpc/{vpc_id}")
+        assert status == 200
+        assert json.loads(content)["vpc"]["vpcId"] == vpc_id
+    host = {"host": "bcc.hkg.baidubce.com"}
+    assert shared_emulator.send("GET", f"/v1/vpc/{vpc_id}", headers=host)[0] == 200
 
 
 def test_the_region_of_a_host_name(start_with_hosts: Cloud) -> None:
+    """As a proxy, the server gets the host names of the real cloud, which the SDK then signs."""
     made = {}
     for region in ("hkg", "gz"):
         configuration = BceClientConfiguration(

@@ -1,4 +1,4 @@
-"""Which region a request is for: by the socket it came in on, by a path prefix, by its Host header, or the default."""
+"""Which region a request is for: by a path prefix, by its Host header, by the socket it came in on, or the default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REGIONS = ("bj", "bd", "su", "gz", "fwh", "hkg", "sin", "fsh", "cd", "nj", "yq")
 GLOBAL = "global"
 """Where resources of services without a region are kept."""
 
-PREFIX = re.compile(r"^/region/([a-z]+)(/.*)$")
+PREFIX = re.compile(r"^(?:/region)?/([a-z]+)(/v\d/.*)$")
 ZONE = re.compile(r"^cn-([a-z]+)-[a-f]$")
 
 
@@ -28,10 +28,8 @@ class Regions:
         """The region, whether the request named it, and the path without the region's prefix."""
         if (found := PREFIX.match(path)) and found[1] in REGIONS:
             return found[1], True, found[2]
-        if port in self.by_port:
-            return self.by_port[port], True, path
         labels = host.partition(":")[0].split(".")
-        named = next((label for label in labels if label in REGIONS), None)
+        named = next((label for label in labels if label in REGIONS), None) or self.by_port.get(port)
         return named or self.default, named is not None, path
 
 

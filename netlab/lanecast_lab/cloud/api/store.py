@@ -222,6 +222,15 @@ class Store:
         query = f"SELECT count(*) FROM resources {_index(equal)} WHERE {clauses}"
         return int(self._db.execute(query, values).fetchone()[0])
 
+    def parts_with(self, parent: str, field: str) -> list[tuple[str, str, str]]:
+        """Value, kind and key of the parts of ``parent`` that have a field."""
+        rows = self._db.execute(
+            f"SELECT {_field(field)}, kind, key FROM resources WHERE parent = ? AND (gone_at IS NULL OR gone_at > ?)"
+            f" AND {_field(field)} IS NOT NULL",
+            (parent, self.now),
+        )
+        return [(str(value), str(kind), str(key)) for value, kind, key in rows]
+
     def count_parts_with(self, parent: str, field: str) -> int:
         """How many parts of ``parent`` have a field."""
         row = self._db.execute(

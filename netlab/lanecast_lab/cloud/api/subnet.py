@@ -31,11 +31,8 @@ def network(subnet: Resource) -> IPv4Network:
 
 def used_addresses(context: Context, subnet: Resource) -> dict[IPv4Address, str]:
     """Addresses that something has, with what."""
-    used = {}
-    for part in context.store.children(subnet.key):
-        if held := part.body.get("_address"):
-            used[IPv4Address(held)] = f"{part.kind} {part.key}"
-    return used
+    parts = context.store.parts_with(subnet.key, "_address")
+    return {IPv4Address(address): f"{kind} {key}" for address, kind, key in parts}
 
 
 def take_address(context: Context, subnet: Resource, wanted: str | None) -> str:
