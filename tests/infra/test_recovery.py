@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,28 +86,38 @@ def test_an_interrupt_ends_the_engine_and_keeps_what_it_made(regions: Regions) -
     assert (regions.held()["vpcs"], regions.held()["subnets"]) == (["hk.hub"], ["hk.hub.apps"])
 
 
+@contextmanager
+def waiting_process(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with these words in its command line, which runs until the end of the block."""
+    command = [sys.executable, "-c", "print(flush=True); input()", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process
+        process.communicate(b"\n")
+
+
 def test_who_holds_a_lock_is_dead_when_the_process_is_gone_or_is_another_program() -> None:
     here = socket.gethostname()
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert Holder("root", here, ended.pid).is_dead
     assert Holder("root", here, os.getpid()).is_dead
-    held = subprocess.Popen([sys.executable, "-c", "input()", "pulumi"], stdin=subprocess.PIPE)
-    try:
+    with waiting_process("pulumi") as held:
         assert not Holder("root", here, held.pid).is_dead
-    finally:
-        held.communicate(b"\n")
+    unburied = subprocess.Popen([sys.executable, "-c", "", "pulumi"], stdout=subprocess.PIPE)
+    assert unburied.stdout
+    unburied.stdout.read()
+    os.waitid(os.P_PID, unburied.pid, os.WEXITED | os.WNOWAIT)
+    assert Holder("root", here, unburied.pid).is_dead
+    unburied.wait()
 
 
 def test_a_process_of_an_engine_that_is_gone_is_a_survivor_and_one_whose_engine_listens_is_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as engine:
         address = f"127.0.0.1:{engine.getsockname()[1]}"
-        words = [sys.executable, "-c", "input()", "pulumi-resource-baiducloud", address]
-        child = subprocess.Popen(words, stdin=subprocess.PIPE)
-        try:
+        with waiting_process("pulumi-resource-baiducloud", address) as child:
             assert child.pid not in set(recovery.survivors())
             engine.close()
             assert child.pid in set(recovery.survivors())
-        finally:
-            child.communicate(b"\n")
     assert child.pid not in set(recovery.survivors())

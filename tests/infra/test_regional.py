@@ -79,6 +79,8 @@ def test_a_subnet_without_an_access_list_or_with_an_open_one_is_told(hub: Region
     allowing = [rule for rule in subnet.access_list if rule.allow]
     assert told() == ["hk.hub.apps: has no access list"]
     assert told(*allowing) == ["hk.hub.apps: its access list does not end with a rule that lets nothing else in"]
+    half = replace(max(subnet.access_list, key=lambda rule: rule.position), source="10.0.0.0/8")
+    assert told(*allowing, half) == ["hk.hub.apps: its access list does not end with a rule that lets nothing else in"]
     for everywhere in ("all", "0.0.0.0/0"):
         opened = replace(allowing[0], source=everywhere)
         assert told(*subnet.access_list, opened) == [f"{opened.name}: lets everybody in: 0.0.0.0/0 is no source"]

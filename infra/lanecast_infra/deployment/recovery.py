@@ -46,9 +46,10 @@ class Holder:
         """Whether it, on this machine, is no more; another program may have got its number."""
         try:
             words = Path(f"/proc/{self.pid}/cmdline").read_bytes()
-        except FileNotFoundError:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        return b"pulumi" not in words
+        return state == "Z" or (words != b"" and b"pulumi" not in words)  # without words it is just beginning
 
 
 def run_settled(engine: Engine, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
