@@ -202,6 +202,9 @@ def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
     """The last of this module's network."""
     done = network.infra("destroy", "--remove")
     assert done.code == 0, done.err
+    kinds = [line.split()[2] for line in done.err.splitlines() if line.split()[1:2] == ["delete"]]
+    between = [kind for kind in kinds if kind in ("RouteRule", "PeerConnection")]
+    assert kinds[: len(between)] == sorted(between, reverse=True)
     assert network.held() == NOTHING
     assert network.pulumi("stack", "ls", "--json").out.strip() == "[]"
 

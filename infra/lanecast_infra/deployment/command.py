@@ -86,7 +86,7 @@ def up(
     waits, 2 when it could not run.
     """
     with _session(plan, stack, project, prefix) as session:
-        with _telling(json_output) as tell:
+        with _telling() as tell:
             _begin(session, protect, tell)
             done = bring_up(session.engine, session.stacks, tell)
         _finish(session, done, json_output)
@@ -108,7 +108,7 @@ def preview(
     Exit status: 0, 1 when a preview failed or changes were not expected, 2 when it could not run.
     """
     with _session(plan, stack, project, prefix) as session:
-        with _telling(json_output) as tell:
+        with _telling() as tell:
             _begin(session, None, tell)
             done = look_ahead(session.engine, session.stacks, tell)
         unwanted = expect_no_changes and any(one.steps for one in done)
@@ -133,7 +133,7 @@ def destroy(
     with _session(plan, stack, project, prefix, only_known=False) as session:
         there = session.engine.stacks()
         stacks = [one for one in session.stacks if one in there]
-        with _telling(json_output) as tell:
+        with _telling() as tell:
             _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
         for one in done:
@@ -274,7 +274,7 @@ def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf
 
 
 @contextmanager
-def _telling(json_output: bool) -> Iterator[TellOf]:
+def _telling() -> Iterator[TellOf]:
     """Tellers of progress on standard error: a line each, and on a terminal what goes on at the moment."""
     with _messages.status("") as moment:
 
@@ -282,7 +282,7 @@ def _telling(json_output: bool) -> Iterator[TellOf]:
             def tell(text: str, fleeting: bool) -> None:
                 if fleeting:
                     moment.update(f"{stack}: {text}".replace("[", r"\["))
-                elif not json_output:
+                else:
                     _messages.print(f"{stack}: {text}", markup=False, highlight=False, soft_wrap=True)
 
             return tell
