@@ -15,6 +15,11 @@ from lanecast.commands import check, init, lock, schema, show
 
 BACK_ENDS = {
     "cloud": ("lanecast_lab.cloud.command", "app", "Serve an emulated cloud that speaks the provider's API."),
+    "infra": (
+        "lanecast_infra.deployment.command",
+        "app",
+        "Make a plan's regions in the cloud with Pulumi, one stack a region.",
+    ),
     "lint": ("lanecast_templates.lint", "lint", "Hold a router's configuration against its vendor's command grammar."),
     "lab": ("lanecast_lab.cli", "app", "Run the plan as an emulated network with real routers, relays and traffic."),
     "relay": ("lanecast_relay.cli", "app", "Turn the multicast lines of a feed into unicast."),
@@ -47,7 +52,8 @@ def _mount(app: typer.Typer, name: str, module: str, attribute: str) -> None:
     try:
         loaded = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        typer.echo(f"error: lanecast {name} needs {error.name}: pip install 'lanecast[lab]'", err=True)
+        extra = "infra" if name == "infra" else "lab"
+        typer.echo(f"error: lanecast {name} needs {error.name}: pip install 'lanecast[{extra}]'", err=True)
         raise SystemExit(2) from None
     if isinstance(loaded, typer.Typer):
         app.add_typer(loaded, name=name)

@@ -10,6 +10,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 
 @dataclass(frozen=True, slots=True)
+class CloudRegion:
+    """A region: whose cloud it is in, and what that provider calls it."""
+
+    name: str
+    provider: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloudSubnet:
     """A part of a VPC; ``gateway`` is the VPC router's own address in it."""
 
@@ -83,3 +92,4 @@ class CloudState:
     peerings: tuple[CloudPeering, ...]
     gateways: tuple[CloudGateway, ...]
     instances: tuple[CloudInstance, ...]
+    regions: tuple[CloudRegion, ...] = ()

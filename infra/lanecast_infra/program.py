@@ -1,7 +1,8 @@
-"""The Pulumi program: compiles the plan and exports what the stack's region must hold. It creates no resources yet."""
+"""The Pulumi program: compiles the plan and makes what the stack's region must hold."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
@@ -10,21 +11,153 @@ from pulumi.runtime import get_root_directory
 from lanecast.compiler import compile_plan
 from lanecast.compiler.invention import PoolExhaustedError
 from lanecast.plan.loader import load_plan
-from lanecast_infra.region import UnknownRegionError, region_outputs
+from lanecast_infra import baiducloud
+from lanecast_infra.components.dedicated_line import DedicatedLineGateway
+from lanecast_infra.components.peering import Peering
+from lanecast_infra.components.region import Region
+from lanecast_infra.components.subscribers import SubscriberPool
+from lanecast_infra.neighbours import (
+    LEFT_OUT,
+    PLAN,
+    WAITING,
+    ForeignStackError,
+    Neighbours,
+    StackNameError,
+    outputs_of,
+    stack_of,
+)
+from lanecast_infra.policy import violations
+from lanecast_infra.regional import (
+    GATEWAYS,
+    PEERINGS,
+    VPCS,
+    Elsewhere,
+    Gateway,
+    OtherProviderError,
+    Regional,
+    RouteRule,
+    UnknownRegionError,
+    Vpc,
+    regional,
+)
+from lanecast_infra.regional import Peering as DeclaredPeering
+from lanecast_infra.secrets import MissingSecretError, secret
 from lanecast_relay.config.document import DocumentError, UnreadableDocument
+
+STOPS = (
+    UnreadableDocument,
+    DocumentError,
+    PoolExhaustedError,
+    UnknownRegionError,
+    OtherProviderError,
+    ForeignStackError,
+    StackNameError,
+    MissingSecretError,
+)
+"""What ends the program with its text alone."""
 
 
 def run() -> None:
-    """Export the region's part of the plan; the stack's configuration names both (lanecast:plan, lanecast:region).
+    """Make one region of the plan that the stack's configuration names (lanecast:plan).
 
-    A relative plan is looked for beside Pulumi.yaml. What is wrong with plan or region stops the stack with its text.
+    A relative plan is looked for beside Pulumi.yaml. The region is the stack's name, unless lanecast:region says
+    another. ``lanecast:protect`` (true unless set) keeps what carries traffic from being removed.
     """
     configuration = pulumi.Config("lanecast")
-    path = Path(get_root_directory()) / configuration.require("plan")
+    path = project_folder() / configuration.require("plan")
+    stack = pulumi.get_stack()
     try:
-        fabric = compile_plan(load_plan(path))
-        outputs = region_outputs(fabric.cloud, configuration.require("region"))
-    except (UnreadableDocument, DocumentError, PoolExhaustedError, UnknownRegionError) as error:
+        part = regional(compile_plan(load_plan(path)), configuration.get("region") or stack)
+        if found := violations(part):
+            raise pulumi.RunError("\n".join(["nothing is made: what the plan asks for breaks a policy", *found]))
+        names = {one.region: stack_of(stack, part.region, one.region) for one in part.needed}
+        neighbours = Neighbours(part.plan, lambda other: outputs_of(names[other]))
+        # All is read before anything is made: the program makes only what it knows everything for.
+        known = {one: there for one in part.needed if (there := neighbours.find(one)) is not None}
+        passwords = {one.name: secret(one.password, path, stack) for one in part.gateways if one.password}
+    except STOPS as error:
         raise pulumi.RunError(str(error)) from None
-    for name, value in outputs.items():
-        pulumi.export(name, value)
+    protect = configuration.get_bool("protect") is not False
+    _Making(part, Region(part, protect), known, passwords, protect).make()
+    for text in (*neighbours.waiting, *part.left_out):
+        pulumi.log.info(text)
+    pulumi.export(PLAN, part.plan)
+    pulumi.export(WAITING, neighbours.waiting)
+    pulumi.export(LEFT_OUT, list(part.left_out))
+
+
+def project_folder() -> Path:
+    """Where Pulumi.yaml is. An older language host does not tell; it starts the program in that folder or below."""
+    if told := get_root_directory():
+        return Path(told)
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").exists()), here)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What leads out of the region's networks, made beside them."""
+
+    part: Regional
+    region: Region
+    known: dict[Elsewhere, str]
+    passwords: dict[str, pulumi.Output[str]]
+    protect: bool
+
+    def make(self) -> None:
+        made: dict[str, dict[str, pulumi.Output[str]]] = {
+            VPCS: {name: network.vpc.id for name, network in self.region.networks.items()},
+            PEERINGS: {
+                one.name: peering.connection.id for one in self.part.peerings if (peering := self._peering(one))
+            },
+            GATEWAYS: {one.name: self._gateway(one).gateway.id for one in self.part.gateways},
+        }
+        self._pools()
+        for vpc in self.part.vpcs:
+            for rule in vpc.rules:
+                own = made[rule.kind].get(rule.target)
+                target = self.known.get(rule.elsewhere) if rule.elsewhere else own
+                if target is not None:
+                    self._rule(vpc, rule, target)
+        for kind, ids in made.items():
+            pulumi.export(kind, ids)
+
+    def _peering(self, one: DeclaredPeering) -> Peering | None:
+        """None while the other region's VPC is waited for."""
+        local = self.region.networks[one.local_vpc].vpc.id
+        peer: pulumi.Input[str] | None
+        peer = self.known.get(one.elsewhere) if one.elsewhere else self.region.networks[one.peer_vpc].vpc.id
+        return None if peer is None else Peering(one, local, peer, self.region, self.region.provider, self.protect)
+
+    def _gateway(self, one: Gateway) -> DedicatedLineGateway:
+        vpc = self.region.networks[one.vpc].vpc.id
+        key = self.passwords.get(one.name)
+        return DedicatedLineGateway(one, vpc, key, self.region, self.region.provider, self.protect)
+
+    def _pools(self) -> None:
+        if not self.part.pools:
+            return
+        settings = pulumi.Config("lanecast")
+        spec = settings.require("machine")
+        found = baiducloud.get_image(
+            name=settings.require("image"), opts=pulumi.InvokeOptions(provider=self.region.provider)
+        )
+        for one in self.part.pools:
+            network = self.region.networks[one.vpc]
+            SubscriberPool(one, network, spec, found.id, self.region, self.region.provider, self.protect)
+
+    def _rule(self, vpc: Vpc, rule: RouteRule, target: pulumi.Input[str]) -> None:
+        network = self.region.networks[vpc.name]
+        baiducloud.RouteRule(
+            rule.name,
+            route_table_id=network.vpc.route_table_id,
+            destination_address=rule.destination,
+            nexthop_type=NEXT_HOPS[rule.kind],
+            nexthop_id=target,
+            description=rule.target,
+            opts=pulumi.ResourceOptions(parent=network, provider=self.region.provider, protect=self.protect),
+        )
+
+
+NEXT_HOPS = {PEERINGS: "peerConn", GATEWAYS: "dcGateway"}
+"""The provider's word for each kind of target."""

@@ -9,6 +9,7 @@ from lanecast.cloud_state import (
     CloudGateway,
     CloudInstance,
     CloudPeering,
+    CloudRegion,
     CloudRoute,
     CloudState,
     CloudSubnet,
@@ -60,6 +61,10 @@ def cloud_state(context: Context, instances: list[CloudInstance]) -> CloudState:
         peerings=tuple(sorted(peerings, key=lambda peering: peering.name)),
         gateways=tuple(sorted(gateways, key=lambda gateway: gateway.name)),
         instances=tuple(sorted(instances, key=lambda instance: instance.name)),
+        regions=tuple(
+            CloudRegion(name, region.cloud.provider, region.cloud.region)
+            for name, region in sorted(plan.regions.items())
+        ),
     )
 
 

@@ -1,0 +1,330 @@
+"""``lanecast infra``: bring a plan's regions up in the cloud, look at them, take them down."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
+from lanecast.lockfile import lock_path
+from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
+from lanecast_infra.deployment.project import ProjectError, environment, find_project
+from lanecast_infra.deployment.recovery import HeldError, ask_settled
+from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
+
+app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
+
+NOT_DONE = 1
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+
+StackOption = Annotated[
+    list[str] | None, typer.Option("--stack", help="Only this region; may be repeated.", metavar="REGION")
+]
+ProjectOption = Annotated[
+    Path | None, typer.Option(help="The folder with Pulumi.yaml; found from here upwards unless given.", metavar="DIR")
+]
+PrefixOption = Annotated[
+    str, typer.Option(help="Stacks are called PREFIX and the region.", metavar="PREFIX", envvar="LANECAST_STACK_PREFIX")
+]
+
+_messages = Console(stderr=True)
+
+
+class _WrongUseError(Exception):
+    """The command was asked for what cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One command's engine, plan and stacks, the regions by stack."""
+
+    engine: Engine
+    plan: Path
+    regions: dict[str, str]
+
+    @property
+    def stacks(self) -> list[str]:
+        return list(self.regions)
+
+
+@app.callback()
+def _infra() -> None:
+    """Make a plan's regions in the cloud with Pulumi, one stack a region."""
+
+
+@app.command()
+def up(
+    plan: PlanArgument,
+    stack: StackOption = None,
+    protect: Annotated[
+        bool | None,
+        typer.Option(
+            "--protect/--no-protect",
+            help="Whether what carries traffic cannot be removed; kept in the stacks. Protected unless told.",
+            show_default=False,
+        ),
+    ] = None,
+    project: ProjectOption = None,
+    prefix: PrefixOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Run `pulumi up` for every region of PLAN until nothing waits or changes.
+
+    Stacks that are missing are begun. What a killed run left behind is cleared first: dead locks, processes that
+    still work, operations under way. Exit status: 0 when everything is there, 1 when something failed or still
+    waits, 2 when it could not run.
+    """
+    with _session(plan, stack, project, prefix) as session:
+        with _telling() as tell:
+            _begin(session, protect, tell)
+            done = bring_up(session.engine, session.stacks, tell)
+        _finish(session, done, json_output)
+
+
+@app.command()
+def preview(
+    plan: PlanArgument,
+    stack: StackOption = None,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="Exit with 1 when anything would change.")
+    ] = False,
+    project: ProjectOption = None,
+    prefix: PrefixOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Show what `up` would do now, region by region; stacks that are missing are begun, and hold nothing.
+
+    Exit status: 0, 1 when a preview failed or changes were not expected, 2 when it could not run.
+    """
+    with _session(plan, stack, project, prefix) as session:
+        with _telling() as tell:
+            _begin(session, None, tell)
+            done = look_ahead(session.engine, session.stacks, tell)
+        unwanted = expect_no_changes and any(one.steps for one in done)
+        _finish(session, done, json_output, lambda one: one.error is None and not unwanted)
+
+
+@app.command()
+def destroy(
+    plan: PlanArgument,
+    stack: StackOption = None,
+    unprotect: Annotated[bool, typer.Option("--unprotect", help="Also what is protected.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the empty stacks as well.")] = False,
+    project: ProjectOption = None,
+    prefix: PrefixOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Remove everything that the stacks of PLAN's regions made, or of those named with --stack.
+
+    A region that the plan has no more is named with --stack. Exit status: 0 when nothing is left, 1 when something
+    is, 2 when it could not run.
+    """
+    with _session(plan, stack, project, prefix, only_known=False) as session:
+        there = session.engine.stacks()
+        stacks = [one for one in session.stacks if one in there]
+        with _telling() as tell:
+            _unprotect(session.engine, stacks, unprotect, tell)
+            done = take_down(session.engine, stacks, tell)
+        for one in done:
+            if remove and one.error is None:
+                session.engine.ask("stack", "rm", "--yes", "--stack", one.stack)
+        _finish(session, done, json_output)
+
+
+@app.command()
+def status(
+    plan: PlanArgument,
+    stack: StackOption = None,
+    project: ProjectOption = None,
+    prefix: PrefixOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Say what each region's stack holds and waits for, as of its last run.
+
+    Exit status: 0 when every stack is there, settled and waits for nothing, 1 otherwise, 2 when it could not run.
+    """
+    with _session(plan, stack, project, prefix) as session:
+        there = session.engine.stacks()
+        found = [_status_of(session, one, there.get(one)) for one in session.stacks]
+        if json_output:
+            _print_json(session, all(one["settled"] for one in found), found)
+        else:
+            for one in found:
+                typer.echo(_status_line(one))
+        raise typer.Exit(0 if all(one["settled"] for one in found) else NOT_DONE)
+
+
+def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> dict[str, Any]:
+    state = session.engine.state(stack) if listed else {}
+    told = outputs(state)
+    pending = [one["resource"]["urn"].split("::")[-1] for one in state.get("pending_operations") or []]
+    waiting = list(told.get("waiting") or [])
+    return {
+        "stack": stack,
+        "region": session.regions[stack],
+        "there": listed is not None,
+        "last_update": (listed or {}).get("lastUpdate"),
+        "resources": len(resources(state)),
+        "protected": sum(bool(one.get("protect")) for one in resources(state)),
+        "pending": pending,
+        "waiting": waiting,
+        "left_out": list(told.get("leftOut") or []),
+        "settled": bool(told) and not pending and not waiting,
+    }
+
+
+def _status_line(one: dict[str, Any]) -> str:
+    if not one["there"]:
+        return f"{one['stack']}: there is no such stack yet"
+    lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
+    lines += [f"under way when a run ended: {name}" for name in one["pending"]]
+    return "\n  ".join([*lines, *one["waiting"], *(f"left out: {text}" for text in one["left_out"])])
+
+
+@contextmanager
+def _session(
+    plan: Path, wanted: Sequence[str] | None, project: Path | None, prefix: str, only_known: bool = True
+) -> Iterator[_Session]:
+    """Everything that the command needs, and the exit status of what goes wrong."""
+    regions = sorted(load_or_exit(plan).plan.regions)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        if only_known and (unknown := sorted(set(wanted or ()) - set(regions))):
+            raise _WrongUseError(f"the plan has no region {', '.join(unknown)}; it has {', '.join(regions)}")
+        if not lock_path(plan).exists():
+            _messages.print(
+                f"{plan} has no lock file: what it leaves open may move with a later change, and what is there with it;"
+                f" `lanecast lock {plan}` keeps it",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        engine = Engine(find_project(project), environment())
+        names = sorted(set(wanted)) if wanted else regions
+        yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
+    except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:
+        _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    except KeyboardInterrupt:
+        _messages.print("interrupted; the next run goes on from here", style="red")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _begin(session: _Session, protect: bool | None, tell: TellOf) -> None:
+    """Make the stacks that are missing, and let each know its plan; one of another plan is left alone."""
+    there = session.engine.stacks()
+    kept = {stack: session.engine.settings(stack) for stack in session.stacks if stack in there}
+    for stack, held in kept.items():
+        _check_plan(session, stack, held.get("lanecast:plan"))
+    for stack, region in session.regions.items():
+        settings = {"plan": os.path.relpath(session.plan, session.engine.project)}
+        if region != stack:
+            settings["region"] = region
+        if protect is not None:
+            settings["protect"] = str(protect).lower()
+        _begin_stack(session.engine, stack, kept.get(stack), settings)
+        if protect is False and stack in kept:
+            _unprotect(session.engine, [stack], True, tell)
+
+
+def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
+    if kept is not None and (session.engine.project / kept).resolve() != session.plan:
+        raise _WrongUseError(
+            f"stack {stack} is for the plan {kept}; take another --prefix, or if the plan has moved,"
+            f" `pulumi config set lanecast:plan NEW --stack {stack}`"
+        )
+
+
+def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settings: dict[str, str]) -> None:
+    """``held`` is the configuration of a stack that is there; None makes it."""
+    if held is None:
+        engine.ask("stack", "init", stack, "--no-select")
+    missing = {name: value for name, value in settings.items() if (held or {}).get(f"lanecast:{name}") != value}
+    if held and "lanecast:plan" in held:
+        missing.pop("plan", None)
+    if missing:
+        words = [word for name, value in missing.items() for word in ("--plaintext", f"lanecast:{name}={value}")]
+        engine.ask("config", "set-all", "--stack", stack, *words)
+
+
+def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf) -> None:
+    """Let go of what is protected if that is wanted; otherwise refuse, before anything is removed anywhere."""
+    held = {stack: names for stack in stacks if (names := protected(engine, stack))}
+    if held and not wanted:
+        counts = ", ".join(f"{stack} holds {len(names)}, such as {names[0]}" for stack, names in held.items())
+        raise _WrongUseError(f"protected, so nothing is removed: {counts}; --unprotect removes them too")
+    for stack in held:
+        ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes")
+
+
+@contextmanager
+def _telling() -> Iterator[TellOf]:
+    """Tellers of progress on standard error: a line each, and on a terminal what goes on at the moment."""
+    with _messages.status("") as moment:
+
+        def tell_of(stack: str) -> Tell:
+            def tell(text: str, fleeting: bool) -> None:
+                if fleeting:
+                    moment.update(f"{stack}: {text}".replace("[", r"\["))
+                else:
+                    _messages.print(f"{stack}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+            return tell
+
+        yield tell_of
+
+
+def _finish(
+    session: _Session,
+    done: Sequence[Progress],
+    json_output: bool,
+    is_fine: Callable[[Progress], bool] = lambda one: one.passed,
+) -> None:
+    passed = all(is_fine(one) for one in done)
+    if json_output:
+        _print_json(session, passed, [_as_json(session, one) for one in done])
+    else:
+        for one in done:
+            _messages.print(_summary(one), markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if passed else NOT_DONE)
+
+
+def _as_json(session: _Session, one: Progress) -> dict[str, Any]:
+    return {
+        "stack": one.stack,
+        "region": session.regions[one.stack],
+        "runs": one.runs,
+        "steps": one.steps,
+        "waiting": one.waiting,
+        "left_out": one.left_out,
+        "error": one.error,
+    }
+
+
+def _summary(one: Progress) -> str:
+    counts = {what: list(one.steps.values()).count(what) for what in sorted(set(one.steps.values()))}
+    text = ", ".join(f"{what} {count}" for what, count in counts.items()) or "unchanged"
+    lines = [f"{one.stack}: {'failed' if one.error else text}", *one.waiting]
+    lines += [f"left out: {text}" for text in one.left_out]
+    return "\n  ".join(lines + (one.error.splitlines() if one.error else []))
+
+
+def _print_json(session: _Session, passed: bool, stacks: list[dict[str, Any]]) -> None:
+    content = {"plan": str(session.plan), "passed": passed, "stacks": stacks}
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,137 @@
+"""What a region's stack is about, decided before anything is made, and what no stack may hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from region_runs import EXAMPLE
+
+from lanecast.compiler import compile_plan
+from lanecast.fabric import Fabric
+from lanecast.plan.loader import load_plan
+from lanecast_infra.access import GroupRule, ListRule
+from lanecast_infra.neighbours import ForeignStackError, Neighbours, Outputs, StackNameError, stack_of
+from lanecast_infra.policy import violations
+from lanecast_infra.regional import Elsewhere, OtherProviderError, Regional, UnknownRegionError, regional
+
+REGIONS = ("bj", "gz", "hk")
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Fabric:
+    return compile_plan(load_plan(EXAMPLE))
+
+
+@pytest.fixture
+def hub(fabric: Fabric) -> Regional:
+    return regional(fabric, "hk")
+
+
+def test_the_regions_together_hold_everything_once(fabric: Fabric) -> None:
+    parts = [regional(fabric, region) for region in REGIONS]
+    assert sorted(one.name for part in parts for one in part.vpcs) == [one.name for one in fabric.cloud.vpcs]
+    assert sorted(one.name for part in parts for one in part.peerings) == [one.name for one in fabric.cloud.peerings]
+    machines = [one.name for part in parts for pool in part.pools for one in pool.machines]
+    assert sorted(machines) == [one.name for one in fabric.cloud.instances]
+    rules = {(rule.name, rule.target) for part in parts for vpc in part.vpcs for rule in vpc.rules}
+    peerings = {one.name for one in fabric.cloud.peerings}
+    wanted = {(f"{vpc.name}-to-{one.prefix}", one.target) for vpc in fabric.cloud.vpcs for one in vpc.routes}
+    assert rules == {(name, target) for name, target in wanted if target in peerings}
+
+
+def test_a_peering_is_its_first_regions_and_the_other_looks_for_it(fabric: Fabric) -> None:
+    assert [one.name for one in regional(fabric, "hk").peerings] == ["hub-gz"]
+    assert Elsewhere("gz", "vpcs", "gz.core") in regional(fabric, "hk").needed
+    assert Elsewhere("hk", "peerings", "hub-gz") in regional(fabric, "gz").needed
+
+
+def test_an_unknown_region_lists_the_known_ones(fabric: Fabric) -> None:
+    with pytest.raises(UnknownRegionError, match="no region sh: set lanecast:region to one of bj, gz, hk"):
+        regional(fabric, "sh")
+
+
+def test_a_region_of_another_provider_is_refused(fabric: Fabric) -> None:
+    foreign = tuple(replace(one, provider="other") for one in fabric.cloud.regions)
+    with pytest.raises(OtherProviderError, match="region hk is in the cloud of other"):
+        regional(replace(fabric, cloud=replace(fabric.cloud, regions=foreign)), "hk")
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_example_breaks_no_policy(fabric: Fabric, region: str) -> None:
+    assert violations(regional(fabric, region)) == []
+
+
+def test_what_has_no_tags_is_told(hub: Regional) -> None:
+    bare = replace(hub, vpcs=tuple(replace(one, tags={"lanecast-plan": "x"}) for one in hub.vpcs))
+    assert violations(bare) == ["hk.hub: the tag lanecast-name is missing"]
+
+
+def test_a_subnet_without_an_access_list_or_with_an_open_one_is_told(hub: Regional) -> None:
+    [vpc] = hub.vpcs
+    [subnet] = vpc.subnets
+
+    def told(*rules: ListRule) -> list[str]:
+        changed = replace(vpc, subnets=(replace(subnet, access_list=rules),))
+        return violations(replace(hub, vpcs=(changed,)))
+
+    allowing = [rule for rule in subnet.access_list if rule.allow]
+    assert told() == ["hk.hub.apps: has no access list"]
+    assert told(*allowing) == ["hk.hub.apps: its access list does not end with a rule that lets nothing else in"]
+    half = replace(max(subnet.access_list, key=lambda rule: rule.position), source="10.0.0.0/8")
+    assert told(*allowing, half) == ["hk.hub.apps: its access list does not end with a rule that lets nothing else in"]
+    for everywhere in ("all", "0.0.0.0/0"):
+        opened = replace(allowing[0], source=everywhere)
+        assert told(*subnet.access_list, opened) == [f"{opened.name}: lets everybody in: 0.0.0.0/0 is no source"]
+
+
+def test_a_group_that_lets_everybody_in_is_told(hub: Regional) -> None:
+    rule = GroupRule("quotes-hk-open", "tcp", "0.0.0.0/0", 22, "")
+    opened = replace(hub, pools=tuple(replace(one, rules=(*one.rules, rule)) for one in hub.pools))
+    assert violations(opened) == ["quotes-hk-open: lets everybody in: 0.0.0.0/0 is no source"]
+
+
+def test_a_rules_place_in_the_list_does_not_move_when_another_comes(fabric: Fabric, tmp_path: Path) -> None:
+    plan = tmp_path / EXAMPLE.name
+    text = EXAMPLE.read_text().replace(
+        "peerings:\n", "peerings:\n  hub-bj: {between: [hk.hub, bj.core], delay: 9ms, bandwidth: 10M}\n"
+    )
+    plan.write_text(text)
+    more = regional(compile_plan(load_plan(plan)), "hk").vpcs[0].subnets[0].access_list
+    before = regional(fabric, "hk").vpcs[0].subnets[0].access_list
+    assert set(before) < set(more)
+    assert {rule.source for rule in set(more) - set(before)} == {"10.10.0.0/16"} | {
+        rule.source for rule in set(more) - set(before) if rule.source.startswith("10.200.")
+    }
+
+
+def test_other_stacks_are_named_as_this_one() -> None:
+    assert stack_of("hk", "hk", "gz") == "gz"
+    assert stack_of("lab-hk", "hk", "gz") == "lab-gz"
+    with pytest.raises(StackNameError, match="stack production has to end with its region's name: hk"):
+        stack_of("production", "hk", "gz")
+
+
+def test_what_is_not_there_yet_is_waited_for_and_each_stack_is_read_once() -> None:
+    asked: list[str] = []
+
+    def read(region: str) -> Outputs | None:
+        asked.append(region)
+        return {"gz": {"plan": "p", "vpcs": {"gz.core": "vpc-1"}}, "bj": None}[region]
+
+    neighbours = Neighbours("p", read)
+    assert neighbours.find(Elsewhere("gz", "vpcs", "gz.core")) == "vpc-1"
+    assert neighbours.find(Elsewhere("gz", "peerings", "hub-gz")) is None
+    assert neighbours.find(Elsewhere("bj", "vpcs", "bj.core")) is None
+    assert neighbours.waiting == [
+        "waiting for hub-gz of stack gz: it has not made it yet",
+        "waiting for bj.core of stack bj: there is no such stack yet",
+    ]
+    assert asked == ["gz", "bj"]
+
+
+def test_a_stack_of_another_plan_is_not_taken_from() -> None:
+    neighbours = Neighbours("p", lambda region: {"plan": "other", "vpcs": {"gz.core": "vpc-1"}})
+    with pytest.raises(ForeignStackError, match="the stack of region gz belongs to the plan other, not p"):
+        neighbours.find(Elsewhere("gz", "vpcs", "gz.core"))
