@@ -36,6 +36,8 @@ class CloudVpc:
     cidr: IPv4Network
     subnets: tuple[CloudSubnet, ...]
     routes: tuple[CloudRoute, ...]
+    transit: bool = False
+    """Its router forwards from one peering to another, which it otherwise does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,17 @@ class CloudInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudSharedAddress:
+    """An address of a subnet that one of several instances holds at a time; they agree between them which."""
+
+    name: str
+    subnet: str
+    address: IPv4Address
+    instances: tuple[str, ...]
+    """Who may hold it, the preferred one first."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloudState:
     """Everything that the plan's regions hold, each tuple sorted by name."""
 
@@ -83,3 +96,4 @@ class CloudState:
     peerings: tuple[CloudPeering, ...]
     gateways: tuple[CloudGateway, ...]
     instances: tuple[CloudInstance, ...]
+    shared_addresses: tuple[CloudSharedAddress, ...] = ()
