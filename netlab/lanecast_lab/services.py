@@ -29,8 +29,8 @@ LOOKING_ON = "30"
 def apply_settings(node: Node, rendered: Path, interfaces: Collection[str]) -> None:
     """Do what a booting box would do with its rendered sysctl, networkd and filter files.
 
-    Machine-wide kernel settings are left out: the machine is not the lab's. ``interfaces`` are there already. Where there
-    is user data, an instance was started with all of that before.
+    Machine-wide kernel settings are left out: the machine is not the lab's. ``interfaces`` are there already. Where
+    there is user data, an instance was started with all of that before.
     """
     if (rendered / USER_DATA).exists():
         return
