@@ -28,6 +28,7 @@ def region_outputs(state: CloudState, region: str) -> dict[str, Any]:
         "vpcs": [vpc for vpc in state.vpcs if vpc.name in inside],
         "peerings": [peering for peering in state.peerings if peering.first in inside],
         "gateways": [gateway for gateway in state.gateways if gateway.vpc in inside],
+        "shared_addresses": [one for one in state.shared_addresses if one.subnet.rpartition(".")[0] in inside],
         "instances": [one for one in state.instances if one.subnet.rpartition(".")[0] in inside],
     }
     return {name: [_plain(asdict(item)) for item in items] for name, items in parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
@@ -61,7 +62,8 @@ def deliveries(context: Context) -> list[Delivery]:
     for name, subscriber, instance in _instances_of(context):
         for feed in sorted(subscriber.feeds):
             relays = _carrying(context, subscriber, feed)
-            for rank, relay in enumerate(relays):
+            over: Counter[str] = Counter()
+            for relay in relays:
                 suffix = f".{relay}" if len(relays) > 1 else ""
                 endpoints = {
                     channel: Endpoint(instance.address.ip, context.port(f"{feed}.{channel}{suffix}"))
@@ -70,15 +72,17 @@ def deliveries(context: Context) -> list[Delivery]:
                 path, delay_ns, bridge = _way(context, relay, subscriber)
                 sent_to = endpoints
                 if bridge is not None:
-                    stands_for = f"{instance.name}.{feed}"
-                    sent_to = {
-                        channel: context.translated(
-                            bridge, context.plan.bridges[bridge], f"{stands_for}.{channel}.{relay}", rank
-                        )
-                        for channel in endpoints
-                    }
+                    stands_for = {channel: f"{instance.name}.{feed}.{channel}.{relay}" for channel in endpoints}
+                    sent_to = _translated(context, bridge, stands_for, over[bridge])
+                    over[bridge] += 1
                 found.append(Delivery(instance.name, name, feed, relay, endpoints, path, delay_ns, sent_to, bridge))
     return found
+
+
+def _translated(context: Context, bridge: str, stands_for: dict[str, str], rank: int) -> dict[str, Endpoint]:
+    """Where a bridge takes a copy, by channel; the copies of one feed to an instance go to its addresses in turn."""
+    planned = context.plan.bridges[bridge]
+    return {channel: context.translated(bridge, planned, what, rank) for channel, what in stands_for.items()}
 
 
 def _channels(context: Context, feed: str) -> list[str]:

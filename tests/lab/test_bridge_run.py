@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
@@ -27,6 +29,11 @@ PROBE = Path(__file__).parent / "udp_probe.py"
 LAB = "bridges"
 FIRST, SECOND = "hk-bj-bridge-1", "hk-bj-bridge-2"
 WITHIN_S = 20
+SILENT_FOR_S = 120
+"""After so long without a datagram a receiver gives up."""
+LAST = 10**9
+"""A number that ends a receiver, sent to it from beside it."""
+
 TAKEN_OVER_WITHIN_MS = 2000
 """Generous, for a machine that does other things: docs/bridges.md has what was measured."""
 
@@ -78,7 +85,7 @@ class Receiver:
     """A probe on an instance."""
 
     def __init__(self, node: str, at: str, last: int) -> None:
-        arguments = command(node, sys.executable, str(PROBE), "receive", at, str(last), str(WITHIN_S))
+        arguments = command(node, sys.executable, str(PROBE), "receive", at, str(last), str(SILENT_FOR_S))
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
@@ -246,3 +253,59 @@ def retarget(which: Delivery, to: Delivery, port: int) -> list[str]:
         f"add element inet lanecast translations_1 {{ {key} : {target} . {port} }}"
     )
     return ["nft", change]
+
+
+@pytest.mark.usefixtures("lab")
+def test_what_an_instance_remembers_of_an_address_is_forgotten_when_it_takes_it_over(fabric: Fabric) -> None:
+    """A running flow follows the rules of the instance that takes over, not what that one knew from an earlier time."""
+    delivery = copy(fabric, "audit-bj-1", "hk1-relay-1")
+    shared, to, target = str(delivery.sent_to["310"].address), str(delivery.sent_to["310"]), delivery.endpoints["310"]
+    port = port_of(fabric, FIRST)
+    changed = Receiver("audit-bj-1", f"{target.address}:20200", last=LAST)
+    flow = sending("hk1-relay-1", 40010, to, 0, 60_000, 1)
+    inside("gz.core", "ip", "link", "set", port, "down")
+    until(lambda: holders(shared) == [SECOND], "the second instance has the address")
+    until(lambda: "sport=40010" in inside(SECOND, "conntrack", "-L"), "the second instance knows the flow")
+    inside("gz.core", "ip", "link", "set", port, "up")
+    until(lambda: holders(shared) == [FIRST], "the first instance has its address again")
+    inside(SECOND, *retarget(delivery, delivery, 20200))
+    assert "sport=40010" in inside(SECOND, "conntrack", "-L"), "the entry outlives the change of the rules"
+    assert not changed.arrivals
+    inside("gz.core", "ip", "link", "set", port, "down")
+    changed.await_number(0)
+    inside("gz.core", "ip", "link", "set", port, "up")
+    until(lambda: holders(shared) == [FIRST], "the first instance has its address again")
+    inside(SECOND, *retarget(delivery, delivery, target.port))
+    sending("audit-bj-1", 40011, f"{target.address}:20200", LAST, 1, 0).wait(WITHIN_S)
+    assert changed.all()[-1].sender == f"{target.address}:40011"
+    flow.kill()
+    flow.wait(WITHIN_S)
+
+
+@pytest.mark.usefixtures("lab")
+def test_each_end_reaches_what_the_other_offers_and_nobody_else_does(fabric: Fabric) -> None:
+    offers = {offer.name: offer for offer in fabric.offers}
+    data, log = offers["reference-data"], offers["order-log"]
+    inside("quotes-hk-1", "ip", "address", "add", f"{data.target.address}/24", "dev", "eth0")
+    inside("quotes-bj-2", "ip", "address", "add", f"{log.target.address}/24", "dev", "eth0")
+    serve = ["socat", f"TCP-LISTEN:{data.target.port},bind={data.target.address},reuseaddr,fork", "EXEC:cat"]
+    server = subprocess.Popen(command("quotes-hk-1", *serve))
+    ask = f"echo over the bridge | socat -t 2 - TCP:{data.at},retry=20,interval=0.2,connect-timeout=2"
+    assert inside("quotes-bj-1", "sh", "-c", ask) == "over the bridge\n"
+    receiver = Receiver("quotes-bj-2", str(log.target), last=1)
+    sending("quotes-hk-1", 40020, str(log.at), 0, 2, 1).wait(WITHIN_S)
+    assert {arrival.sender for arrival in receiver.all()} == {f"{log.at.address}:40020"}
+    for stranger, offer in (("quotes-hk-1", data), ("audit-bj-1", log)):
+        dropped = dropped_by(fabric, offer.at.address)
+        protocol = "TCP" if offer.protocol == "tcp" else "UDP"
+        knock = command(stranger, "sh", "-c", f"echo | socat -t 1 - {protocol}:{offer.at},connect-timeout=1")
+        subprocess.run(knock, capture_output=True, check=False, timeout=60)
+        assert dropped_by(fabric, offer.at.address) > dropped, f"{stranger} is at the same end as {offer.name}"
+    assert server.poll() is None, "it went on serving"
+
+
+def dropped_by(fabric: Fabric, address: IPv4Address) -> int:
+    """How many packets the holder of an address has dropped as nobody's."""
+    holder = next(one.instances[0] for one in fabric.cloud.shared_addresses if one.address == address)
+    listed = json.loads(inside(holder, "nft", "-j", "list", "counter", "inet", "lanecast", "dropped"))
+    return int(next(each["counter"]["packets"] for each in listed["nftables"] if "counter" in each))
