@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up what they need themselves; everything else is for people who work on the project.
 
 SHELL := /bin/bash
-export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin:$(CURDIR)/build/oracles/bin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(HOME)/.cargo/bin:$(CURDIR)/build/oracles/bin:$(CURDIR)/build/pulumi/bin
 BIN := .venv/bin
 AS_ROOT := bash setup/as-root.sh "build an emulated network"
 PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra bench/lanecast_bench
@@ -13,7 +13,7 @@ FUZZ := bash relay/core/fuzz/fuzz.sh
 FUZZ_S := 2
 SOAK_S := 600
 
-.PHONY: help setup demo test check rust-test fuzz sanitize soak python-test bench lock clean
+.PHONY: help setup pulumi demo test check rust-test fuzz sanitize soak python-test bench lock clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -21,6 +21,9 @@ help: ## list the targets
 
 setup: ## install what is missing and build
 	@bash setup/install.sh
+
+pulumi: setup ## find the Pulumi command, or build it from its sources with Go (six minutes the first time)
+	@bash setup/pulumi.sh --if-possible
 
 demo: setup ## run the example of two sites as an emulated network and print its verdict
 	$(AS_ROOT) $(BIN)/lanecast lab run $(DEMO_PLAN) --report build/demo $(DEMO_FLAGS)
@@ -49,7 +52,7 @@ sanitize: setup ## the pure crate's tests under the address sanitizer
 soak: setup ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each; ends with a table
 	$(FUZZ) soak $(SOAK_S)
 
-python-test: setup ## tests of the Python packages and the lab; ARGS go to pytest
+python-test: setup pulumi ## tests of the Python packages and the lab; ARGS go to pytest
 	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)
 
 bench: setup ## measure the relay beside others; BENCH_FLAGS=--quick for five minutes, --help for the choices

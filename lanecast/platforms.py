@@ -80,6 +80,8 @@ class PlatformFacts:
     """Which kinds of public keys it takes from users."""
     made_up_names: bool = False
     """Whether a port that the plan does not name is called after its purpose: Linux takes any name."""
+    runs_frr: bool = False
+    """Whether FRR runs its protocols, which takes a BGP neighbour with GTSM for one behind several hops of BFD."""
     filters_with_state: bool = False
     """Whether its own text says what a packet filter with state (``Router.firewall``) lets in and through."""
     lacks: Mapping[Feature, str] = field(default_factory=dict)
@@ -95,6 +97,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         port_example="eth1",
         loopback="lo",
         made_up_names=True,
+        runs_frr=True,
         lacks={
             Feature.VRF: "its packet filter and kernel settings are written for the global table",
             Feature.SWITCH: "the box routes; give it a switch of its own",
@@ -171,6 +174,9 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         lacks={
             Feature.PTP: "an MX takes PTP over UDP from named grandmasters alone, and a plan names none",
         },
+        elsewhere={
+            Duty.PIM_PASSIVE: "hellos go out, and a neighbour policy of nobody and the interface's filter take none",
+        },
     ),
     Platform.HUAWEI_VRP: PlatformFacts(
         title="Huawei VRP 8 on NetEngine 40E",
@@ -186,13 +192,21 @@ FACTS: Mapping[Platform, PlatformFacts] = {
     ),
     Platform.H3C_COMWARE: PlatformFacts(
         title="H3C Comware 7 on MSR and SR routers",
+        # No aggregates: in which slots their members are, where the control plane's policy has to be, no plan says.
         ports=re.compile(
-            r"(GigabitEthernet|Ten-GigabitEthernet|FortyGigE|HundredGigE|Route-Aggregation|Bridge-Aggregation)"
-            r"\d+(/\d+){0,3}"
+            r"(GigabitEthernet|Ten-GigabitEthernet|Twenty-FiveGigE|FortyGigE|HundredGigE)([12]?\d|3[01])(/\d+){1,2}"
         ),
         port_example="GigabitEthernet1/0/1",
         loopback="LoopBack0",
         vlan_interface="Vlan-interface{}",
+        ssh_keys=re.compile(r"ssh-rsa|ecdsa-sha2-nistp(256|384)"),
+        lacks={
+            Feature.TCP_AO: "its keychains are for a TCP option older than RFC 5925: use a password",
+            Feature.PTP: "no guide of these routers has PTP",
+        },
+        elsewhere={
+            Duty.IGMP_LIMIT: "its group policy bounds joins to the carried groups; snooping limits access ports",
+        },
     ),
     Platform.VYOS: PlatformFacts(
         title="VyOS 1.4 (sagitta)",
@@ -200,6 +214,7 @@ FACTS: Mapping[Platform, PlatformFacts] = {
         port_example="eth1",
         loopback="lo",
         vlan_interface="br{}",
+        runs_frr=True,
         filters_with_state=True,
         lacks={
             Feature.VRF: "1.4 has no PIM in a VRF (`vrf name … protocols` has BGP, but no `pim`)",

@@ -1,7 +1,9 @@
 """What may come in by each interface, and how much of it reaches the control plane, for platforms without state.
 
 Both say what the node's :class:`Firewall` says, in the words of stateless lists: the answers to what the router itself
-or a relay asked for have lines of their own.
+or a relay asked for have lines of their own. Such a list is asked where a packet comes in, whether it is for the router
+or passes it. So what is accepted names the router's address wherever ``any`` would let it through a circuit, and what
+must not leave by a circuit is dropped before it gets there.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import product
 
 from lanecast.compiler.filters import BGP_PORT, CONTROL_PPS, MSDP_PORT, host_network
 from lanecast.plan.model import AaaProtocol
@@ -16,6 +19,7 @@ from lanecast.router import (
     ANYWHERE,
     AccessList,
     AccessRule,
+    Bgp,
     ControlPlaneClass,
     Firewall,
     FirewallRule,
@@ -37,46 +41,83 @@ EITHER_END_OPENS = (BGP_PORT, MSDP_PORT)
 TRANSIT = (InterfaceRole.LAN, InterfaceRole.UPLINK)
 """Interfaces between which a router forwards unicast; on the others nothing passes but what a rule names."""
 
+TO_GROUPS = ("igmp", "pim")
+"""Protocols that speak to multicast groups, which are no address of the router's."""
+
+LISTENED_TO = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"))
+"""What a router hears that is not for one of its addresses; nothing between relays and the cloud is for these."""
+
 
 def access_lists(
-    interfaces: tuple[Interface, ...], firewall: Firewall, management: Management
+    interfaces: tuple[Interface, ...], firewall: Firewall, management: Management, bgp: Bgp | None
 ) -> tuple[AccessList, ...]:
     """One list for each interface that has one."""
     own = tuple(sorted({address.ip for interface in interfaces for address in interface.addresses}))
+    behind = _behind_circuits(firewall, bgp)
     return tuple(
-        AccessList(interface.access_list, tuple(_rules(interface, own, firewall, management)))
+        AccessList(
+            interface.access_list,
+            tuple(
+                _transit_rules(interface, own, behind, firewall, management)
+                if interface.role in TRANSIT
+                else _closed_rules(interface, firewall)
+            ),
+        )
         for interface in interfaces
         if interface.access_list is not None
     )
 
 
-def _rules(
-    interface: Interface, own: tuple[IPv4Address, ...], firewall: Firewall, management: Management
-) -> Iterator[AccessRule]:
+def _behind_circuits(firewall: Firewall, bgp: Bgp | None) -> tuple[IPv4Network, ...]:
+    """What the guarded interfaces lead to: their neighbours, and all that these may announce."""
+    neighbors = [each for each in (bgp.neighbors if bgp else ()) if each.interface in firewall.guarded]
+    found = {host_network(each.address) for each in neighbors}
+    found.update(network for each in neighbors for network in each.accept.permitted)
+    return tuple(sorted(found))
+
+
+def _closed_rules(interface: Interface, firewall: Firewall) -> Iterator[AccessRule]:
+    """By a circuit or from relays' multicast interfaces nothing comes but what is named."""
+    own = tuple(host_network(address.ip) for address in interface.addresses)
     for rule in firewall.rules:
         if rule.interface == interface.name:
-            yield from _accepted(rule)
+            yield from _accepted(rule, (ANYWHERE,) if rule.protocol in TO_GROUPS else own)
     for forwarded in firewall.forwarded:
         if forwarded.interface == interface.name:
             yield from _forwarded(forwarded)
-    if interface.role not in TRANSIT:
-        yield AccessRule("everything else", False, "ip")
-        return
+    yield AccessRule("everything else", False, "ip")
+
+
+def _transit_rules(
+    interface: Interface,
+    own: tuple[IPv4Address, ...],
+    behind: tuple[IPv4Network, ...],
+    firewall: Firewall,
+    management: Management,
+) -> Iterator[AccessRule]:
+    """Between relays and the cloud everything passes; nothing of it leaves by a circuit."""
+    for network in behind:
+        yield AccessRule("nothing by a circuit", False, "ip", destination=network)
+    for rule in firewall.rules:
+        if rule.interface == interface.name:
+            yield from _accepted(rule)
     yield from _answers(management)
     for address in own:
         yield AccessRule("the router itself", False, "ip", destination=host_network(address))
+    for network in LISTENED_TO:
+        yield AccessRule("the router itself", False, "ip", destination=network)
     yield AccessRule("transit", True, "ip")
 
 
-def _accepted(rule: FirewallRule) -> Iterator[AccessRule]:
+def _accepted(rule: FirewallRule, destinations: tuple[IPv4Network, ...] = (ANYWHERE,)) -> Iterator[AccessRule]:
     """A rule for the node's own addresses: of TCP sessions that either end may open, the answers as well."""
-    for source in rule.sources or (ANYWHERE,):
+    for source, destination in product(rule.sources or (ANYWHERE,), destinations):
         if not rule.ports:
-            yield AccessRule(rule.comment, True, rule.protocol, source)
+            yield AccessRule(rule.comment, True, rule.protocol, source, destination)
         for port in rule.ports:
-            yield AccessRule(rule.comment, True, rule.protocol, source, destination_port=port)
+            yield AccessRule(rule.comment, True, rule.protocol, source, destination, destination_port=port)
             if rule.protocol == "tcp" and port in EITHER_END_OPENS:
-                yield AccessRule(f"{rule.comment}, answers", True, rule.protocol, source, source_port=port)
+                yield AccessRule(f"{rule.comment}, answers", True, rule.protocol, source, destination, source_port=port)
 
 
 def _forwarded(rule: ForwardRule) -> Iterator[AccessRule]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.plan.model import Platform
+from lanecast.platforms import FACTS
 from lanecast.router import (
     FirewallRule,
     Interface,
@@ -24,7 +25,6 @@ BFD_PORTS = (3784,)
 """RFC 5881, section 4: single hop."""
 MULTIHOP_BFD_PORTS = (3784, 4784)
 """RFC 5883: FRR takes a neighbour with GTSM for one behind several hops, beside PIM's session of a single hop."""
-RUN_FRR = (Platform.FRR, Platform.VYOS)
 PTP_PORTS = (319, 320)
 METRICS_PORT = 9464
 """Where OpenTelemetry's exporters for Prometheus listen by default; no port of ours is near it."""
@@ -57,7 +57,7 @@ def bfd(interface: Interface, neighbor: IPv4Address, platform: Platform) -> list
     """BFD from one neighbour, where the interface has it."""
     if interface.bfd is None:
         return []
-    ports = MULTIHOP_BFD_PORTS if platform in RUN_FRR else BFD_PORTS
+    ports = MULTIHOP_BFD_PORTS if FACTS[platform].runs_frr else BFD_PORTS
     return [FirewallRule("BFD", interface.name, "udp", (host_network(neighbor),), ports=ports, rate_pps=CONTROL_PPS)]
 
 

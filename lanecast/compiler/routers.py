@@ -61,6 +61,7 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
     interfaces = (*circuits, multicast, lan, *uplinks, *loopback)
     firewall = _firewall(context, layout, name, interfaces)
     managed = replace(management(context.plan.management), source_interface=lan.name)
+    bgp = _bgp(context, layout, name, circuits, uplinks, lan)
     return Router(
         name=name,
         role=RouterRole.SITE,
@@ -68,11 +69,11 @@ def site_router(context: Context, layout: SiteLayout, name: str) -> Router:
         platform=planned.platform,
         interfaces=interfaces,
         routes=tuple(_static_uplink_routes(context, layout, name)),
-        bgp=_bgp(context, layout, name, circuits, uplinks, lan),
+        bgp=bgp,
         multicast=multicast_routing(context, layout, name, circuits, multicast),
         firewall=firewall,
         sysctls=site_router_settings(planned.platform, interfaces, context.plan.multicast),
-        access_lists=access_lists(interfaces, firewall, managed),
+        access_lists=access_lists(interfaces, firewall, managed, bgp),
         control_plane=control_plane(firewall, managed),
         management=managed,
         vlans=tuple(_vlans(layout, name)),

@@ -24,6 +24,9 @@ from lanecast.router import (
 CARRIED = "carried-groups"
 """The list of groups that a router's circuits bring, which are all that may be joined."""
 
+MEMBERSHIPS_OF_A_CHANNEL = 2
+"""While an exchange moves a line to another sender, one relay still asks for the old one and the next for the new."""
+
 
 def multicast_routing(
     context: Context, layout: SiteLayout, router: str, circuits: list[Interface], segment: Interface
@@ -47,7 +50,7 @@ def multicast_routing(
                 query_interval_s=seconds(timers.igmp_query_interval_ns),
                 max_response_ds=MAXIMUM_RESPONSE_DECISECONDS,
                 groups=groups,
-                maximum_groups=len(carried_channels(context.plan, carried)),
+                maximum_groups=MEMBERSHIPS_OF_A_CHANNEL * len(carried_channels(context.plan, carried)),
                 static_joins=tuple(StaticJoin(group, source) for group, source in joins),
             ),
         ),

@@ -106,11 +106,13 @@ class SecretReference(Strict):
 
     environment: str | None = None
     file: str | None = None
+    pulumi: Annotated[str, StringConstraints(pattern=r"^[^/]+(/[^/]+){0,2}/[^/]+$")] | None = None
+    """``STACK/KEY`` of a Pulumi stack's configuration, of the project in whose folder the plan is."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretReference:
-        if (self.environment is None) == (self.file is None):
-            raise ValueError("expected exactly one of environment and file")
+        if sum(each is not None for each in (self.environment, self.file, self.pulumi)) != 1:
+            raise ValueError("expected exactly one of environment, file and pulumi")
         return self
 
 

@@ -15,11 +15,34 @@ from lanecast.fabric import Fabric
 from lanecast_relay.config.document import load_document
 from lanecast_templates.formats import Format, hand_over_as
 from lanecast_templates.oracles.check import Finding, OracleMissing, check, require_oracles
+from lanecast_templates.remediation.changes import CannotCompare
+from lanecast_templates.remediation.command import compare, tell
 from lanecast_templates.renderer import RenderedFile, RenderError, SecretResolver, render_fabric
+from lanecast_templates.views.frr import DEFAULT_VERSION, SPELLINGS
 from lanecast_templates.writer import InTheWayError, Written, write
 
 REFUSED = 1
 NOT_POSSIBLE = 2
+DIFFERENT = 3
+
+
+LISTED_VERSIONS = ", ".join(SPELLINGS)
+
+
+def _known_version(version: str) -> str:
+    if version not in SPELLINGS:
+        raise typer.BadParameter(f"FRR {version} is not known; there are {LISTED_VERSIONS}")
+    return version
+
+
+FrrVersionOption = Annotated[
+    str,
+    typer.Option(
+        help=f"The release that FRR's files are spelled for: {LISTED_VERSIONS}.",
+        callback=_known_version,
+        autocompletion=lambda: list(SPELLINGS),
+    ),
+]
 
 
 def render(
@@ -32,6 +55,19 @@ def render(
     ask: Annotated[
         bool,
         typer.Option("--check", help="Ask FRR, nft, ip, sysctl, systemd and the relay whether they take each file."),
+    ] = False,
+    frr_version: FrrVersionOption = DEFAULT_VERSION,
+    old: Annotated[
+        Path | None,
+        typer.Option(
+            "--diff",
+            help="A plan, or a folder rendered before: print what to type and to undo on each device instead.",
+            metavar="OLD",
+            show_default=False,
+        ),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="With --diff: exit with 3 if there is a change.")
     ] = False,
     written_as: Annotated[
         Format,
@@ -48,17 +84,27 @@ def render(
     --check applies each node's files in network namespaces of its own (root), FRR's own daemons included, and compares
     what runs then with what was asked, line by line. Nothing is written unless all of them are taken.
 
-    Exit status: 0 done, 1 the plan has mistakes or a file is refused, 2 the files cannot be written or checked.
+    --diff OLD compares instead of writing: for every router the commands that lead from OLD to PLAN and those that lead
+    back, for every host the files that change and what makes them count. docs/change-windows.md says how to use it.
+
+    Exit status: 0 done, 1 a plan has mistakes or a file is refused, 2 the files cannot be written, checked or compared,
+    3 there is a change (--exit-code).
     """
+    if old is not None:
+        if output is not None or ask:
+            _fail(NOT_POSSIBLE, "error: --diff writes and checks nothing: leave -o and --check out")
+        _compare(old, plan, frr_version, exit_code, json_output)
+        return
+    if exit_code:
+        _fail(NOT_POSSIBLE, "error: --exit-code is for --diff")
     if output is None and not ask:
         _fail(NOT_POSSIBLE, "error: say where to write (-o DIR), or --check, or both")
     fabric = compile_or_exit(plan)
     try:
-        files = render_fabric(fabric, SecretResolver(directory=plan.parent))
+        files = render_fabric(fabric, SecretResolver(directory=plan.parent), frr_version)
     except RenderError as error:
-        document = load_document(plan)
-        _fail(REFUSED, *(str(document.problem(each.place, each.message)) for each in error.problems))
-    findings = _checked(fabric, files) if ask else []
+        _tell_mistakes(plan, error)
+    findings = _checked(fabric, files, frr_version) if ask else []
     refused = any(finding.problems for finding in findings)
     made = hand_over_as(written_as, fabric, files)
     for note in made.notes:
@@ -76,17 +122,34 @@ def render(
         raise typer.Exit(REFUSED)
 
 
+def _compare(old: Path, plan: Path, frr_version: str, exit_code: bool, json_output: bool) -> None:
+    try:
+        found = compare(old, plan, compile_or_exit(plan), frr_version)
+    except RenderError as error:
+        _tell_mistakes(plan, error)
+    except CannotCompare as error:
+        _fail(NOT_POSSIBLE, f"error: {error}")
+    tell(found, json_output)
+    if exit_code and found.any:
+        raise typer.Exit(DIFFERENT)
+
+
+def _tell_mistakes(plan: Path, error: RenderError) -> NoReturn:
+    document = load_document(plan)
+    _fail(REFUSED, *(str(document.problem(each.place, each.message)) for each in error.problems))
+
+
 def _fail(status: int, *lines: str) -> NoReturn:
     for line in lines:
         typer.echo(line, err=True)
     raise typer.Exit(status)
 
 
-def _checked(fabric: Fabric, files: tuple[RenderedFile, ...]) -> list[Finding]:
+def _checked(fabric: Fabric, files: tuple[RenderedFile, ...], frr_version: str) -> list[Finding]:
     """What the oracles say; progress goes to standard error."""
     names = [node.name for node in fabric.nodes()]
     try:
-        require_oracles()
+        require_oracles(frr_version)
         with typer.progressbar(length=len(names), label="checking", file=sys.stderr) as bar:
             return list(check(fabric, files, lambda name: bar.update(1)))
     except OracleMissing as error:

@@ -19,10 +19,12 @@ from jinja2 import (
     PrefixLoader,
     StrictUndefined,
     TemplateError,
+    TemplateNotFound,
+    TemplatesNotFound,
+    TemplateSyntaxError,
     meta,
     nodes,
 )
-from jinja2.exceptions import TemplateSyntaxError
 from jinja2.runtime import BlockReference, Context
 from markupsafe import Markup
 
@@ -134,8 +136,10 @@ class Templates:
     def _rendered(self, environment: Environment, name: str, values: dict[str, Any]) -> str:
         try:
             return environment.get_template(name).render(values)
-        except TemplateError as error:
-            raise RenderError(f"{_where(error)}: {error.message}") from None
+        except RenderError as error:  # a value that would break out of its line
+            raise RenderError(*(f"{_where(error)}: {problem}" for problem in error.problems)) from None
+        except Exception as error:  # what a template computes can fail in any way
+            raise RenderError(f"{_where(error) or name}: {_said(error)}") from error
 
     def _problems(self, folder: Path, ours: FileSystemLoader) -> Iterator[str]:
         if not folder.is_dir():
@@ -154,6 +158,8 @@ class Templates:
                 yield from self._differences(path, name)
             except TemplateSyntaxError as error:
                 yield f"{path}:{error.lineno}: {error.message}"
+            except (OSError, UnicodeDecodeError) as error:
+                yield f"{path}: cannot be read: {_said(error)}"
 
     def _differences(self, path: Path, name: str) -> Iterator[str]:
         """Names that a template is not given, and blocks that ours does not have."""
@@ -180,9 +186,25 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _where(error: TemplateError) -> str:
-    """File and line of the template that an error comes from."""
+def _where(error: Exception) -> str:
+    """File and line of the template that an error comes from; empty where none had begun."""
     if isinstance(error, TemplateSyntaxError):
         return f"{error.filename or error.name}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(SUFFIX)]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "template"
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _said(error: Exception) -> str:
+    match error:
+        case TemplatesNotFound():
+            return f"there is no template {' or '.join(map(str, error.templates))}"
+        case TemplateNotFound():
+            return f"there is no template {error.name}"
+        case TemplateError():
+            return str(error.message)
+        case UnicodeDecodeError():
+            return f"no UTF-8 at byte {error.start}"
+        case OSError(strerror=str(reason)):
+            return reason
+        case _:
+            return f"{type(error).__name__}: {error}"

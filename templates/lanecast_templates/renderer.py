@@ -117,11 +117,15 @@ def render_fabric(
             files += rendering.router(node) if isinstance(node, Router) else rendering.host(node)
         except RenderError as error:
             problems += error.at(_plan_place(fabric, node)).problems
-    if problems:
-        raise RenderError(*dict.fromkeys(problems))
     for sheet in hand_overs(fabric):
-        files += rendering.hand_over(sheet)
+        try:
+            files += rendering.hand_over(sheet)
+        except RenderError as error:
+            problems += error.at(("exchanges", sheet.exchange)).problems
     files += rendering.prometheus()
+    if problems:
+        # What a template computed, and failed with, may be a secret.
+        raise RenderError(*dict.fromkeys(replace(each, message=secrets.hidden(each.message)) for each in problems))
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -148,8 +152,11 @@ class _Rendering:
         for path, template in spelled.files.items():
             values = {spelled.variable: view, "holds_secret": bool(secrets.values)}
             file = self._file(folder / path, template, **values)
-            # Also a template of the plan's own may have put one somewhere.
-            holds_secret = any(secret in file.text for secret in secrets.values)
+            # The configuration itself holds them, however its platform quotes them; a template of the plan's own may
+            # have put one anywhere.
+            holds_secret = bool(secrets.values) and (
+                path == spelled.main or any(secret in file.text for secret in secrets.values)
+            )
             yield replace(file, mode=SECRET_MODE) if holds_secret else file
         if spelled.is_linux:
             yield from self._linux(linux_node(router), folder)

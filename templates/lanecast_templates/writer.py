@@ -38,11 +38,13 @@ class Written:
     removed: tuple[str, ...]
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
+    """What the manifest keeps of a file."""
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_manifest(directory: Path) -> dict[str, str]:
+def read_manifest(directory: Path) -> dict[str, str]:
+    """What was written into the folder: digests of the files, by name. Nothing where there is no manifest."""
     path = directory / MANIFEST
     if not path.exists():
         return {}
@@ -57,7 +59,7 @@ def _read_manifest(directory: Path) -> dict[str, str]:
 
 def _is_ours(path: Path, known: str | None) -> bool:
     """Whether a file is as we left it; a link is never ours, because we write none."""
-    return known is not None and path.is_file() and not path.is_symlink() and _digest(path.read_bytes()) == known
+    return known is not None and path.is_file() and not path.is_symlink() and digest(path.read_bytes()) == known
 
 
 def write(files: Sequence[RenderedFile], directory: Path, force: bool = False) -> Written:
@@ -65,7 +67,7 @@ def write(files: Sequence[RenderedFile], directory: Path, force: bool = False) -
 
     Raises :class:`InTheWayError`, before anything is written, when a file in the way is not ours and not ``force``.
     """
-    before = _read_manifest(directory)
+    before = read_manifest(directory)
     wanted = {str(file.path): file for file in files}
     _refuse_strangers(directory, before, wanted, force)
     removed = _remove_stale(directory, before, wanted)
@@ -79,7 +81,7 @@ def write(files: Sequence[RenderedFile], directory: Path, force: bool = False) -
         else:
             _write_file(path, content, file.mode)
             written.append(name)
-    manifest = {name: _digest(file.text.encode("utf-8")) for name, file in sorted(wanted.items())}
+    manifest = {name: digest(file.text.encode("utf-8")) for name, file in sorted(wanted.items())}
     _write_file(directory / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode("utf-8"), 0o644)
     return Written(tuple(sorted(written)), tuple(sorted(unchanged)), tuple(removed))
 

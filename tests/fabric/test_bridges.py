@@ -100,16 +100,16 @@ def test_every_address_of_a_bridge_is_one_instance_s_and_all_stand_in(compiled: 
             assert len(host.nat.shared) == bridge["count"]
             others = [one.nat.own_address for one in instances if one.nat is not None and one is not host]
             assert list(host.nat.peers) == others
-            for address in host.nat.shared:
-                assert shared[address.address].subnet == bridge["subnet"]
-                assert {one.name for one in instances} == set(shared[address.address].instances)
+            for held in host.nat.shared:
+                assert shared[held.address].subnet == bridge["subnet"]
+                assert {one.name for one in instances} == set(shared[held.address].instances)
         for address in {each.address for host in instances if host.nat for each in host.nat.shared}:
             priority = {
-                host.name: held.priority
+                host.name: each.priority
                 for host in instances
                 if host.nat
-                for held in host.nat.shared
-                if held.address == address
+                for each in host.nat.shared
+                if each.address == address
             }
             ordered = sorted(priority, key=lambda one: -priority[one])
             assert len(set(priority.values())) == len(instances)

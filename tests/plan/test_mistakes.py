@@ -29,6 +29,7 @@ def asking(servers: str, more: str = "") -> tuple[str, str]:
 
 SPARSE = "rendezvous: {address: 198.51.100.99, groups: [239.20.0.0/16]"
 ROUTER_1 = "router-1: {platform: frr, circuits: [circuit-a], uplinks: [uplink-1], ports: {circuit-a: eth1, uplink-1: eth2, multicast: eth3, lan: eth4}}"
+ROUTER_2 = "      router-2: {platform: frr, circuits: [circuit-b]"
 
 
 def router_1(platform: str, ports: str, more: str = "") -> tuple[str, str]:
@@ -95,6 +96,7 @@ MISTAKES = {
     "ssh-key-private": ("promises:\n", "management: {users: {netops: {ssh-key: '-----BEGIN OPENSSH PRIVATE KEY-----'}}}\npromises:\n"),
     "static-and-bfd": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: static, bfd: {}, password: {environment: A}, role: primary"),
     "static-join-of-another-line": (ROUTER_1, ROUTER_1.replace("frr,", "frr, static-joins: [quotes.B, quotes.C],")),
+    "management-out-of-reach": ("promises:\n", "management: {ssh-from: [10.8.0.0/24, 10.0.0.0/24], syslog: [10.8.2.7, 10.99.0.1]}\npromises:\n"),
     "switch-and-ports": router_1("nx-os", NEXUS, f", switch: {{{SEGMENTS}}}"),
     "switch-of-one-vlan": router_1("nx-os", "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2", f", switch: {{{SEGMENTS.replace('311', '310').replace('1/12', '1/2')}}}"),
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
@@ -145,6 +147,7 @@ MISTAKES = {
     "source-multicast": ("source: 198.51.100.11", "source: 239.1.1.1"),
     "subnet-outside-vpc": ("cidr: 10.8.2.0/24", "cidr: 10.9.2.0/24"),
     "tab": ("exchanges:\n", "exchanges:\n\t\n\tx: 1\n"),
+    "two-circuits-of-an-exchange": (f"{ROUTER_1}\n{ROUTER_2}", f"{ROUTER_1}\n{ROUTER_2}".replace("[circuit-a]", "[circuit-a, circuit-b]").replace("circuits: [circuit-b]", "circuits: []")),
     "unknown-exchange": ("    exchange: exchange\n", "    exchange: exchnage\n"),
     "unknown-feed-line": ("carries: [quotes.B]", "carries: [quotes.b]"),
     "unknown-port-purpose": ("ports: {circuit-b: eth1", "ports: {circuitb: eth1"),

@@ -127,7 +127,7 @@ def test_any_plan_on_any_platforms(folder: Path, document: Document) -> None:
         assert not holds or file.mode == SECRET_MODE, f"{file.path} holds {holds}"
     by_path = {str(file.path): file.text for file in files}
     for router in site_routers(fabric):
-        text = by_path[f"{router.name}/{next(iter(router_templates(router.platform).files))}"]
+        text = by_path[f"{router.name}/{router_templates(router.platform).main}"]
         assert read_back(router, text) == [], router.name
         if router.platform.value in grammars.platforms():
             assert grammars.check_text(router.platform.value, text) == [], router.name

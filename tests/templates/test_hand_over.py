@@ -163,11 +163,13 @@ def written(document: dict[str, Any], exchange: str, folder: Path) -> str:
 
 
 def test_bfd_is_told_as_each_platform_runs_it(tmp_path: Path) -> None:
-    said = {platform: written(everything(platform), "cme", tmp_path) for platform in (Platform.FRR, Platform.NX_OS)}
+    platforms = (Platform.FRR, Platform.VYOS, Platform.NX_OS)
+    said = {platform: written(everything(platform), "cme", tmp_path) for platform in platforms}
     told = {platform: {row[0]: row[4] for row in tables(text)["BGP"]} for platform, text in said.items()}
     single = "every 300 ms, down after 3 without one; single hop (UDP 3784)"
     assert told[Platform.NX_OS] == {"hk1-a": single, "hk1-b": "none"}
-    assert told[Platform.FRR]["hk1-a"].startswith(f"{single} for PIM, and one over several hops (UDP 4784")
+    for platform in (Platform.FRR, Platform.VYOS):
+        assert told[platform]["hk1-a"].startswith(f"{single} for PIM, and one over several hops (UDP 4784")
 
 
 def test_sparse_mode_is_told_with_both_rendezvous_points_and_their_sessions(tmp_path: Path) -> None:

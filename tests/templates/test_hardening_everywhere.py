@@ -86,7 +86,7 @@ PLATFORMS = sorted(Platform, key=lambda platform: platform.value)
 def found(platform: Platform, folder: Path) -> tuple[Facts, ...]:
     """What the platform's reader finds in the routers of a plan that asks for everything."""
     files = rendered(compiled(everything(platform), folder))
-    main = next(iter(router_templates(platform).files))
+    main = router_templates(platform).main
     texts = [file.text for path, file in files.items() if path.endswith(f"/{main}") and "counterparts" not in path]
     return tuple(READERS[platform](text) for text in texts)
 

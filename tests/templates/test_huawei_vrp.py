@@ -84,6 +84,11 @@ def test_a_user_without_a_list_of_ssh_sources_still_has_a_key(tmp_path: Path) ->
     assert "stelnet" not in text.replace("service-type stelnet", "")
 
 
+def test_queries_are_shortened_only_after_the_time_to_answer() -> None:
+    """Pasted the other way round, queries every 5 s would stand beside VRP's own 10 s to answer them for a moment."""
+    assert " igmp max-response-time 1\n igmp timer query 5\n" in golden("hk1-r1")
+
+
 def test_a_second_address_is_a_secondary_one() -> None:
     text = golden().replace(
         " ip address 10.255.255.1 255.255.255.255\n",
@@ -147,7 +152,7 @@ def test_the_reader_tells_what_it_cannot_read(change: Callable[[str], str], told
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (changed("igmp access-limit 2", "igmp access-limit 3"), "igmp: has"),
+        (changed("igmp access-limit 4", "igmp access-limit 5"), "igmp: has"),
         (changed("car user-defined-flow 2 cir 1639", "car user-defined-flow 2 cir 2049"), "control_plane: has"),
         (changed("valid-ttl-hops 1\n", "valid-ttl-hops 2\n"), "neighbors: has"),
         (changed("inbound vlan 310", "inbound vlan 311"), "cannot be read"),

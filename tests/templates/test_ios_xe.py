@@ -49,7 +49,7 @@ CHANGES = [
     ("hk1-r2", " neighbor 192.0.2.133 ao ao-hk1-up2 include-tcp-options", " neighbor 192.0.2.133 shutdown", "not known"),
     # In the global table: hk1-r1.
     ("hk1-r1", "in-hk1-a in\n", "in-hk1-up1 in\n", "access of"),
-    ("hk1-r1", " permit icmp any any\n remark PIM", " permit ip any any\n remark PIM", "access of"),
+    ("hk1-r1", " permit icmp any host 192.0.2.2\n remark PIM", " permit ip any host 192.0.2.2\n remark PIM", "access of"),
     ("hk1-r1", " deny ip any host 192.0.2.2\n", " permit ip any host 192.0.2.2\n", "access of"),
     ("hk1-r1", "^65010(_65010)*$", "^65010_", "neighbors"),
     ("hk1-r1", "seq 5 deny 0.0.0.0/0 le 32", "seq 5 permit 0.0.0.0/0 le 32", "neighbors"),
@@ -65,6 +65,9 @@ CHANGES = [
     ("hk1-r1", "ip access-list extended rp-registers\n deny ip any any\n", "ip access-list extended rp-registers\n", "no entry"),
     ("hk1-r1", "ip msdp sa-filter out 198.51.100.250\n", "", "may be told"),
     ("hk1-r1", "  police rate 400 pps\n", "  police rate 40000 pps\n", "control_plane"),
+    ("hk1-r1", " match protocol arp\n", "", "ARP has no bound"),
+    ("hk1-r1", " match protocol arp\n", " match access-group name copp-icmp\n", "ARP has no bound"),
+    ("hk1-r2", " spanning-tree portfast\n", "", "vlans"),
     ("hk1-r1", "   exceed-action drop\n", "   exceed-action transmit\n", "no bound that drops"),
     ("hk1-r1", " transport input ssh", " transport input ssh telnet", "not for SSH alone"),
     ("hk1-r1", "default group management local", "default local", "logins and shells"),
@@ -98,7 +101,8 @@ def test_without_sources_ssh_is_left_to_the_interfaces_which_let_nobody_in(folde
         text = rendered(fabric)[f"{router.name}/ios-xe.conf"].text
         assert "access-class" not in text
         assert read_back(router, text) == []
-        opened = text.replace(" deny ip any host", " remark", 1)
+        own = router.interface(router.management.source_interface or "").address.ip
+        opened = text.replace(f" deny ip any host {own}\n", f" remark {own}\n", 1)
         assert any("let somebody to SSH" in told for told in read_back(router, opened)), (
             "an address of the router's own"
         )

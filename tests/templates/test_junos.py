@@ -84,10 +84,12 @@ def test_ports_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
-def test_without_management_networks_ssh_is_off(tmp_path: Path) -> None:
+def test_without_management_networks_ssh_is_off_and_the_management_port_is_left_alone(tmp_path: Path) -> None:
     text = text_of(plain(Platform.JUNOS), tmp_path)
     assert "services" not in text
     assert "destination-port 22;" not in text
+    assert text.count("interface fxp0.0;") == 1
+    assert "interface fxp0.0;" not in golden("hk1-r1"), "where the plan says who may log in, nobody else may"
 
 
 SOURCES = (IPv4Network("10.0.0.5/32"), IPv4Network("10.0.0.6/32"))
@@ -198,6 +200,12 @@ CHANGED = {
         "telnet: not understood",
     ),
     "a statement twice": ("hk1-r1", "peer-as 65010;", "peer-as 65010;\n peer-as 65011;", "peer-as: not understood"),
+    "two terms of one name, of which Junos makes one": (
+        "hk1-r1",
+        "term bgp-answers {",
+        "term bgp {",
+        "bgp: said twice",
+    ),
     "braces": ("hk1-r1", "        vlan-tagging;\n", "        vlan-tagging;\n    }\n", "closes no block"),
     "far BGP": ("hk1-r1", "ttl-except 255;", "ttl-except 254;", "port and ttl-except are understood for"),
     "GTSM of one end alone": ("hk1-r1", "                ttl 255;\n", "                ttl 1;\n", "gtsm True"),
@@ -236,11 +244,26 @@ CHANGED = {
         "",
         "igmp: has interface xe-0/0/1.101, version 2",
     ),
-    "PIM towards hosts": (
+    "IGMP alone towards hosts": (
         "hk1-r1",
-        "    pim {\n",
-        "    pim {\n        interface xe-0/0/3.0;\n",
-        "pim: has interface xe-0/0/3, passive False",
+        "        interface xe-0/0/3.0 {\n            mode sparse;\n            hello-interval 1;\n"
+        "            neighbor-policy pim-neighbors-hk1-r1-multicast;\n        }\n",
+        "",
+        "pim: lacks interface xe-0/0/3",
+    ),
+    "any neighbour towards hosts": (
+        "hk1-r2",
+        "                    neighbor-policy pim-neighbors-hk1-r2-multicast;\n",
+        "",
+        "pim: has interface irb.310, passive False, hello_s 1, neighbors None",
+    ),
+    "a port of the plan that is left alone": (
+        "hk1-r1",
+        "            term everything-else {\n                then {\n                    count everything-else;\n"
+        "                    discard;\n                }\n            }\n        }\n    }\n",
+        "            term more {\n                from {\n                    interface xe-0/0/4.0;\n                }\n"
+        "                then accept;\n            }\n        }\n    }\n",
+        "a term for what comes in by xe-0/0/4.0 alone",
     ),
     "a bound of each term": ("hk1-r1", "        filter-specific;\n", "", "bounds each of its terms"),
     "a bound of no whole packets": ("hk1-r1", "bandwidth-limit 8192000;", "bandwidth-limit 8m;", "no whole number"),

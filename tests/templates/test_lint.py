@@ -118,6 +118,7 @@ def test_no_finding_shows_a_piece_of_a_secret(platform: str, text: str, pieces: 
         ("nx-os", "snmp-server community S3cret group network-operator\n"),
         ("nx-os", "snmp-server user ops network-admin auth sha S3cret priv aes-128 S3cret\n"),
         ("huawei-vrp", "snmp-agent community read S3cret\n"),
+        ("h3c-comware", "#\nbgp 65101\n peer 192.0.2.1 simple S3cret\n"),
         ("huawei-vrp", "#\ninterface GigabitEthernet0/1/0\n vrrp vrid 1 authentication-mode simple plain S3cret\n#\n"),
         ("h3c-comware", "#\n snmp-agent community read S3cret\n"),
         ("h3c-comware", "#\n snmp-agent usm-user v3 ops readers simple authentication-mode sha S3cret\n"),

@@ -180,10 +180,10 @@ WRONG = {
     ),
     "a denial before the end": ("route-map ssm-ranges permit 20", "route-map ssm-ranges deny 20"),
     "rules in another order": (
-        "  20 permit icmp any any\n  30 remark IGMP\n  40 permit igmp 10.200.0.224/27 any\n",
-        "  20 permit igmp 10.200.0.224/27 any\n  30 remark IGMP\n  40 permit icmp any any\n",
+        "  20 permit icmp any host 10.200.0.225\n  30 remark IGMP\n  40 permit igmp 10.200.0.224/27 any\n",
+        "  20 permit igmp 10.200.0.224/27 any\n  30 remark IGMP\n  40 permit icmp any host 10.200.0.225\n",
     ),
-    "a rule that the switch sorts before others": ("  220 permit ip any any", "  5 permit ip any any"),
+    "a rule that the switch sorts before others": ("  290 permit ip any any", "  5 permit ip any any"),
     "a number that is taken": ("from-hk1-b seq 10 permit", "from-hk1-b seq 5 permit"),
     "prefixes in no order": ("from-hk1-b seq 10 permit", "from-hk1-b seq 20 permit"),
     "groups in no order": ("route-map ssm-ranges permit 20", "route-map ssm-ranges permit 90"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from lanecast.cli import build_app
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
+from lanecast_templates import command
 from lanecast_templates.renderer import SecretResolver, render_fabric
 
 ROOT = Path(__file__).parent.parent.parent
@@ -108,6 +110,113 @@ def test_what_is_wrong_with_them_is_told_with_their_line_and_the_plans(
         assert "sites.hk1.routers.hk1-r1: " in result.stderr
     else:
         assert all(told.startswith(f"{plan}:{line}: templates: ") for told in result.stderr.splitlines())
+
+
+MORE = EXTENDS + "{% block more %}\n"
+END = "{% endblock %}"
+
+
+@pytest.mark.parametrize(
+    ("templates", "said"),
+    [
+        (
+            {"frr/frr.conf.j2": MORE + "{% include 'frr/_more.j2' %}" + END},
+            "frr.conf.j2:3: there is no template frr/_more.j2",
+        ),
+        (
+            {"frr/frr.conf.j2": MORE + "{% include ['frr/_a.j2', 'frr/_b.j2'] %}" + END},
+            "frr.conf.j2:3: there is no template frr/_a.j2 or frr/_b.j2",
+        ),
+        (
+            {"frr/frr.conf.j2": '{# #}\n{% extends "lanecast/frr/frr.j2" %}'},
+            "frr.conf.j2:2: there is no template lanecast/frr/frr.j2",
+        ),
+        ({"frr/frr.conf.j2": MORE + "{{ 1 // 0 }}" + END}, "frr.conf.j2:3: ZeroDivisionError: "),
+        ({"frr/frr.conf.j2": MORE + "{{ frr.daemons + 1 }}" + END}, "frr.conf.j2:3: TypeError: "),
+        ({"frr/frr.conf.j2": MORE + "{{ frr.name | replace(1) }}" + END}, "frr.conf.j2:3: TypeError: "),
+        ({"frr/frr.conf.j2": MORE + "{{ (frr.name ~ '\"') | quoted }}" + END}, "frr.conf.j2:3: a quoted string cannot"),
+        ({"frr/frr.conf.j2": MORE + "{{ frr.name ~ '\n' }}" + END}, "frr.conf.j2:3: a configuration line cannot"),
+        (
+            {"frr/frr.conf.j2": MORE + "{% include 'frr/_more.j2' %}" + END, "frr/_more.j2": "\n{{ [][1] + 1 }}"},
+            "_more.j2:2: list object has no element 1",
+        ),
+        (
+            {"frr/frr.conf.j2": MORE + "{% include 'frr/_more.j2' %}" + END, "frr/_more.j2": "\n\n{% if %}"},
+            "_more.j2:3: Expected an expression",
+        ),
+        ({"frr/frr.conf.j2": "\n{% include 'frr/frr.conf.j2' %}"}, "frr.conf.j2:2: RecursionError: "),
+    ],
+    ids=[
+        *("include", "includes", "extends", "division", "type", "filter", "quote", "line break"),
+        *("in an included file", "syntax of an included file", "endless"),
+    ],
+)
+def test_what_fails_while_rendering_is_told_with_its_line_and_the_plans(
+    templates: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    plan = plan_with(tmp_path, templates)
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path / "out")])
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert not (tmp_path / "out").exists()
+    lines = plan.read_text().splitlines()
+    told = re.search(rf"^{re.escape(str(plan))}:(\d+): sites\.hk1\.routers\.hk1-r1: (.+)$", result.stderr, re.MULTILINE)
+    assert told is not None, result.stderr
+    assert "hk1-r1:" in lines[int(told[1]) - 1]
+    assert said in told[2]
+    assert str(tmp_path / "mine") in told[2]
+
+
+def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, {"frr/frr.conf.j2": ""})
+    (tmp_path / "mine/frr/frr.conf.j2").write_bytes(b"\xff\n")
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path / "out")])
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert f"templates: {tmp_path}/mine/frr/frr.conf.j2: cannot be read: no UTF-8 at byte 0" in result.stderr
+
+
+def test_a_mistake_in_a_sheet_is_told_at_its_exchange(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, {"hand_over/sheet.md.j2": "{{ sheet.nobody }}"})
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    line = next(n for n, text in enumerate(plan.read_text().splitlines(), start=1) if text.startswith("  cme: {asn"))
+    assert f"{plan}:{line}: exchanges.cme: {tmp_path}/mine/hand_over/sheet.md.j2:1: " in result.stderr
+
+
+def test_a_platform_that_the_plan_cannot_name_is_told_with_its_line(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TWO_SITES.read_text().replace("hk1-r2: {platform: frr", "hk1-r2: {platform: catos"))
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    line = next(n for n, text in enumerate(plan.read_text().splitlines(), start=1) if "catos" in text)
+    assert f"{plan}:{line}: sites.hk1.routers.hk1-r2.platform: " in result.stderr
+
+
+def test_a_platform_that_has_no_templates_yet_is_told_with_the_plans_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fabric = compile_plan(load_plan(TWO_SITES), {})
+    without = tuple(
+        dataclasses.replace(router, platform="catos") if router.name == "hk1-r2" else router  # type: ignore[arg-type]
+        for router in fabric.routers
+    )
+    monkeypatch.setattr(command, "compile_or_exit", lambda plan: dataclasses.replace(fabric, routers=without))
+    result = CliRunner().invoke(build_app(["render"]), ["render", str(TWO_SITES), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    line = next(n for n, text in enumerate(TWO_SITES.read_text().splitlines(), start=1) if "hk1-r2: {" in text)
+    expected = f"{TWO_SITES}:{line}: sites.hk1.routers.hk1-r2: catos has no templates; there are frr"
+    assert expected in result.stderr
+
+
+@pytest.mark.parametrize("secret", ["s3cret-word", "s3cret'\\word"])
+def test_what_a_template_does_with_a_secret_shows_it_to_nobody(secret: str, tmp_path: Path) -> None:
+    own = EXTENDS + "{% block more %}{{ {}[frr.neighbors[0].password] }}{% endblock %}"
+    plan = plan_with(tmp_path, {"frr/frr.conf.j2": own})
+    text = plan.read_text().replace("carries: [cme-310.A]}", "carries: [cme-310.A], password: {environment: HK1_A}}")
+    plan.write_text(text)
+    result = CliRunner(env={"HK1_A": secret}).invoke(build_app(["render"]), ["render", str(plan), "-o", str(tmp_path)])
+    assert result.exit_code == 1
+    assert re.search("has no attribute ['\"]…['\"]", result.stderr)
+    assert "word" not in result.stderr
 
 
 def test_a_secret_that_a_template_puts_elsewhere_keeps_its_file_private(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from lanecast.platforms import FACTS, Duty, Feature
 from lanecast.router import Router
 from lanecast_templates import grammars
 from lanecast_templates.readers import READERS, read_back
-from lanecast_templates.renderer import FILE_MODE, SECRET_MODE, RenderedFile
+from lanecast_templates.renderer import FILE_MODE, SECRET_MODE, RenderedFile, RenderError, SecretResolver, render_fabric
 from lanecast_templates.router_templates import OTHERS, router_templates
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def texts(platform: Platform, kind: str, folder: Path) -> dict[str, tuple[Router
 
 def main_file(platform: Platform) -> str:
     """The file with a router's configuration."""
-    return next(iter(router_templates(platform).files))
+    return router_templates(platform).main
 
 
 def found_by_grammar(platform: Platform, text: str) -> list[grammars.Finding]:
@@ -149,3 +149,15 @@ def _noticed(platform: Platform, router: Router, text: str) -> bool:
 def test_every_platform_is_rendered_and_read() -> None:
     assert {*OTHERS, Platform.FRR} == set(Platform)
     assert set(READERS) == set(Platform)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=str)
+def test_a_secret_that_a_platform_quotes_is_its_owners_alone_as_well(platform: Platform, folder: Path) -> None:
+    fabric = compiled(everything(platform), folder)
+    odd = {name: f"{value}'x" for name, value in SECRETS.items()}
+    try:
+        files = render_fabric(fabric, SecretResolver(odd))
+    except RenderError:
+        return  # the platform has no way to write it, and says so
+    holding = {str(file.path) for file in files if file.mode == SECRET_MODE}
+    assert f"hk1-r1/{main_file(platform)}" in holding

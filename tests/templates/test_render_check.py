@@ -159,7 +159,7 @@ class TestOracles:
     def test_what_is_refused_is_told_and_not_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "compile_or_exit", lambda plan: only("hk1-r1"))
         broken = tuple(replace(f, text=f.text.replace("router bgp", "ruoter bgp")) for f in rendered())
-        monkeypatch.setattr(command, "render_fabric", lambda fabric, secrets: broken)
+        monkeypatch.setattr(command, "render_fabric", lambda fabric, secrets, frr_version: broken)
         arguments = ["render", str(TWO_SITES), "--check", "-o", str(tmp_path / "out")]
         result = CliRunner().invoke(build_app(["render"]), arguments)
         assert result.exit_code == 1

@@ -9,6 +9,7 @@ from lanecast.plan.checks import (
     bridges,
     capacity,
     dedicated_lines,
+    management,
     multicast,
     names,
     paths,
@@ -47,6 +48,7 @@ RESOLVED = (
     platforms.lines,
     platforms.static_uplinks,
     platforms.rendezvous,
+    management.ways,
 )
 """Checks that may follow names, and so need every one of them to exist."""
 
@@ -57,6 +59,7 @@ ATTACHED = (
     platforms.port_uses,
     platforms.static_joins,
     names.interface_names,
+    paths.joins,
     paths.single_ways,
     multicast.limits,
     survival.promises,

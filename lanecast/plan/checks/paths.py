@@ -42,6 +42,24 @@ def _shared_fate(context: CheckContext, feed_name: str, carried: dict[str, list[
         yield context.warning(message, "feeds", feed_name, "lines")
 
 
+def joins(context: CheckContext) -> Iterator[Problem]:
+    """A router joins a line by the circuit that BGP prefers for its source: each of an exchange's has to carry it."""
+    for site_name, site in context.plan.sites.items():
+        for router_name, router in site.routers.items():
+            first: dict[str, str] = {}
+            for index, name in enumerate(router.circuits):
+                circuit = site.circuits[name]
+                other = first.setdefault(circuit.exchange, name)
+                if set(circuit.carries) != set(site.circuits[other].carries):
+                    message = (
+                        f"{other} and {name} both lead to {circuit.exchange}, and a line is joined by the one that BGP"
+                        " prefers, whether that carries it or not: put them on two routers, or let both carry the same"
+                    )
+                    place = ("sites", site_name, "routers", router_name, "circuits", index)
+                    related = ("sites", site_name, "circuits", name, "carries")
+                    yield context.error(message, *place, related=related)
+
+
 def relays(context: CheckContext) -> Iterator[Problem]:
     """Each feed of a relay reaches its site."""
     for site_name, site in context.plan.sites.items():

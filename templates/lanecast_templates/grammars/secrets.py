@@ -58,6 +58,8 @@ def _is_for_secret(text: str) -> bool:
 def _introduces(text: str, before: Sequence[str], behind: Sequence[Word]) -> bool:
     if _is_for_secret(text):
         return not _is_name_of_key(text, before, behind)
+    if text == "simple":
+        return True  # Comware's and VRP's word for a secret in clear, also where the word before it is forgotten
     if text == "authentication":
         return not _WITH_PLAIN_AUTHENTICATION.isdisjoint(before)
     return (text in _PLAIN or _is_digest(text)) and any("auth" in each for each in before)

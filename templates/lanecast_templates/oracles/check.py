@@ -152,7 +152,7 @@ def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Find
 
 def _read(router: Router, by_name: dict[str, RenderedFile]) -> Iterator[Finding]:
     """What can be said of a router's text without such a router: its grammar, and whether it says what was meant."""
-    file = by_name[next(iter(router_templates(router.platform).files))]
+    file = by_name[router_templates(router.platform).main]
     if router.platform.value in grammars.platforms():
         problems = (f"line {line}: {said}" for line, said in grammars.check_text(router.platform.value, file.text))
         yield _finding(router, file, f"{router.platform} grammar (not device-checked)", problems)

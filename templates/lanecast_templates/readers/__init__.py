@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 from lanecast.plan.model import Platform
 from lanecast.router import Router
-from lanecast_templates.readers import eos, frr, huawei_vrp, ios_xe, junos, nx_os, vyos
+from lanecast_templates.readers import eos, frr, h3c_comware, huawei_vrp, ios_xe, junos, nx_os, vyos
 from lanecast_templates.readers.facts import Facts, differences, expected
 
 READERS: Mapping[Platform, Callable[[str], Facts]] = {
     Platform.EOS: eos.read,
     Platform.FRR: frr.read,
+    Platform.H3C_COMWARE: h3c_comware.read,
     Platform.HUAWEI_VRP: huawei_vrp.read,
     Platform.IOS_XE: ios_xe.read,
     Platform.JUNOS: junos.read,

@@ -163,7 +163,9 @@ class _Meaning:
             if snooping is None or (snooping and "ip igmp snooping" not in text.switches):
                 raise ValueError(f"VLAN {number} is not said to snoop or not")
             ports = frozenset(
-                name for name, port in text.ports.items() if port.access_vlan == number and port.access_mode
+                name
+                for name, port in text.ports.items()
+                if (port.access_vlan, port.access_mode, port.edge) == (number, True, True)
             )
             interface = f"Vlan{number}"
             if interface not in text.ports:
@@ -310,10 +312,12 @@ class _Meaning:
         policy = text.policies[text.control_policy]
         if list(policy)[-1] != "class-default":
             raise ValueError("what no class has is not bounded")
+        if len(text.arp_classes & policy.keys()) != 1 or text.arp_classes & text.classes.keys():
+            raise ValueError("ARP has no bound of its own")
         for name, police in policy.items():
             if police.rate_pps is None or police.actions != {("conform-action", "transmit"), ("exceed-action", "drop")}:
                 raise ValueError(f"class {name} has no bound that drops")
-            if name != "class-default":
+            if name != "class-default" and name not in text.arp_classes:
                 [held] = text.classes[name]
                 yield frozenset(text.extended[held]), police.rate_pps
 

@@ -84,6 +84,8 @@ class Port:
     static_joins: set[tuple[IPv4Address, IPv4Address]] = field(default_factory=set)
     access_mode: bool = False
     access_vlan: int | None = None
+    edge: bool = False
+    """It forwards as soon as it is up."""
 
 
 @dataclass(slots=True)
@@ -204,6 +206,7 @@ class Text:
     networks: set[IPv4Network] = field(default_factory=set)
     neighbors: dict[IPv4Address, Neighbor] = field(default_factory=dict)
     classes: dict[str, list[str]] = field(default_factory=dict)
+    arp_classes: set[str] = field(default_factory=set)
     policies: dict[str, dict[str, Police]] = field(default_factory=dict)
     control_policy: str | None = None
     servers: dict[str, Server] = field(default_factory=dict)
@@ -374,6 +377,8 @@ class Text:
                 port.access_mode = True
             case ("switchport", "access", "vlan", vlan):
                 port.access_vlan = int(vlan)
+            case ("spanning-tree", "portfast"):
+                port.edge = True
             case ("ip", "access-group", name, "in"):
                 port.access_list = name
             case ("ip", "verify", "unicast", "source", "reachable-via", "rx" | "any" as way):
@@ -498,13 +503,21 @@ class Text:
                 entries.append(RouteMap())
                 return lambda inner: _route_map(entries[-1], inner)
             case ("class-map", "match-any", name):
-                lists = self.classes.setdefault(name, [])
-                return lambda inner: _class_map(lists, inner)
+                return lambda inner: self._class_map(name, inner)
             case ("policy-map", name):
                 policy = self.policies.setdefault(name, {})
                 return lambda inner: _policy_map(policy, inner)
             case _:
                 return unknown(words)
+
+    def _class_map(self, class_name: str, words: Words) -> None:
+        match words:
+            case ("match", "access-group", "name", name):
+                self.classes.setdefault(class_name, []).append(name)
+            case ("match", "protocol", "arp"):
+                self.arp_classes.add(class_name)
+            case _:
+                unknown(words)
 
     def _control_plane(self, words: Words) -> None:
         match words:
@@ -582,14 +595,6 @@ def _route_map(entry: RouteMap, words: Words) -> None:
             entry.prefix_list = name
         case ("match", "as-path", number):
             entry.as_path = number
-        case _:
-            unknown(words)
-
-
-def _class_map(lists: list[str], words: Words) -> None:
-    match words:
-        case ("match", "access-group", "name", name):
-            lists.append(name)
         case _:
             unknown(words)
 

@@ -239,7 +239,7 @@ class _Reader:
     def _lines(self, unit: _Unit) -> tuple[AccessFacts, ...]:
         terms = self.filters[unit.filter or ""]
         for term in terms:
-            if term.policer is not None or term.far_bgp:
+            if term.policer is not None or term.far_bgp or term.out_of_band:
                 raise ValueError(f"line {term.line}: understood in the filter of lo0 alone")
         return tuple(rule for term in terms for rule in term.rules)
 
@@ -258,7 +258,7 @@ class _Reader:
     def _classes(self) -> Iterator[tuple[frozenset[AccessFacts], int]]:
         rules: dict[str, list[FilterTerm]] = {}
         for term in self.guard[:-1]:
-            if term.far_bgp or self._is_from_itself(term):
+            if term.far_bgp or term.out_of_band or self._is_from_itself(term):
                 continue
             if term.policer is None or not all(rule.permit for rule in term.rules):
                 raise ValueError(f"line {term.line}: neither bounded nor what belongs to a class")
@@ -282,7 +282,7 @@ class _Reader:
         for term in self.guard:
             if term.far_bgp and any(address in rule.source for rule in term.rules):
                 return True
-            if any(rule.permit and rule.protocol == "tcp" for rule in term.rules):
+            if not term.out_of_band and any(rule.permit and rule.protocol in ("ip", "tcp") for rule in term.rules):
                 return False
         return False
 
@@ -441,11 +441,9 @@ class _Reader:
     # Multicast
 
     def _pim(self, pim: Block, instance: _Instance, found: _Found) -> None:
-        """PIM where it is said. An interface with IGMP alone takes part without hellos: it is passive."""
-        spoken = set()
+        """PIM where it is said: an interface with IGMP alone takes no part in it, and Junos has no passive kind."""
         for logical, block in pim.blocks("interface"):
             name = self._own_interface(logical, instance)
-            spoken.add(name)
             if name not in self.without_igmp:  # PIM brings it along
                 self.igmp.setdefault(name, _igmp_by_default(name))
             policies = block.words("neighbor-policy")
@@ -462,8 +460,6 @@ class _Reader:
                     bfd=self._bfd(block.block("family", "inet"), name, found),
                 )
             )
-        passive = {self.units[each].name for each in instance.interfaces} & set(self.igmp) - spoken
-        found.pim |= {PimFacts(name, True, None, None, None, False) for name in passive}
         found.boundaries |= {self._boundary(name) for name in pim.words("import")}
         rendezvous = pim.block("rp")
         registers = rendezvous.words("rp-register-policy")

@@ -68,8 +68,13 @@ class Block:
 
     def blocks(self, *words: str) -> Iterator[tuple[str, Block]]:
         """Blocks with these words and one more as their head, by that; without braces they are empty."""
+        names = set()
         for each in self._take(words, 1, block=None):
-            yield each.words[-1].text, self._handed_out(each.children, each.line)
+            name = each.words[-1].text
+            if name in names:  # Junos would make one of the two
+                raise ValueError(f"line {each.line}: {name}: said twice")
+            names.add(name)
+            yield name, self._handed_out(each.children, each.line)
 
     def inline(self, word: str) -> Block:
         """A block that may also be written as one statement: ``then accept;``."""

@@ -15,6 +15,7 @@ from lanecast_templates.readers.junos_blocks import Block
 PolicyAction = Literal["accept", "reject", "next policy"]
 
 HOST_LENGTH = 32
+MANAGEMENT_PORT = "fxp0.0"
 BGP_PORT = ("179", "bgp")
 GTSM_TTL = "255"
 """RFC 5082: what a neighbour that is one hop away sends, and nobody farther off can."""
@@ -145,11 +146,13 @@ class FilterTerm:
     policer: str | None
     far_bgp: bool
     """BGP that did not come with the hop limit of a neighbour (RFC 5082)."""
+    out_of_band: bool
+    """What comes in by the management port, which no plan has."""
 
     @property
     def everything_else(self) -> bool:
         """Whether it drops whatever reaches it."""
-        return self.rules == (AccessFacts(False, "ip", ANYWHERE, ANYWHERE, None, None),)
+        return not self.out_of_band and self.rules == (AccessFacts(False, "ip", ANYWHERE, ANYWHERE, None, None),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,4 +214,7 @@ def _filter_term(block: Block) -> FilterTerm:
         for source in sources_
         for destination in destinations
     )
-    return FilterTerm(block.line, rules, policer, far_bgp)
+    interface = conditions.word("interface")
+    if interface not in (None, MANAGEMENT_PORT):
+        raise block.wrong(f"a term for what comes in by {interface} alone")
+    return FilterTerm(block.line, rules, policer, far_bgp, out_of_band=interface is not None)

@@ -6,7 +6,7 @@ Everything that a template would otherwise have to work out is worked out here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.router import (
@@ -35,22 +35,69 @@ MAXIMUM_DISTANCE = 254
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """What changes its words between versions of FRR; ``{}`` is the value."""
+    """What changes its words between versions of FRR; ``{}`` is the value. None: that version has no words for it."""
 
     version: str
     ssm_list: str
+    rendezvous_point: str
+    """``{}`` is the address, then a range of groups."""
+    register_list: str
+    igmp_join: str
+    """``{}`` is the group, then the source."""
     boundary: str
-    enforce_first_as: str
+    enforce_first_as: str | None
+    """None: it is the default, which FRR does not show."""
+    pim_block: str | None = None
+    """The block that PIM's lines outside of interfaces stand in; None: they stand at the top."""
+    pim_neighbors: str | None = None
+    """Whom an interface takes for a PIM neighbour, by prefix list."""
+    igmp_max_groups: str | None = None
+    igmp_max_sources: str | None = None
+    igmp_router_alert: str | None = None
+    msdp_password: str | None = None
+    """``{}`` is the peer, then the value; so for the two below."""
+    msdp_sa_filter: str | None = None
+    """An access list; ``in`` or ``out`` follows."""
+    msdp_sa_limit: str | None = None
 
+
+_FRR_8_4 = Spelling(
+    version="8.4.4",
+    ssm_list="ip pim ssm prefix-list {}",
+    rendezvous_point="ip pim rp {} {}",
+    register_list="ip pim register-accept-list {}",
+    igmp_join="ip igmp join {} {}",
+    boundary="ip multicast boundary oil {}",
+    enforce_first_as="neighbor {} enforce-first-as",
+)
 
 SPELLINGS = {
-    "8.4": Spelling(
-        version="8.4.4",
-        ssm_list="ip pim ssm prefix-list {}",
-        boundary="ip multicast boundary oil {}",
-        enforce_first_as="neighbor {} enforce-first-as",
+    "8.4": _FRR_8_4,
+    # Up to 10.1 what PIM says outside of interfaces stands at the top.
+    "9.1": replace(_FRR_8_4, version="9.1"),
+    # 10.0 enforces the first AS unless told otherwise (FRRouting/frr pull request 14661).
+    # 10.2 moved PIM's own lines into ``router pim`` (16269), always shows them there, and says join-group (16450).
+    # After that came MSDP passwords, filters and limits (12459, 12484, 17521), allowed neighbours (17914), limits of
+    # IGMP (18032, release notes of 10.4) and router alert (18202): all of them are in 10.4.
+    "10.4": replace(
+        _FRR_8_4,
+        version="10.4",
+        enforce_first_as=None,
+        pim_block="router pim",
+        ssm_list="ssm prefix-list {}",
+        rendezvous_point="rp {} {}",
+        register_list="register-accept-list {}",
+        igmp_join="ip igmp join-group {} {}",
+        pim_neighbors="ip pim allowed-neighbors prefix-list {}",
+        igmp_max_groups="ip igmp max-groups {}",
+        igmp_max_sources="ip igmp max-sources {}",
+        igmp_router_alert="ip igmp require-router-alert",
+        msdp_password="msdp peer {} password {}",
+        msdp_sa_filter="msdp peer {} sa-filter {}",
+        msdp_sa_limit="msdp peer {} sa-limit {}",
     ),
 }
+"""By version. Only 8.4 is run by the tests; the others are written from FRR's documentation and changes."""
 DEFAULT_VERSION = "8.4"
 
 

@@ -11,7 +11,7 @@ from lanecast.fabric import (
     Link,
     LinkKind,
 )
-from lanecast.plan.model import Platform
+from lanecast.platforms import FACTS
 from lanecast.router import (
     BgpNeighbor,
     Interface,
@@ -217,7 +217,7 @@ def _bfd(ours: _End) -> str:
     if timers is None:
         return "none"
     said = f"every {timers.interval_ms} ms, down after {timers.multiplier} without one; single hop (UDP 3784)"
-    if ours.router.platform is not Platform.FRR:
+    if not FACTS[ours.router.platform].runs_frr:
         return said
     return f"{said} for PIM, and one over several hops (UDP 4784, TTL 254 at least) for BGP"
 

@@ -45,6 +45,11 @@ SERVER_GROUP = "management"
 
 MAXIMUM_RESPONSE_S = 25
 
+ARP = "arp"
+ARP_PPS = 200
+"""IOS polices ARP with IP (QoS guide, Control Plane Policing). In the class of what no other has, whatever a host sends
+to nobody would take its place, and every neighbour be lost with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class IosXeInterface:
@@ -164,6 +169,8 @@ class IosXeRouter:
     as_path_lists: tuple[lists.AsPathList, ...]
     route_maps: tuple[lists.RouteMap, ...]
     control_classes: tuple[ControlClass, ...]
+    arp_class: str
+    arp_pps: int
     remainder_pps: int
     key_chains: tuple[KeyChain, ...]
     vlans: tuple[Vlan, ...]
@@ -205,6 +212,8 @@ def ios_xe_router(router: Router, secrets: RouterSecrets) -> IosXeRouter:
         control_classes=tuple(
             ControlClass(lists.class_name(each.name), each.rate_pps) for each in router.control_plane
         ),
+        arp_class=lists.class_name(ARP),
+        arp_pps=ARP_PPS,
         remainder_pps=REMAINDER_PPS,
         key_chains=tuple(_key_chains(router, secrets)),
         vlans=router.vlans,

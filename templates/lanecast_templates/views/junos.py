@@ -120,7 +120,8 @@ class KeyChain:
 
 @dataclass(frozen=True, slots=True)
 class Pim:
-    """PIM on an interface with neighbours. Towards hosts there is IGMP alone: on Junos it needs no PIM beside it."""
+    """PIM on an interface. Towards hosts as well: it makes joins of what IGMP learns, and Junos has no passive kind of
+    it for one interface. Hellos go out there, and the policy takes nobody for a neighbour."""
 
     interface: str
     pim: PimInterface
@@ -288,10 +289,8 @@ def _problems(router: Router) -> Iterator[str]:
 
 def _multicast_problems(multicast: MulticastRouting) -> Iterator[str]:
     for pim in multicast.pim:
-        if not pim.passive and pim.hello_s > LONGEST_HELLO_S:
+        if pim.hello_s > LONGEST_HELLO_S:
             yield f"hellos of PIM every {pim.hello_s} s are too seldom for Junos, which takes {LONGEST_HELLO_S} s"
-    if {pim.interface for pim in multicast.pim if pim.passive} - {igmp.interface for igmp in multicast.igmp}:
-        yield "an interface on which PIM is passive has no IGMP, by which alone Junos would take part there"
     intervals = {(igmp.query_interval_s, igmp.max_response_ds) for igmp in multicast.igmp}
     if len(intervals) > 1:
         yield "Junos has one query interval for all interfaces"
@@ -367,17 +366,17 @@ def _key_chains(router: Router, secrets: RouterSecrets) -> Iterator[KeyChain]:
 
 
 def _multicast(router: Router, multicast: MulticastRouting, names: dict[str, str], secrets: RouterSecrets) -> Multicast:
-    spoken = [pim for pim in multicast.pim if not pim.passive]
     queriers = {igmp.interface: igmp for igmp in multicast.igmp}
     first = multicast.igmp[0] if multicast.igmp else None
-    towards_neighbors = {pim.interface for pim in spoken}
+    spoken = [pim.interface for pim in multicast.pim]
+    towards_neighbors = {pim.interface for pim in multicast.pim if not pim.passive}
     bounded = [(name, boundary_name(router.interface(name))) for name, _ in multicast.boundaries]
     return Multicast(
         ssm_ranges=multicast.ssm_ranges,
         query_interval_s=first.query_interval_s if first else None,
         response_interval_s=first.max_response_ds // DECISECONDS if first else None,
-        igmp=tuple(Igmp(names[name], queriers.get(name)) for name in dict.fromkeys((*queriers, *towards_neighbors))),
-        pim=tuple(_pim(pim, router.interface(pim.interface)) for pim in spoken),
+        igmp=tuple(Igmp(names[name], queriers.get(name)) for name in dict.fromkeys((*queriers, *spoken))),
+        pim=tuple(_pim(pim, router.interface(pim.interface)) for pim in multicast.pim),
         join_policies=tuple(policy for name, policy in bounded if name in towards_neighbors),
         scope_policies=tuple(policy for name, policy in bounded if name not in towards_neighbors),
         static_points=tuple(point for point in multicast.rendezvous_points if not point.local),

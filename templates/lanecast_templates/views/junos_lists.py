@@ -35,6 +35,7 @@ CONTROL_FILTER = "control-plane"
 """The filter of what comes to the router itself. A routing instance that has a unit of lo0 is guarded by that alone."""
 POLICER = "control-{}"
 
+MANAGEMENT_PORT = "fxp0.0"
 ANSWERS = "answers"
 """The class of what servers answer, which is there where there are servers."""
 
@@ -102,6 +103,8 @@ class FilterTerm:
     """At either end."""
     not_with_ttl: int | None = None
     """Packets that do not have this TTL."""
+    interface: str | None = None
+    """Packets that came in by it."""
     policer: str | None = None
 
 
@@ -161,8 +164,7 @@ def _policies(router: Router, logical: Callable[[str], str]) -> Iterator[Policy]
     if multicast is None:
         return
     for pim in multicast.pim:
-        if not pim.passive:
-            yield _pim_policy(pim, router.interface(pim.interface))
+        yield _pim_policy(pim, router.interface(pim.interface))
     for igmp in multicast.igmp:
         yield Policy(igmp.groups.name, _unless_empty(PolicyTerm("joined", routes=_addresses(igmp.groups))))
     for name, groups in multicast.boundaries:
@@ -258,7 +260,7 @@ def control_filter(router: Router) -> PacketFilter:
     classes = (term for each in router.control_plane for term in _terms(_alike(each), POLICER.format(each.name), names))
     far = FilterTerm("bgp-from-afar", permit=False, protocol="tcp", port=BGP_PORT, not_with_ttl=GTSM_TTL)
     rest = FilterTerm("everything-else", permit=False)
-    return PacketFilter(CONTROL_FILTER, (far, *classes, *_asks_itself(router), rest))
+    return PacketFilter(CONTROL_FILTER, (far, *classes, *_asks_itself(router), *_out_of_band(router), rest))
 
 
 def _asks_itself(router: Router) -> Iterator[FilterTerm]:
@@ -325,6 +327,13 @@ def _terms(groups: list[list[AccessRule]], policer: str | None, names: dict[str,
             destination_port=first.destination_port,
             policer=policer,
         )
+
+
+def _out_of_band(router: Router) -> Iterator[FilterTerm]:
+    """The filter guards the management port as well. Where a plan does not say who may log in, that port is not the
+    plan's: it stays as it is."""
+    if not router.management.ssh_sources:
+        yield FilterTerm("management-port", permit=True, interface=MANAGEMENT_PORT)
 
 
 def _named(networks: Iterable[IPv4Network]) -> tuple[IPv4Network, ...]:

@@ -1,0 +1,349 @@
+"""``lanecast render --diff OLD NEW``: commands for routers, files for hosts, how to undo both, and no secret in any of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lanecast.cli import build_app
+from lanecast.compiler import compile_plan
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
+from lanecast.plan.loader import load_plan
+from lanecast.plan.model import Platform
+from lanecast_templates.remediation.dialects import DIALECTS, dialect_of
+from lanecast_templates.remediation.host_files import UNKNOWN, applying, host_file
+from lanecast_templates.remediation.placeholders import old_file_text
+from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.writer import MANIFEST
+
+ROOT = Path(__file__).parent.parent.parent
+TWO_SITES = ROOT / "examples/two-sites.yaml"
+WITH_PASSWORD = ("carries: [cme-310.A]}", "carries: [cme-310.A], password: {environment: HK1_A}}")
+ANOTHER_AS = ("asn: 65020", "asn: 65021")
+ANOTHER_VLAN = ("vlan: 101, link: 192.0.2.0/30", "vlan: 105, link: 192.0.2.16/30")
+
+
+def plan(folder: Path, *edits: tuple[str, str], name: str = "plan") -> Path:
+    """The example with these edits."""
+    text = TWO_SITES.read_text()
+    for before, after in edits:
+        assert before in text, before
+        text = text.replace(before, after)
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def invoke(*arguments: object, **secrets: str) -> Result:
+    return CliRunner(env={"HK1_A": None, "HK1_B": None, **secrets}).invoke(
+        build_app(["render"]), ["render", *map(str, arguments)]
+    )
+
+
+def compared(old: Path, new: Path, **secrets: str) -> dict[str, Any]:
+    result = invoke("--diff", old, new, "--json", **secrets)
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def by_name(found: dict[str, Any]) -> dict[str, Any]:
+    return {device["name"]: device for device in found["devices"]}
+
+
+def rendered(path: Path, folder: Path, **secrets: str) -> Path:
+    assert invoke(path, "-o", folder, **secrets).exit_code == 0
+    return folder
+
+
+class TestWhatIsCompared:
+    def test_a_plan_with_itself_and_with_what_was_rendered_of_it(self, tmp_path: Path) -> None:
+        for old in (TWO_SITES, rendered(TWO_SITES, tmp_path / "out")):
+            found = compared(old, TWO_SITES)
+            assert {device["status"] for device in found["devices"]} == {"unchanged"}
+            assert found["sheets"] == []
+            assert invoke("--diff", old, TWO_SITES, "--exit-code").exit_code == 0
+
+    def test_a_plan_of_another_name_is_no_change_of_any_device(self, tmp_path: Path) -> None:
+        found = compared(TWO_SITES, plan(tmp_path, name="other"))
+        assert {device["status"] for device in found["devices"]} == {"unchanged"}
+
+    def test_a_folder_and_the_plan_that_it_was_rendered_from_mean_the_same(self, tmp_path: Path) -> None:
+        new = plan(tmp_path, ANOTHER_AS, ANOTHER_VLAN)
+        folder = rendered(TWO_SITES, tmp_path / "out")
+        assert compared(folder, new) == compared(TWO_SITES, new)
+
+    def test_the_way_back_is_what_undoes_it(self, tmp_path: Path) -> None:
+        new = plan(tmp_path, ANOTHER_AS, ANOTHER_VLAN)
+        there, back = by_name(compared(TWO_SITES, new)), by_name(compared(new, TWO_SITES))
+        assert [c["type"] for c in there["hk1-r1"]["commands"]] == [c["undo"] for c in back["hk1-r1"]["commands"]]
+        assert there["hk1-r1"]["commands"][0]["type"] != there["hk1-r1"]["commands"][0]["undo"]
+        for file, reverse in zip(there["hk1-r1"]["files"], back["hk1-r1"]["files"], strict=True):
+            assert (file["file"], file["run"]) == (reverse["file"], reverse["undo"])
+
+    def test_devices_that_come_and_go_are_said(self, tmp_path: Path) -> None:
+        more = plan(
+            tmp_path, ("quotes-hk: {subnet: hk.hub.apps, count: 2", "quotes-hk: {subnet: hk.hub.apps, count: 3")
+        )
+        assert by_name(compared(TWO_SITES, more))["quotes-hk-3"]["status"] == "added"
+        assert by_name(compared(more, TWO_SITES))["quotes-hk-3"] == {
+            "name": "quotes-hk-3",
+            "status": "removed",
+            "files": [],
+            "commands": [],
+        }
+        said = invoke("--diff", TWO_SITES, more).stdout
+        assert "new, all of their files (lanecast render -o): quotes-hk-3" in said
+
+    def test_others_routers_are_left_out_and_sheets_for_them_named(self, tmp_path: Path) -> None:
+        found = compared(TWO_SITES, plan(tmp_path, ANOTHER_AS))
+        assert not {"cme-router", "nasdaq-router", COUNTERPARTS, HAND_OVER} & by_name(found).keys()
+        assert found["sheets"] == ["hand-over/nasdaq/gz1.html", "hand-over/nasdaq/gz1.md"]
+
+    def test_what_is_printed_for_people(self, tmp_path: Path) -> None:
+        result = invoke("--diff", TWO_SITES, plan(tmp_path, ANOTHER_AS))
+        lines = result.stdout.splitlines()
+        start = lines.index("gz1-r1")
+        assert lines[start + 1 : start + 5] == [
+            "  etc/frr/frr.conf is changed; type",
+            "    configure terminal",
+            "    bgp as-path access-list as-65021 seq 5 permit ^65021(_65021)*$",
+            "    router bgp 65102",
+        ]
+        assert "  to undo, type" in lines[start:]
+        assert any(line.startswith("unchanged: ") and "hk1-r1" in line for line in lines)
+
+
+class TestStatus:
+    def test_a_change_is_no_failure_unless_it_is_asked_for(self, tmp_path: Path) -> None:
+        new = plan(tmp_path, ANOTHER_AS)
+        assert invoke("--diff", TWO_SITES, new).exit_code == 0
+        assert invoke("--diff", TWO_SITES, new, "--exit-code").exit_code == 3
+
+    @pytest.mark.parametrize("place", ["old", "new"])
+    def test_a_plans_mistakes_are_told_with_their_lines(self, place: str, tmp_path: Path) -> None:
+        wrong = plan(tmp_path, ("platform: frr, circuits: [hk1-a]", "platform: catos, circuits: [hk1-a]"))
+        result = invoke("--diff", *((wrong, TWO_SITES) if place == "old" else (TWO_SITES, wrong)))
+        assert result.exit_code == 1
+        assert re.search(rf"^{re.escape(str(wrong))}:\d+: sites.hk1.routers.hk1-r1.platform: ", result.stderr, re.M)
+
+    def test_a_missing_secret_of_the_new_plan_is_told(self, tmp_path: Path) -> None:
+        result = invoke("--diff", TWO_SITES, plan(tmp_path, WITH_PASSWORD))
+        assert result.exit_code == 1
+        assert "sites.hk1.circuits.hk1-a.password: environment variable HK1_A is not set" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("break_", "said"),
+        [
+            (lambda folder: (folder / MANIFEST).unlink(), "is neither a plan nor a folder that lanecast render wrote"),
+            (lambda folder: (folder / MANIFEST).write_text("{"), "is damaged: render the folder again"),
+            (lambda folder: (folder / "hk1-r1/etc/nftables.conf").unlink(), "is gone since it was rendered"),
+            (lambda folder: (folder / "hk1-r1/etc/nftables.conf").write_bytes(b"\xff"), "cannot be read: "),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(self, break_: Any, said: str, tmp_path: Path) -> None:
+        folder = rendered(TWO_SITES, tmp_path / "out")
+        break_(folder)
+        result = invoke("--diff", folder, TWO_SITES)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert said in result.stderr
+
+    def test_an_edited_file_counts_as_it_is_and_is_said(self, tmp_path: Path) -> None:
+        folder = rendered(TWO_SITES, tmp_path / "out")
+        file = folder / "hk1-r1/etc/frr/frr.conf"
+        file.write_text(file.read_text().replace("timers bgp 3 9", "timers bgp 5 15"))
+        result = invoke("--diff", folder, TWO_SITES, "--json")
+        assert f"warning: {file} was edited since it was rendered; it counts as it is now" in result.stderr
+        [commands] = by_name(json.loads(result.stdout))["hk1-r1"]["commands"]
+        assert (" timers bgp 3 9" in commands["type"], " timers bgp 5 15" in commands["undo"]) == (True, True)
+
+    @pytest.mark.parametrize("other", [("-o", "out"), ("--check",)])
+    def test_it_writes_and_checks_nothing(self, other: tuple[str, ...]) -> None:
+        result = invoke("--diff", TWO_SITES, TWO_SITES, *other)
+        assert result.exit_code == 2
+        assert "--diff writes and checks nothing" in result.stderr
+
+    def test_an_exit_code_without_a_comparison_is_refused(self) -> None:
+        result = invoke(TWO_SITES, "--exit-code")
+        assert (result.exit_code, "--exit-code is for --diff" in result.stderr) == (2, True)
+
+
+class TestSecrets:
+    OLD, NEW = "old-s3cret", "new-s3cret"
+
+    def test_a_new_password_is_named_by_its_place(self, tmp_path: Path) -> None:
+        found = compared(TWO_SITES, plan(tmp_path, WITH_PASSWORD), HK1_A=self.NEW)
+        [commands] = by_name(found)["hk1-r1"]["commands"]
+        assert " neighbor 192.0.2.1 password <environment:HK1_A>" in commands["type"]
+        assert " no neighbor 192.0.2.1 password" in commands["undo"]
+        assert self.NEW not in json.dumps(found)
+
+    def test_a_password_that_changed_since_a_folder_was_rendered_is_a_change(self, tmp_path: Path) -> None:
+        new = plan(tmp_path, WITH_PASSWORD)
+        folder = rendered(new, tmp_path / "out", HK1_A=self.OLD)
+        assert by_name(compared(folder, new, HK1_A=self.OLD))["hk1-r1"]["status"] == "unchanged"
+        found = compared(folder, new, HK1_A=self.NEW)
+        [commands] = by_name(found)["hk1-r1"]["commands"]
+        file = folder / "hk1-r1/etc/frr/frr.conf"
+        line = next(n for n, text in enumerate(file.read_text().splitlines(), start=1) if self.OLD in text)
+        assert commands["type"][2:3] == [" neighbor 192.0.2.1 password <environment:HK1_A>"]
+        assert commands["undo"][2:3] == [f" neighbor 192.0.2.1 password <{file}:{line}>"]
+        assert not [word for word in (self.OLD, self.NEW) if word in json.dumps(found)]
+
+    def test_a_password_in_a_file_is_compared_by_what_is_in_it(self, tmp_path: Path) -> None:
+        there = (WITH_PASSWORD[0], WITH_PASSWORD[1].replace("environment: HK1_A", "file: secret"))
+        plans = []
+        for name, secret in (("old", self.OLD), ("same", self.OLD), ("new", self.NEW)):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "secret").write_text(secret)
+            plans.append(plan(tmp_path / name, there))
+        old, same, new = plans
+        assert by_name(compared(old, same))["hk1-r1"]["status"] == "unchanged"
+        [commands] = by_name(compared(old, new))["hk1-r1"]["commands"]
+        assert " neighbor 192.0.2.1 password <file:secret>" in commands["type"]
+        assert f" neighbor 192.0.2.1 password <file:secret@{old}>" in commands["undo"]
+
+    def test_a_secret_under_another_name_is_no_change_and_one_that_is_gone_is(self, tmp_path: Path) -> None:
+        old = plan(tmp_path, WITH_PASSWORD, name="old")
+        new = plan(tmp_path, (WITH_PASSWORD[0], WITH_PASSWORD[1].replace("HK1_A", "HK1_B")), name="new")
+        assert by_name(compared(old, new, HK1_A=self.OLD, HK1_B=self.OLD))["hk1-r1"]["status"] == "unchanged"
+        [commands] = by_name(compared(old, new, HK1_B=self.NEW))["hk1-r1"]["commands"]
+        assert f" neighbor 192.0.2.1 password <environment:HK1_A@{old}>" in commands["undo"]
+
+    def test_an_old_password_of_a_neighbour_that_is_gone_is_shown_to_nobody(self, tmp_path: Path) -> None:
+        folder = rendered(plan(tmp_path, WITH_PASSWORD), tmp_path / "out", HK1_A=self.OLD)
+        new = plan(tmp_path, ("link: 192.0.2.0/30", "link: 192.0.2.16/30"), name="new")
+        result = invoke("--diff", folder, new)
+        assert result.exit_code == 0, result.stderr
+        assert f" neighbor 192.0.2.1 password <{folder}/hk1-r1/etc/frr/frr.conf:" in result.stdout
+        assert self.OLD not in result.stdout + result.stderr
+
+    def test_no_secret_word_that_is_a_command_too_spoils_commands(self, tmp_path: Path) -> None:
+        found = compared(TWO_SITES, plan(tmp_path, WITH_PASSWORD), HK1_A="neighbor")
+        [commands] = by_name(found)["hk1-r1"]["commands"]
+        assert commands["type"][2] == " neighbor 192.0.2.1 password <environment:HK1_A>"
+
+    @pytest.mark.parametrize(
+        ("line", "shown"),
+        [
+            (" neighbor 192.0.2.1 password 7 word", " neighbor 192.0.2.1 password 7 <old:2>"),
+            ('  authentication-key "word";', '  authentication-key "<old:2>";'),
+            (
+                "set protocols bgp neighbor 192.0.2.1 password 'word'",
+                "set protocols bgp neighbor 192.0.2.1 password '<old:2>'",
+            ),
+            (" peer 192.0.2.1 password cipher word", " peer 192.0.2.1 password cipher <old:2>"),
+            ("ip msdp password peer 192.0.2.1 0 word", "ip msdp password peer 192.0.2.1 0 <old:2>"),
+            ("   session shared-secret profile one", "   session shared-secret profile one"),
+            ("ntp authentication-key 1 md5 word", "ntp authentication-key 1 md5 <old:2>"),
+            (" description no word of a key", " description no word of a key"),
+        ],
+    )
+    def test_the_words_of_a_command_tell_where_its_secret_is(self, line: str, shown: str) -> None:
+        assert old_file_text(f"head\n{line}\n", Path("old"), {}, "").splitlines()[1] == shown
+
+
+class TestHostFiles:
+    def test_every_file_that_is_rendered_has_what_makes_it_count(self, tmp_path: Path) -> None:
+        unknown = set()
+        for path in sorted(ROOT.glob("examples/*-*.yaml")):
+            fabric = compile_plan(load_plan(path), {})
+            if any(router.platform not in ("frr",) for router in fabric.routers):
+                continue
+            for file in render_fabric(fabric, SecretResolver({})):
+                below = PurePosixPath(*file.path.parts[1:])
+                if file.path.parts[0] in (COUNTERPARTS, HAND_OVER) or dialect_of(below) is not None:
+                    continue
+                unknown |= {str(below)} if host_file(below) is UNKNOWN else set()
+        assert unknown == set()
+
+    def test_a_changed_vlan_takes_its_link_away_first_and_comes_before_what_stands_on_it(self, tmp_path: Path) -> None:
+        files = by_name(compared(TWO_SITES, plan(tmp_path, ANOTHER_VLAN)))["hk1-r1"]["files"]
+        assert [(file["file"], file["run"], file["undo"]) for file in files] == [
+            (
+                "etc/lanecast/links.ip",
+                ["ip link delete dev hk1-a.101", "ip -force -batch /etc/lanecast/links.ip"],
+                ["ip link delete dev hk1-a.105", "ip -force -batch /etc/lanecast/links.ip"],
+            ),
+            ("etc/sysctl.d/60-lanecast.conf", *[["sysctl --load=/etc/sysctl.d/60-lanecast.conf"]] * 2),
+            ("etc/nftables.conf", *[["nft -f /etc/nftables.conf"]] * 2),
+            ("etc/systemd/system/lanecast-links.service", *[["systemctl daemon-reload"]] * 2),
+        ]
+        assert "-link add link hk1-a name hk1-a.101 type vlan id 101" in files[0]["diff"].splitlines()
+        assert files[0]["diff"].splitlines()[:2] == [
+            "--- old/hk1-r1/etc/lanecast/links.ip",
+            "+++ new/hk1-r1/etc/lanecast/links.ip",
+        ]
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "commands"),
+        [
+            ("etc/lanecast/relay.yaml", "a", "b", ["/usr/local/bin/lanecast-relay reload /etc/lanecast/relay.yaml"]),
+            (
+                "etc/lanecast/network.ip",
+                "address replace 192.0.2.1/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
+                "address replace 192.0.2.2/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.8 dev lan metric 100\n",
+                ["ip -batch /etc/lanecast/network.ip", "ip address delete 192.0.2.1/24 dev lan"],
+            ),
+            (
+                "etc/lanecast/network.ip",
+                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
+                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 200\n",
+                ["ip -batch /etc/lanecast/network.ip", "ip route delete 10.0.0.0/8 metric 100"],
+            ),
+            ("etc/nftables.conf", "a", None, ["nft delete table inet lanecast"]),
+            (
+                "etc/systemd/system/lanecast-network.service",
+                None,
+                "a",
+                ["systemctl daemon-reload", "systemctl enable lanecast-network.service"],
+            ),
+            (
+                "etc/systemd/system/lanecast-relay.service",
+                "a",
+                "b",
+                ["systemctl daemon-reload", "systemctl restart lanecast-relay.service"],
+            ),
+            (
+                "etc/systemd/system/lanecast-relay.service",
+                "a",
+                None,
+                ["systemctl disable --now lanecast-relay.service"],
+            ),
+            ("etc/systemd/network/10-mc.network", "a", "b", ["networkctl reload"]),
+            ("etc/frr/daemons", "a", "b", ["systemctl restart frr.service"]),
+            ("etc/frr/vtysh.conf", "a", "b", []),
+            ("etc/unheard-of.conf", "a", "b", []),
+        ],
+    )
+    def test_what_makes_a_file_count(self, file: str, old: str | None, new: str | None, commands: list[str]) -> None:
+        assert list(applying(PurePosixPath(file), old, new)) == commands
+
+    def test_a_file_that_nobody_declared_says_so(self) -> None:
+        assert host_file(PurePosixPath("etc/unheard-of.conf")).note == "no command is declared for this file"
+
+
+def test_each_platform_has_a_dialect_and_its_own_file() -> None:
+    assert set(DIALECTS) == {platform.value for platform in Platform}
+    for name in DIALECTS:
+        file = "etc/frr/frr.conf" if name == "frr" else f"{name}.conf"
+        found = dialect_of(PurePosixPath(file))
+        assert found is not None
+        assert found.platform == name
+
+
+def test_the_documents_example_is_what_the_command_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs/change-windows.md").read_text()
+    [(before, after)] = re.findall(r"^    \$ sed 's/(.+)/(.+)/' examples/two-sites.yaml > new.yaml$", text, re.M)
+    [shown] = re.findall(
+        r"^    \$ lanecast render --diff examples/two-sites.yaml new.yaml\n((?:    .*\n|\n)+)", text, re.M
+    )
+    new = tmp_path / "new.yaml"
+    new.write_text(re.sub(before, after, TWO_SITES.read_text()))
+    said = invoke("--diff", TWO_SITES, new, HK1_A="s3cret").stdout
+    assert [line.removeprefix("    ") for line in shown.rstrip().splitlines()] == said.rstrip().splitlines()
