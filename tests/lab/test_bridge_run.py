@@ -161,6 +161,15 @@ def test_a_vpc_that_forwards_takes_feeds_through_as_they_are(tmp_path: Path) -> 
     assert pairs(tmp_path / "report/audit-bj-1.pcap") == {(lan, instance)}
 
 
+def test_ends_that_have_the_same_addresses_reach_each_other(tmp_path: Path) -> None:
+    """VPCs, subnets and all: only the bridge's VPC sees both, and it has a way to each host."""
+    plan = tmp_path / "overlapping.yaml"
+    plan.write_text(PLAN.read_text().replace("10.10.", "10.8.").replace("10.8.2.200:5140", "10.8.2.201:5140"))
+    run = lab_run(tmp_path / "report", plan, "--duration", "2", "--no-pcap")
+    assert (run.status, run.verdict["passed"]) == (0, True), run.errors
+    assert {(one["expected"], one["received"]) for one in run.verdict["subscribers"]} == {(2000, 2000)}
+
+
 @pytest.mark.usefixtures("lab")
 def test_peering_is_not_transitive_whatever_routes_say() -> None:
     there = "10.10.2.10"
