@@ -162,6 +162,13 @@ def test_two_relays_copies_go_to_different_addresses(compiled: Compile, document
             assert len(addresses) == min(len(own), document["bridges"][bridge]["count"])
 
 
+def test_the_copies_for_one_instance_go_to_different_addresses(tmp_path: Path) -> None:
+    fabric = fabric_of(THREE_REGIONS, tmp_path)
+    for instance in ("quotes-bj-1", "quotes-bj-2"):
+        copies = [one for one in fabric.deliveries if one.instance == instance]
+        assert len({one.sent_to["310"].address for one in copies}) == len(copies) == 2
+
+
 OVERLAPPING = THREE_REGIONS.replace("10.10.", "10.8.").replace("10.8.2.200:5140", "10.8.2.201:5140")
 """Both ends of the bridge have the same addresses, their subnets as well."""
 

@@ -63,6 +63,7 @@ PROGRAMS = (
     "bfdd",
     "staticd",
     "watchfrr",
+    "keepalived",
     "tcpdump",
     "unshare",
     "nsenter",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from emulated_networks import LANECAST, ROOT, lab_run, left_behind, machine
+from emulated_networks import LANECAST, ROOT, lab_run
 
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Delivery, Fabric
@@ -46,11 +46,9 @@ def fabric() -> Fabric:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[None]:
     """The plan's network, without any traffic of its own."""
-    before = machine()
     subprocess.run([*LANECAST, "lab", "up", str(PLAN), "--name", LAB], check=True, timeout=120)
     yield
     subprocess.run([*LANECAST, "lab", "down", "--lab", LAB], check=True, timeout=60)
-    assert not left_behind(before)
 
 
 def command(node: str, *arguments: str) -> list[str]:
