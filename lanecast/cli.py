@@ -14,6 +14,7 @@ from lanecast import __version__
 from lanecast.commands import check, init, lock, schema, show
 
 BACK_ENDS = {
+    "cloud": ("lanecast_lab.cloud.command", "app", "Serve an emulated cloud that speaks the provider's API."),
     "lint": ("lanecast_templates.lint", "lint", "Hold a router's configuration against its vendor's command grammar."),
     "lab": ("lanecast_lab.cli", "app", "Run the plan as an emulated network with real routers, relays and traffic."),
     "relay": ("lanecast_relay.cli", "app", "Turn the multicast lines of a feed into unicast."),

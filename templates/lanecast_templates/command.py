@@ -93,6 +93,8 @@ def render(
     if old is not None:
         if output is not None or ask:
             _fail(NOT_POSSIBLE, "error: --diff writes and checks nothing: leave -o and --check out")
+        if written_as is not Format.FILES:
+            _fail(NOT_POSSIBLE, "error: --diff reads a folder of any format: leave --format out")
         _compare(old, plan, frr_version, exit_code, json_output)
         return
     if exit_code:

@@ -7,23 +7,26 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import platform_plans
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from lanecast.cli import build_app
 from lanecast.compiler import compile_plan
 from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
 from lanecast.plan.loader import load_plan
-from lanecast.plan.model import Platform
+from lanecast.plan.model import Platform, SecretReference
 from lanecast_templates.remediation.dialects import DIALECTS, dialect_of
-from lanecast_templates.remediation.host_files import UNKNOWN, applying, host_file
-from lanecast_templates.remediation.placeholders import old_file_text
+from lanecast_templates.remediation.host_files import UNKNOWN, Applied, applying, host_file
+from lanecast_templates.remediation.placeholders import name_of, old_file_text
 from lanecast_templates.renderer import SecretResolver, render_fabric
 from lanecast_templates.writer import MANIFEST
 
 ROOT = Path(__file__).parent.parent.parent
 TWO_SITES = ROOT / "examples/two-sites.yaml"
 WITH_PASSWORD = ("carries: [cme-310.A]}", "carries: [cme-310.A], password: {environment: HK1_A}}")
+WAYS = ("run", "undo")
 ANOTHER_AS = ("asn: 65020", "asn: 65021")
 ANOTHER_VLAN = ("vlan: 101, link: 192.0.2.0/30", "vlan: 105, link: 192.0.2.16/30")
 
@@ -68,6 +71,18 @@ class TestWhatIsCompared:
             assert {device["status"] for device in found["devices"]} == {"unchanged"}
             assert found["sheets"] == []
             assert invoke("--diff", old, TWO_SITES, "--exit-code").exit_code == 0
+
+    @pytest.mark.parametrize("form", ["ansible", "containerlab"])
+    def test_a_folder_of_any_format_is_compared(self, form: str, tmp_path: Path) -> None:
+        assert invoke(TWO_SITES, "-o", tmp_path / "out", "--format", form).exit_code == 0
+        found = compared(tmp_path / "out", TWO_SITES)
+        assert {device["status"] for device in found["devices"]} == {"unchanged"}
+        new = plan(tmp_path, ANOTHER_AS, ANOTHER_VLAN)
+        assert by_name(compared(tmp_path / "out", new))["hk1-r1"] == by_name(compared(TWO_SITES, new))["hk1-r1"]
+
+    def test_a_format_is_none_of_a_comparison(self) -> None:
+        result = invoke("--diff", TWO_SITES, TWO_SITES, "--format", "ansible")
+        assert (result.exit_code, "leave --format out" in result.stderr) == (2, True)
 
     def test_a_plan_of_another_name_is_no_change_of_any_device(self, tmp_path: Path) -> None:
         found = compared(TWO_SITES, plan(tmp_path, name="other"))
@@ -228,6 +243,51 @@ class TestSecrets:
         [commands] = by_name(found)["hk1-r1"]["commands"]
         assert commands["type"][2] == " neighbor 192.0.2.1 password <environment:HK1_A>"
 
+    @pytest.mark.parametrize("platform", Platform)
+    def test_no_platforms_folder_or_plan_shows_one(self, platform: Platform, tmp_path: Path) -> None:
+        plain, everything = tmp_path / "plain.yaml", tmp_path / "everything.yaml"
+        plain.write_text(yaml.safe_dump(platform_plans.plain(platform), sort_keys=False))
+        everything.write_text(yaml.safe_dump(platform_plans.everything(platform), sort_keys=False))
+        folder = rendered(everything, tmp_path / "out", **platform_plans.SECRETS)
+        for old, new, name in ((plain, everything, "<environment:CME_A>"), (folder, plain, f"<{folder}/hk1-r1/")):
+            result = invoke("--diff", old, new, **platform_plans.SECRETS)
+            assert result.exit_code == 0, result.stderr
+            assert name in result.stdout
+            assert not [value for value in platform_plans.SECRETS.values() if value in result.output]
+
+    def test_a_key_of_a_file_of_keys_is_compared_and_shown_to_nobody(self, tmp_path: Path) -> None:
+        document = platform_plans.everything(Platform.FRR)
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        folder = rendered(path, tmp_path / "out", **{**platform_plans.SECRETS, "NTP_KEY": self.OLD})
+        result = invoke("--diff", folder, path, "--json", **{**platform_plans.SECRETS, "NTP_KEY": self.NEW})
+        [file] = by_name(json.loads(result.stdout))["hk1-r1"]["files"]
+        assert file["diff"].splitlines()[-2:] == [
+            f"-<{folder}/hk1-r1/etc/chrony/lanecast.keys:3>",
+            "+3 MD5 ASCII:<environment:NTP_KEY>",
+        ]
+        assert self.OLD not in result.output
+
+    def test_a_private_file_in_which_nothing_tells_where_the_secret_is_is_hidden(self, tmp_path: Path) -> None:
+        folder = rendered(TWO_SITES, tmp_path / "out")
+        file = folder / "hk1-r1/etc/frr/vtysh.conf"
+        file.write_text(file.read_text() + f"motd {self.OLD}\n")
+        assert self.OLD in invoke("--diff", folder, TWO_SITES).stdout
+        file.chmod(0o600)
+        result = invoke("--diff", folder, TWO_SITES)
+        assert (self.OLD in result.output, f"-<{file}:" in result.stdout) == (False, True)
+
+    @pytest.mark.parametrize(
+        ("reference", "name"),
+        [
+            (SecretReference(environment="HK1_A"), "<environment:HK1_A>"),
+            (SecretReference(file="secrets/hk1 a"), "<file:secrets/hk1_a>"),
+            (SecretReference(pulumi="acme/prod/lanecast:hk1-a"), "<pulumi:acme/prod/lanecast:hk1-a>"),
+        ],
+    )
+    def test_the_place_of_a_secret_is_its_name(self, reference: SecretReference, name: str) -> None:
+        assert name_of(reference) == name
+
     @pytest.mark.parametrize(
         ("line", "shown"),
         [
@@ -248,65 +308,93 @@ class TestSecrets:
         assert old_file_text(f"head\n{line}\n", Path("old"), {}, "").splitlines()[1] == shown
 
 
+NETDEV = "etc/systemd/network/10-lanecast-hk1-a.netdev"
+MADE = "[NetDev]\nName=hk1-a\nKind=vlan\n\n[VLAN]\nId={}\n"
+
+
 class TestHostFiles:
     def test_every_file_that_is_rendered_has_what_makes_it_count(self, tmp_path: Path) -> None:
-        unknown = set()
-        for path in sorted(ROOT.glob("examples/*-*.yaml")):
-            fabric = compile_plan(load_plan(path), {})
-            if any(router.platform not in ("frr",) for router in fabric.routers):
-                continue
-            for file in render_fabric(fabric, SecretResolver({})):
-                below = PurePosixPath(*file.path.parts[1:])
-                if file.path.parts[0] in (COUNTERPARTS, HAND_OVER) or dialect_of(below) is not None:
-                    continue
-                unknown |= {str(below)} if host_file(below) is UNKNOWN else set()
+        fabrics = [compile_plan(load_plan(path), {}) for path in sorted(ROOT.glob("examples/*-*.yaml"))]
+        everything = platform_plans.compiled(platform_plans.everything(Platform.FRR), tmp_path)
+        secrets = SecretResolver(platform_plans.SECRETS)
+        files = [file for fabric in (*fabrics, everything) for file in render_fabric(fabric, secrets)]
+        paths = {file.path for file in files if file.path.parts[0] not in (COUNTERPARTS, HAND_OVER)}
+        below = {PurePosixPath(*path.parts[1:]) for path in paths}
+        assert PurePosixPath("etc/chrony/lanecast.keys") in below
+        unknown = {str(path) for path in below if dialect_of(path) is None and host_file(path) is UNKNOWN}
         assert unknown == set()
 
     def test_a_changed_vlan_takes_its_link_away_first_and_comes_before_what_stands_on_it(self, tmp_path: Path) -> None:
         files = by_name(compared(TWO_SITES, plan(tmp_path, ANOTHER_VLAN)))["hk1-r1"]["files"]
-        assert [(file["file"], file["run"], file["undo"]) for file in files] == [
+        reload: tuple[list[str], list[str]] = ([], ["networkctl reload"])
+        assert [
             (
-                "etc/lanecast/links.ip",
-                ["ip link delete dev hk1-a.101", "ip -force -batch /etc/lanecast/links.ip"],
-                ["ip link delete dev hk1-a.105", "ip -force -batch /etc/lanecast/links.ip"],
-            ),
-            ("etc/sysctl.d/60-lanecast.conf", *[["sysctl --load=/etc/sysctl.d/60-lanecast.conf"]] * 2),
-            ("etc/nftables.conf", *[["nft -f /etc/nftables.conf"]] * 2),
-            ("etc/systemd/system/lanecast-links.service", *[["systemctl daemon-reload"]] * 2),
+                file["file"].removeprefix("etc/systemd/network/10-lanecast-"),
+                *(tuple(file[way].values()) for way in WAYS),
+            )
+            for file in files
+        ] == [
+            ("hk1-a.101.netdev", (["networkctl delete hk1-a.101"], []), reload),
+            ("hk1-a.105.netdev", reload, (["networkctl delete hk1-a.105"], [])),
+            *((f"{link}.network", reload, reload) for link in ("hk1-a.101", "hk1-a.105", "hk1-a")),
+            ("etc/sysctl.d/60-lanecast.conf", *[([], ["sysctl --load=/etc/sysctl.d/60-lanecast.conf"])] * 2),
+            ("etc/nftables.conf", *[([], ["nft -f /etc/nftables.conf"])] * 2),
         ]
-        assert "-link add link hk1-a name hk1-a.101 type vlan id 101" in files[0]["diff"].splitlines()
+        assert "-Id=101" in files[0]["diff"].splitlines()
         assert files[0]["diff"].splitlines()[:2] == [
-            "--- old/hk1-r1/etc/lanecast/links.ip",
-            "+++ new/hk1-r1/etc/lanecast/links.ip",
+            "--- old/hk1-r1/etc/systemd/network/10-lanecast-hk1-a.101.netdev",
+            "+++ new/hk1-r1/etc/systemd/network/10-lanecast-hk1-a.101.netdev",
+        ]
+
+    def test_what_is_said_to_do_around_a_file(self, tmp_path: Path) -> None:
+        lines = invoke("--diff", TWO_SITES, plan(tmp_path, ANOTHER_VLAN)).stdout.splitlines()
+        removed = lines.index("  etc/systemd/network/10-lanecast-hk1-a.101.netdev is removed")
+        start = next(number for number in range(removed, len(lines)) if lines[number] == "  run")
+        assert lines[start : start + 5] == [
+            "  run",
+            "    networkctl delete hk1-a.101",
+            "  then take it away",
+            "  to undo, put the old one back, then run",
+            "    networkctl reload",
         ]
 
     @pytest.mark.parametrize(
-        ("file", "old", "new", "commands"),
+        ("file", "old", "new", "before", "after"),
         [
-            ("etc/lanecast/relay.yaml", "a", "b", ["/usr/local/bin/lanecast-relay reload /etc/lanecast/relay.yaml"]),
             (
-                "etc/lanecast/network.ip",
-                "address replace 192.0.2.1/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
-                "address replace 192.0.2.2/24 dev lan\nroute replace 10.0.0.0/8 via 192.0.2.8 dev lan metric 100\n",
-                ["ip -batch /etc/lanecast/network.ip", "ip address delete 192.0.2.1/24 dev lan"],
+                "etc/lanecast/relay.yaml",
+                "a",
+                "b",
+                [],
+                ["/usr/local/bin/lanecast-relay reload /etc/lanecast/relay.yaml"],
             ),
+            (NETDEV, MADE.format(5), MADE.format(6), ["networkctl delete hk1-a"], ["networkctl reload"]),
+            (NETDEV, f"# old\n{MADE.format(5)}", f"# new\n{MADE.format(5)}", [], ["networkctl reload"]),
+            ("etc/systemd/network/10-lanecast-mc.network", "a", "b", [], ["networkctl reload"]),
             (
-                "etc/lanecast/network.ip",
-                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 100\n",
-                "route replace 10.0.0.0/8 via 192.0.2.9 dev lan metric 200\n",
-                ["ip -batch /etc/lanecast/network.ip", "ip route delete 10.0.0.0/8 metric 100"],
-            ),
-            ("etc/nftables.conf", "a", None, ["nft delete table inet lanecast"]),
-            (
-                "etc/systemd/system/lanecast-network.service",
+                "etc/systemd/networkd.conf.d/60-lanecast-routes.conf",
                 None,
                 "a",
-                ["systemctl daemon-reload", "systemctl enable lanecast-network.service"],
+                [],
+                ["systemctl restart systemd-networkd.service"],
+            ),
+            ("etc/nftables.conf", "a", None, ["nft delete table inet lanecast"], []),
+            (
+                "etc/systemd/system/lanecast-ptp4l.service",
+                None,
+                "a",
+                [],
+                [
+                    "systemctl daemon-reload",
+                    "systemctl restart lanecast-ptp4l.service",
+                    "systemctl enable lanecast-ptp4l.service",
+                ],
             ),
             (
                 "etc/systemd/system/lanecast-relay.service",
                 "a",
                 "b",
+                [],
                 ["systemctl daemon-reload", "systemctl restart lanecast-relay.service"],
             ),
             (
@@ -314,15 +402,23 @@ class TestHostFiles:
                 "a",
                 None,
                 ["systemctl disable --now lanecast-relay.service"],
+                ["systemctl daemon-reload"],
             ),
-            ("etc/systemd/network/10-mc.network", "a", "b", ["networkctl reload"]),
-            ("etc/frr/daemons", "a", "b", ["systemctl restart frr.service"]),
-            ("etc/frr/vtysh.conf", "a", "b", []),
-            ("etc/unheard-of.conf", "a", "b", []),
+            ("etc/systemd/system/frr.service.d/60-lanecast-network.conf", "a", "b", [], ["systemctl daemon-reload"]),
+            ("etc/chrony/chrony.conf", "a", "b", [], ["systemctl restart chrony.service"]),
+            ("etc/chrony/chrony.conf", "a", None, ["systemctl disable --now chrony.service"], []),
+            ("etc/chrony/lanecast.keys", "a", "b", [], ["systemctl restart chrony.service"]),
+            ("etc/linuxptp/ptp4l.conf", "a", "b", [], ["systemctl restart lanecast-ptp4l.service"]),
+            ("etc/rsyslog.d/60-lanecast-syslog.conf", "a", None, [], ["systemctl restart rsyslog.service"]),
+            ("etc/frr/daemons", "a", "b", [], ["systemctl restart frr.service"]),
+            ("etc/frr/vtysh.conf", "a", "b", [], []),
+            ("etc/unheard-of.conf", "a", "b", [], []),
         ],
     )
-    def test_what_makes_a_file_count(self, file: str, old: str | None, new: str | None, commands: list[str]) -> None:
-        assert list(applying(PurePosixPath(file), old, new)) == commands
+    def test_what_makes_a_file_count(
+        self, file: str, old: str | None, new: str | None, before: list[str], after: list[str]
+    ) -> None:
+        assert applying(PurePosixPath(file), old, new) == Applied(tuple(before), tuple(after))
 
     def test_a_file_that_nobody_declared_says_so(self) -> None:
         assert host_file(PurePosixPath("etc/unheard-of.conf")).note == "no command is declared for this file"

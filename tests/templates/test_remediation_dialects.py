@@ -18,10 +18,10 @@ from hier_config.exceptions import DuplicateChildError
 from platform_plans import SECRETS
 from typed_router import PathRouter, TypedRouter, defined_names, words
 
-from lanecast_templates.remediation.blocks import block_commands, commands_afterwards, read
-from lanecast_templates.remediation.dialect import BlockDialect, PathDialect
+from lanecast_templates.remediation.blocks import block_commands, commands_afterwards, is_kept, read
+from lanecast_templates.remediation.dialect import BlockDialect, PathDialect, matching
 from lanecast_templates.remediation.dialects import DIALECTS
-from lanecast_templates.remediation.lines import Line
+from lanecast_templates.remediation.lines import Line, begins
 from lanecast_templates.remediation.paths import path_commands
 from lanecast_templates.remediation.placeholders import old_file_text
 
@@ -46,19 +46,29 @@ def shape(line: Line) -> set[tuple[str, object]]:
     return {(child.text, frozenset(shape(child))) for child in line.children}
 
 
-def settled(dialect: BlockDialect, line: Line, old: Line, new: Line) -> Line:
-    """What a router has, without the opposites of lines that are gone (``shutdown``) and blocks that had to stay."""
+def settled(dialect: BlockDialect, line: Line, old: Line, new: Line, heads: tuple[str, ...] = ()) -> Line:
+    """What a router has, without what holds anyway, opposites of lines that are gone, and blocks that had to stay."""
     children = []
     for child in line.children:
         before, after = old.child(child.text) or Line(""), new.child(child.text)
+        around = (*heads, child.text)
         word = f"{dialect.undo} "
         opposite = child.text.removeprefix(word) if child.text.startswith(word) else word + child.text
         if after is None and (old.child(opposite) is not None or child.text in dialect.stays):
             continue
-        found = settled(dialect, child, before, after or Line(""))
-        if found.children or after is not None or not any(re.match(head, child.text) for head in dialect.kept):
+        if after is None and any(holds(words, around) for words in dialect.holds_anyway):
+            continue
+        found = settled(dialect, child, before, after or Line(""), around)
+        if found.children or after is not None or not is_kept(dialect, around):
             children.append(found)
     return Line(line.text, children)
+
+
+def holds(words: str, heads: tuple[str, ...]) -> bool:
+    wanted = words.split(" > ")
+    return len(wanted) == len(heads) and all(
+        re.match(matching(each), head) for each, head in zip(wanted, heads, strict=True)
+    )
 
 
 def type_blocks(dialect: BlockDialect, old: str, new: str) -> list[str]:
@@ -77,7 +87,8 @@ def type_paths(dialect: PathDialect, old: str, new: str) -> list[str]:
         return commands  # no router has such a configuration
     router, wanted = (PathRouter(dialect, paths_of(dialect, text)) for text in (old, new))
     router.type(commands)
-    assert set(router.paths) == set(wanted.paths)
+    kept = {path for path in router.paths if any(begins(" ".join(path), words) for words in dialect.holds_anyway)}
+    assert set(router.paths) == {*wanted.paths, *kept}
     assert router.order() == wanted.order()
     return commands
 

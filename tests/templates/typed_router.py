@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from lanecast_templates.remediation.blocks import is_kept
 from lanecast_templates.remediation.dialect import BlockDialect, Numbered, PathDialect, Setting, beginning, matching
 from lanecast_templates.remediation.lines import Line, begins
 
@@ -72,9 +73,14 @@ class TypedRouter:
 
     def _undo(self, words: str) -> None:
         here = self._here()
-        if not self.open_blocks and any(re.match(head, words) for head in self.dialect.kept):
+        if is_kept(self.dialect, (*self._heads(), words)):
             raise Refused(f"{words} cannot be removed")
-        gone = [line for line in here.children if begins(line.text, words) or self._is_undone_by(line.text, words)]
+        whole = here.child(words) is not None
+        gone = [
+            line
+            for line in here.children
+            if (line.text == words if whole else begins(line.text, words)) or self._is_undone_by(line.text, words)
+        ]
         if not gone:
             raise Refused(f"nothing to undo: {words}")
         here.children = [line for line in here.children if line not in gone]

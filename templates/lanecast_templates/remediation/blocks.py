@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from hier_config import HConfig, HConfigChild
 
 from lanecast_templates.grammars import grammar_of
-from lanecast_templates.remediation.dialect import Below, BlockDialect, Numbered, Wiped, beginning, filled, matching
+from lanecast_templates.remediation.dialect import (
+    Below,
+    BlockDialect,
+    Numbered,
+    Owned,
+    Wiped,
+    beginning,
+    filled,
+    matching,
+)
 from lanecast_templates.remediation.driver import block_driver, tree
 from lanecast_templates.remediation.entries import Step as EntryStep
 from lanecast_templates.remediation.entries import entry_steps
@@ -113,38 +122,71 @@ class _Change:
         self.new = new
 
     def commands(self) -> list[str]:
-        self._keep_blocks()
+        self._keep_blocks(self.old, self.new, ())
+        self._leave_what_holds()
+        rewritten = self._rewritten()
         before = _copy(self.old)
         for owned in self.dialect.owned:
-            self._leave_to_owner(owned.within, owned.owner, owned.lines)
+            self._leave_to_owner(owned)
         for wiped in self.dialect.wiped:
             self._forget_wiped(wiped)
         driver = block_driver(self.dialect)
         delta = tree(driver, self.old.children).config_to_get_to(tree(driver, self.new.children)).set_order_weight()
         steps = self._arranged(self._steps(delta, self.new, ()), before, self.new, ())
-        return list(self._printed(steps, 0))
+        return list(self._printed([*rewritten, *steps], 0))
 
-    def _keep_blocks(self) -> None:
+    def _keep_blocks(self, old: Line, new: Line, heads: tuple[str, ...]) -> None:
         """Blocks that cannot be removed stay, and lose their commands.
 
         First of all: an address is free for another interface only once it is taken off the old one.
         """
-        gone = [line for line in self.old.children if self.new.child(line.text) is None]
-        kept = [line for line in gone if any(re.match(head, line.text) for head in self.dialect.kept)]
+        gone = [line for line in old.children if new.child(line.text) is None]
+        kept = [line for line in gone if is_kept(self.dialect, (*heads, line.text))]
         for line in kept:
             line.children = [child for child in line.children if child.text not in self.dialect.stays]
-        self.new.children[:0] = [Line(line.text) for line in kept]
+        new.children[:0] = [Line(line.text) for line in kept]
+        for line in old.children:
+            there = new.child(line.text)
+            if there is not None:
+                self._keep_blocks(line, there, (*heads, line.text))
 
-    def _leave_to_owner(self, within: str, owner: str, lines: str) -> None:
-        for block in blocks(self.old, _heads(within)):
-            there = self._same_block(within, block)
+    def _leave_what_holds(self) -> None:
+        for words in self.dialect.holds_anyway:
+            *around, command = words.split(" > ")
+            for block in blocks(self.old, around):
+                there = self._same_block(" > ".join(around), block) or Line("")
+                block.children = [
+                    line
+                    for line in block.children
+                    if there.child(line.text) is not None or not re.match(matching(command), line.text)
+                ]
+
+    def _rewritten(self) -> list[Step]:
+        """What undoes blocks that are typed anew; the old configuration is left without them."""
+        steps = []
+        for rule in self.dialect.rewritten:
+            for line in list(self.old.children):
+                key, there = _key(rule.head, line.text), self.new.child(line.text)
+                if key is None or there is None or there == line:
+                    continue
+                used = filled(rule.used, key) if rule.used is not None else None
+                users = [each for each in self.old.children if used is not None and begins(each.text, used)]
+                undoing = [f"{self.dialect.undo} {used}"] if users else []
+                steps += [Step(text, True, 0, [], False) for text in (*undoing, filled(rule.undo, key))]
+                self.old.children = [each for each in self.old.children if each is not line and each not in users]
+        return steps
+
+    def _leave_to_owner(self, owned: Owned) -> None:
+        for block in blocks(self.old, _heads(owned.within)):
+            there = self._same_block(owned.within, block)
             if there is None:
                 continue
-            staying = {_key(owner, line.text) for line in there.children}
+            staying = {_key(owned.owner, line.text) for line in there.children}
             for line in block.children:
-                key = _key(owner, line.text)
-                if key is not None and key not in staying:
-                    _remove(block, beginning(filled(lines, key)), besides=line)
+                key = _key(owned.owner, line.text)
+                goes = key not in staying or (owned.retyped and there.child(line.text) is None)
+                if key is not None and goes:
+                    _remove(block, beginning(filled(owned.lines, key)), besides=line)
 
     def _forget_wiped(self, wiped: Wiped) -> None:
         for block in blocks(self.old, _heads(wiped.within)):
@@ -170,10 +212,12 @@ class _Change:
         for step in steps:
             here, there = old.child(step.text) or Line(""), new.child(step.text) or Line("")
             step.children = self._arranged(step.children, here, there, (*heads, step.text))
-        if not heads:
-            for step in steps:
-                step.weight += self._phase(step, new)
-        steps.sort(key=lambda step: step.weight)
+        for step in steps:
+            step.weight += self._phase(step, new, heads)
+        owned = [
+            beginning(rule.lines) for rule in self.dialect.owned if rule.retyped and _stands_in(heads, rule.within)
+        ]
+        steps.sort(key=lambda step: (step.weight, any(re.match(lines, step.text) for lines in owned)))
         for below in self.dialect.below:
             if _stands_in(heads, below.within):
                 _keep_below(steps, below, old, new, self.dialect.undo)
@@ -182,11 +226,11 @@ class _Change:
                 steps = self._entries(steps, numbered, old, new)
         return steps
 
-    def _phase(self, step: Step, new: Line) -> int:
+    def _phase(self, step: Step, new: Line, heads: tuple[str, ...]) -> int:
         """Definitions come before everything else in their order, and go after it in the other."""
         words = step.text.removeprefix(f"{self.dialect.undo} ") if step.undoes else step.text
         definitions = self.dialect.definitions
-        place = next((number for number, each in enumerate(definitions) if begins(words, each)), None)
+        place = next((number for number, each in enumerate(definitions) if _stands_in((*heads, words), each)), None)
         if place is None:
             return 0
         if step.undoes and not self._comes_again(words, new):
@@ -233,6 +277,14 @@ class _Change:
                 yield from self._printed(step.children, depth + 1)
                 exits = (word for head, word in self.dialect.exits.items() if begins(step.text, head))
                 yield " " * depth + next(exits, self.dialect.exit_word)
+
+
+def is_kept(dialect: BlockDialect, heads: tuple[str, ...]) -> bool:
+    """Whether this block stays, whatever is asked for."""
+    return any(
+        len(patterns) == len(heads) and all(map(re.match, patterns, heads))
+        for patterns in (each.split(" > ") for each in dialect.kept)
+    )
 
 
 def _heads(within: str) -> tuple[str, ...]:

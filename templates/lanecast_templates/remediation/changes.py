@@ -12,7 +12,7 @@ from lanecast.plan.layout import COUNTERPARTS, HAND_OVER
 from lanecast_templates.remediation.blocks import block_commands, commands_afterwards
 from lanecast_templates.remediation.dialect import BlockDialect, Dialect
 from lanecast_templates.remediation.dialects import dialect_of
-from lanecast_templates.remediation.host_files import applying, host_file, order
+from lanecast_templates.remediation.host_files import Applied, applying, host_file, order
 from lanecast_templates.remediation.paths import UnreadableText, path_commands
 
 HEADER = re.compile(r"Rendered by lanecast from the plan .*?: change the plan")
@@ -47,9 +47,9 @@ class FileChange:
     status: str
     """``changed``, ``added`` or ``removed``."""
     diff: str
-    run: tuple[str, ...]
-    undo: tuple[str, ...]
-    """What runs once the old state of the file is back."""
+    run: Applied
+    undo: Applied
+    """The same for bringing back the old state of the file."""
     note: str | None
 
 

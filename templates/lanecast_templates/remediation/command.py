@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,6 +21,8 @@ from lanecast_templates.remediation.changes import (
     FileChange,
     changes,
 )
+from lanecast_templates.remediation.dialects import dialect_of
+from lanecast_templates.remediation.host_files import Applied, host_file
 from lanecast_templates.remediation.placeholders import (
     CannotName,
     Texts,
@@ -27,8 +30,12 @@ from lanecast_templates.remediation.placeholders import (
     old_file_text,
     old_plan_texts,
 )
+from lanecast_templates.renderer import SECRET_MODE
 from lanecast_templates.secrets import SecretResolver
 from lanecast_templates.writer import MANIFEST, InTheWayError, digest, read_manifest
+
+ANSIBLE_INVENTORY = "inventory.yaml"
+"""Tells a folder that was rendered as a project for Ansible, whose ``files/`` has the nodes' folders."""
 
 MEANINGS = {
     "added": "new, all of their files (lanecast render -o)",
@@ -69,7 +76,9 @@ def _folder_texts(folder: Path, new: Texts) -> dict[PurePosixPath, str]:
         raise CannotCompare(f"{folder} is neither a plan nor a folder that lanecast render wrote")
     texts: dict[PurePosixPath, str] = {}
     for name, known in manifest.items():
-        file, path = folder / name, PurePosixPath(name)
+        file, path = folder / name, _place(PurePosixPath(name), is_project=ANSIBLE_INVENTORY in manifest)
+        if path is None:
+            continue
         try:
             content = file.read_bytes()
             text = content.decode()
@@ -79,8 +88,29 @@ def _folder_texts(folder: Path, new: Texts) -> dict[PurePosixPath, str]:
             raise CannotCompare(f"{file} cannot be read: {error}") from None
         if digest(content) != known:
             typer.echo(f"warning: {file} was edited since it was rendered; it counts as it is now", err=True)
-        texts[path] = old_file_text(text, file, new.lines.get(path, {}), new.shown.get(path, ""))
+        texts[path] = old_file_text(
+            text,
+            file,
+            new.lines.get(path, {}),
+            new.shown.get(path, ""),
+            whole=_is_of_a_secret(path, file.stat().st_mode),
+        )
     return texts
+
+
+def _is_of_a_secret(path: PurePosixPath, mode: int) -> bool:
+    """Whether a file's own words do not tell where its secret is."""
+    below = PurePosixPath(*path.parts[1:])
+    return dialect_of(below) is None and (host_file(below).holds_secret or stat.S_IMODE(mode) == SECRET_MODE)
+
+
+def _place(path: PurePosixPath, is_project: bool) -> PurePosixPath | None:
+    """Where a file of a rendered folder stands in one of plain files; None: its format has it besides."""
+    if is_project and path.parts[0] in ("host_vars", "playbooks"):
+        return None
+    if is_project and path.parts[0] == "files":
+        path = path.relative_to("files")
+    return path if len(path.parts) > 1 else None
 
 
 def tell(found: Changes, json_output: bool) -> None:
@@ -112,12 +142,20 @@ def _lines(found: Changes) -> Iterator[str]:
 def _file_lines(file: FileChange) -> Iterator[str]:
     yield f"  {file.file} is {file.status}" + (f"; {file.note}" if file.note else "")
     yield from (f"    {line}" for line in file.diff.splitlines())
-    if file.run:
-        yield f"  {'take it away after' if file.status == 'removed' else 'put it in place, then run'}"
-        yield from (f"    {command}" for command in file.run)
-    if file.undo:
-        yield f"  to undo, {'take it away after' if file.status == 'added' else 'put the old one back, then run'}"
-        yield from (f"    {command}" for command in file.undo)
+    yield from _applied_lines("", "take it away" if file.status == "removed" else "put it in place", file.run)
+    yield from _applied_lines(
+        "to undo, ", "take it away" if file.status == "added" else "put the old one back", file.undo
+    )
+
+
+def _applied_lines(purpose: str, act: str, applied: Applied) -> Iterator[str]:
+    if applied.before:
+        yield f"  {purpose}run"
+        yield from (f"    {command}" for command in applied.before)
+        yield f"  then {act}" + (", and run" if applied.after else "")
+    elif applied.after:
+        yield f"  {purpose}{act}, then run"
+    yield from (f"    {command}" for command in applied.after)
 
 
 def _command_lines(commands: Commands) -> Iterator[str]:

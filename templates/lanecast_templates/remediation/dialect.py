@@ -87,6 +87,18 @@ class Owned:
     within: str
     owner: str
     lines: str
+    retyped: bool = False
+    """Whether an owner that changes is undone first, and then takes them with it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A block that is not changed line by line, as a key: the old one goes, the new one is typed whole."""
+
+    head: str
+    undo: str
+    used: str | None = None
+    """What the commands that have to be undone before it begin with; they are typed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +164,21 @@ class BlockDialect:
     ignored: tuple[str, ...] = ()
     """What lines begin with that are never typed."""
     definitions: tuple[str, ...] = ()
-    """What others refer to, in the order in which it is defined before its use and, the other way, removed after it."""
+    """What others of the same block refer to, in the order in which it is defined before its use and, the other way,
+    removed after it; places as in ``settings``."""
     numbered: tuple[Numbered, ...] = ()
     owned: tuple[Owned, ...] = ()
     wiped: tuple[Wiped, ...] = ()
+    rewritten: tuple[Rewritten, ...] = ()
     below: tuple[Below, ...] = ()
+    holds_anyway: tuple[str, ...] = ()
+    """Commands that are not undone, because what they say holds where nothing is said, or because they let those in who
+    configure the device; places as in ``settings``."""
     stays: tuple[str, ...] = ()
     """Commands that are not undone in such a block: a port that is not used any more stays shut."""
     kept: tuple[str, ...] = ()
-    """Regular expressions of the heads of blocks that stay: what stands in them is undone line by line."""
+    """Regular expressions of the heads of blocks that stay, with those around them as in ``settings``: what stands in
+    them is undone line by line."""
     replaced: tuple[str, ...] = ()
     """Heads of blocks of which the old one has to go before the new one comes."""
     opening: tuple[str, ...] = ()
@@ -182,6 +200,10 @@ class PathDialect:
     session: Session
     single: frozenset[str]
     """Keywords with one value: set again it is replaced, and deleted without it."""
+    shared: tuple[str, ...] = ()
+    """Places that others than a plan configure too: they are never deleted whole."""
+    holds_anyway: tuple[str, ...] = ()
+    """Paths that stay where nothing else is asked for: they let those in who configure the device."""
     ordered: str | None = None
     """The keyword of entries whose order counts, which ``insert`` moves; None: entries have numbers."""
     quote: str = '"'

@@ -21,41 +21,53 @@ class Step:
 
 
 def entry_steps(old: Mapping[int, str], new: Mapping[int, str], numbered: Numbered) -> list[Step]:
-    """The steps from ``old`` to ``new``."""
+    """The steps from ``old`` to ``new``; what moves to another number is gone for no more than a command or two."""
     if not new and numbered.whole is not None:
         return [Step(None, None)]
     current = dict(old)
     todo = {number for number in {*old, *new} if old.get(number) != new.get(number)}
     steps: list[Step] = []
     while todo:
-        number = _next(todo, current, new)
-        twice = _same_entry(number, current, new)
-        if twice in todo:
-            steps.append(Step(twice, None))
-            del current[twice]
-            todo -= {twice} - new.keys()
-        if number in current and (number not in new or not numbered.in_place):
-            steps.append(Step(number, None))
-        if number in new:
-            steps.append(Step(number, new[number]))
-            current[number] = new[number]
-        else:
-            del current[number]
-        todo.discard(number)
+        wanted = [number for number in todo if number in new]
+        for number in _displaced(min(wanted or todo), current, new, todo):
+            steps += _settled(number, current, new, numbered)
+            todo -= {number} | (todo - current.keys() - new.keys())
     return _guarded(steps, old, new, numbered)
 
 
-def _next(todo: set[int], current: Mapping[int, str], new: Mapping[int, str]) -> int:
-    """An entry that is free to be set; else one whose like goes for it; what only goes is last."""
-    wanted = sorted(number for number in todo if number in new)
-    free = (number for number in wanted if _same_entry(number, current, new) is None)
-    return next(free, wanted[0] if wanted else min(todo))
+def _displaced(number: int, current: Mapping[int, str], new: Mapping[int, str], todo: set[int]) -> list[int]:
+    """The entry, before it the one that takes in what stands there now, before that what stands there, and so on."""
+    chain = [number]
+    places = {content: other for other, content in new.items() if other in todo and not _may_be_twice(content)}
+    while (following := places.get(current.get(chain[-1], ""))) is not None and following not in chain:
+        chain.append(following)
+    return chain[::-1]
+
+
+def _settled(number: int, current: dict[int, str], new: Mapping[int, str], numbered: Numbered) -> list[Step]:
+    """The steps that settle one entry; ``current`` follows."""
+    steps = []
+    if number in current and (number not in new or not numbered.in_place):
+        steps.append(Step(number, None))
+        del current[number]
+    twice = _same_entry(number, current, new)
+    if twice is not None and new.get(twice) != current[twice]:
+        steps.append(Step(twice, None))
+        del current[twice]
+    if number in new:
+        steps.append(Step(number, new[number]))
+        current[number] = new[number]
+    return steps
+
+
+def _may_be_twice(content: str) -> bool:
+    return content.startswith("remark ")
 
 
 def _same_entry(number: int, current: Mapping[int, str], new: Mapping[int, str]) -> int | None:
-    """Where the entry that is asked for at ``number`` stands now. Remarks may be there twice."""
+    """Where the entry that is asked for at ``number`` stands now."""
     content = new.get(number)
-    if content is None or content.startswith("remark "):
+    if content is None or _may_be_twice(content):
         return None
     return next((other for other, there in current.items() if other != number and there == content), None)
 

@@ -1,13 +1,12 @@
 """Files of a Linux host: what makes a changed one take effect.
 
-A file is put in place first, then its commands run. What it no longer asks for has commands of its own, because ``ip``
-only ever adds.
+Most have commands that run once the file is in place, or away. Some have others that run before, because the file's
+own program knows only what it says now.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -16,47 +15,54 @@ from lanecast_templates.renderer import RELAY_PROGRAM
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """Lines that are taken away when they are no longer there. ``key``: what has to be different for that."""
+class Made:
+    """What a file makes, and what takes it away: where that is another one, or none, the old one has to go first."""
 
-    line: str
-    """A regular expression; ``key`` and ``command`` are spelled from its groups."""
-    key: str
+    text: str
+    """A regular expression over the whole file; ``command`` is spelled from its groups."""
     command: str
 
 
 @dataclass(frozen=True, slots=True)
 class HostFile:
-    """One kind of file, by a pattern of its path below the node's folder."""
+    """One kind of file, by a pattern of its path below the node's folder; ``{name}`` is the file's own name."""
 
     path: str
     apply: tuple[str, ...] = ()
-    """Where it is changed or new; ``{name}`` is the file's own name."""
+    """Where it is changed or new."""
     new: tuple[str, ...] = ()
     """Besides, where it is new."""
-    removed: tuple[str, ...] = ()
-    """Where it is no longer rendered, before it is deleted."""
-    gone: tuple[Gone, ...] = ()
-    gone_first: bool = False
+    before_removal: tuple[str, ...] = ()
+    after_removal: tuple[str, ...] = ()
+    made: Made | None = None
+    holds_secret: bool = False
+    """Whether the whole file is about a secret, whose words tell nobody where it is."""
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The commands around putting a file in place, or taking it away."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+_READ_UNITS = "systemctl daemon-reload"
+_RELOAD_NETWORK = "networkctl reload"
+
 HOST_FILES = (
     HostFile(
-        "etc/lanecast/links.ip",
-        apply=("ip -force -batch /etc/lanecast/links.ip",),
-        gone=(Gone(r"link add link (\S+) name (\S+) type vlan id (\d+)$", r"\1 \2 \3", r"ip link delete dev \2"),),
-        # A VLAN that changes its number or port has to go before it can come again.
-        gone_first=True,
-        note="links that are there already are told as existing, and stay",
+        "etc/systemd/network/*.netdev",
+        apply=(_RELOAD_NETWORK,),
+        # networkd makes links that are not there, and neither changes nor removes one.
+        made=Made(r"(?ms)^Name=(\S+)$.*^Id=\d+$", r"networkctl delete \1"),
     ),
+    HostFile("etc/systemd/network/*.network", apply=(_RELOAD_NETWORK,), after_removal=(_RELOAD_NETWORK,)),
     HostFile(
-        "etc/lanecast/network.ip",
-        apply=("ip -batch /etc/lanecast/network.ip",),
-        gone=(
-            Gone(r"address replace (\S+) dev (\S+)$", r"\1 \2", r"ip address delete \1 dev \2"),
-            Gone(r"route replace (\S+) via \S+ dev \S+ metric (\d+)$", r"\1 \2", r"ip route delete \1 metric \2"),
-        ),
+        "etc/systemd/networkd.conf.d/*.conf",
+        apply=("systemctl restart systemd-networkd.service",),
+        after_removal=("systemctl restart systemd-networkd.service",),
     ),
     HostFile(
         "etc/sysctl.d/*.conf",
@@ -66,7 +72,13 @@ HOST_FILES = (
     HostFile(
         "etc/nftables.conf",
         apply=("nft -f /etc/nftables.conf",),
-        removed=("nft delete table inet lanecast",),
+        before_removal=("nft delete table inet lanecast",),
+    ),
+    HostFile(
+        "etc/systemd/system/frr.service.d/*.conf",
+        apply=(_READ_UNITS,),
+        after_removal=(_READ_UNITS,),
+        note="it counts when FRR is started next",
     ),
     HostFile(
         "etc/frr/daemons",
@@ -74,29 +86,33 @@ HOST_FILES = (
         note="every routing daemon starts afresh: sessions fall and come again",
     ),
     HostFile("etc/frr/vtysh.conf", note="vtysh reads it when it is started next"),
+    HostFile("etc/chrony/lanecast.keys", apply=("systemctl restart chrony.service",), holds_secret=True),
     HostFile(
-        "etc/systemd/system/lanecast-relay.service",
-        apply=("systemctl daemon-reload", "systemctl restart lanecast-relay.service"),
-        new=("systemctl enable lanecast-relay.service",),
-        removed=("systemctl disable --now lanecast-relay.service",),
-        note="the relay drains and starts afresh",
+        "etc/chrony/chrony.conf",
+        apply=("systemctl restart chrony.service",),
+        new=("systemctl enable chrony.service",),
+        before_removal=("systemctl disable --now chrony.service",),
     ),
+    HostFile("etc/linuxptp/ptp4l.conf", apply=("systemctl restart lanecast-ptp4l.service",)),
     HostFile(
-        "etc/systemd/system/*.service",
-        apply=("systemctl daemon-reload",),
+        "etc/systemd/system/lanecast-*.service",
+        apply=(_READ_UNITS, "systemctl restart {name}"),
         new=("systemctl enable {name}",),
-        removed=("systemctl disable {name}",),
-        note="it runs at the next boot; until then what it would do is done by the files that it applies",
+        before_removal=("systemctl disable --now {name}",),
+        after_removal=(_READ_UNITS,),
+        note="the service stops in order and starts afresh",
     ),
     HostFile(
-        "etc/systemd/network/*",
-        apply=("networkctl reload",),
+        "etc/rsyslog.d/*.conf",
+        apply=("systemctl restart rsyslog.service",),
+        after_removal=("systemctl restart rsyslog.service",),
     ),
     HostFile(
         "etc/lanecast/relay.yaml",
         apply=(f"{RELAY_PROGRAM} reload /etc/lanecast/relay.yaml",),
         note="a reload names what cannot change while the relay runs: then systemctl restart lanecast-relay.service",
     ),
+    HostFile("lanecast.yaml", note="for the Prometheus server, which is not the plan's: it reads it on a reload"),
 )
 """In the order in which they are applied: links before what stands on them. The first that fits counts."""
 
@@ -114,23 +130,23 @@ def order(path: PurePosixPath) -> int:
     return HOST_FILES.index(kind) if kind in HOST_FILES else len(HOST_FILES)
 
 
-def applying(path: PurePosixPath, old: str | None, new: str | None) -> tuple[str, ...]:
+def applying(path: PurePosixPath, old: str | None, new: str | None) -> Applied:
     """The commands that make the file take effect, where ``old`` was in place before; None: it is not there."""
     kind = host_file(path)
-    gone = _taken_away(kind.gone, old or "", new or "")
-    fixed = kind.removed if new is None else (*kind.apply, *(kind.new if old is None else ()))
-    commands = (command.format(name=path.name) for command in fixed)
-    return (*gone, *commands) if kind.gone_first else (*commands, *gone)
+    before = list(_taken_away(kind.made, old or "", new or ""))
+    if new is None:
+        before += kind.before_removal
+        after = kind.after_removal
+    else:
+        after = (*kind.apply, *(kind.new if old is None else ()))
+    named = (tuple(command.format(name=path.name) for command in commands) for commands in (before, after))
+    return Applied(*named)
 
 
-def _taken_away(rules: Iterable[Gone], old: str, new: str) -> list[str]:
-    commands: list[str] = []
-    for rule in rules:
-        before, after = _spelled(rule, old), _spelled(rule, new)
-        commands += [command for key, command in before.items() if key not in after]
-    return commands
-
-
-def _spelled(rule: Gone, text: str) -> Mapping[str, str]:
-    found = (re.match(rule.line, line) for line in text.splitlines())
-    return {match.expand(rule.key): match.expand(rule.command) for match in found if match is not None}
+def _taken_away(made: Made | None, old: str, new: str) -> tuple[str, ...]:
+    if made is None:
+        return ()
+    before, after = re.search(made.text, old), re.search(made.text, new)
+    if before is None or (after is not None and before[0] == after[0]):
+        return ()
+    return (before.expand(made.command),)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lanecast_templates.frr_configuration import parse
+from lanecast_templates.grammars import grammar_of
 from lanecast_templates.grammars.schema import Layout
 
 
@@ -71,6 +72,25 @@ def indented_lines(text: str, layout: Layout) -> list[Line]:
         line = _added(open_blocks[-1][1] if open_blocks else root, _whole(content, lines, layout.several_lines))
         open_blocks.append((indent, line))
     return root.children
+
+
+def vrp_lines(text: str) -> list[Line]:
+    """VRP's text, with each VLAN of a batch as itself: a batch adds VLANs, and its ``undo`` takes them away."""
+    root = Line("")
+    for line in indented_lines(text, grammar_of("huawei-vrp").layout):
+        batch = line.text.split()[2:] if begins(line.text, "vlan batch") else None
+        for head in [line.text] if batch is None else [f"vlan {vlan}" for vlan in _vlans(batch)]:
+            _added(root, head).children += line.children
+    return root.children
+
+
+def _vlans(words: Sequence[str]) -> Iterator[int]:
+    """``310 to 312 400``."""
+    for number, word in enumerate(words):
+        if word == "to":
+            yield from range(int(words[number - 1]) + 1, int(words[number + 1]))
+        else:
+            yield int(word)
 
 
 def _whole(content: str, lines: Iterator[str], several_lines: Iterable[str]) -> str:

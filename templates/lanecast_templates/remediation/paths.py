@@ -6,15 +6,16 @@ one would stay, empty. A keyword with one value is set over the old one. A commi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lanecast_templates.grammars import grammar_of
 from lanecast_templates.grammars.layouts import Statement, cut
 from lanecast_templates.grammars.parameters import Word
-from lanecast_templates.remediation.dialect import PathDialect
+from lanecast_templates.remediation.dialect import PathDialect, matching
 from lanecast_templates.remediation.driver import path_driver, tree
-from lanecast_templates.remediation.lines import Line
+from lanecast_templates.remediation.lines import Line, begins
 
 Path = tuple[str, ...]
 
@@ -34,11 +35,13 @@ class _Text:
 def path_commands(dialect: PathDialect, old: str, new: str) -> list[str]:
     """The commands that lead from ``old`` to ``new``, as they are typed in the configuration mode."""
     before, after = _read(dialect, old), _read(dialect, new)
+    _leave_what_holds(dialect, before, after)
     reordered = [keyword for keyword in before.lists if _reordered(keyword, before, after)]
     driver = path_driver(dialect)
     delta = tree(driver, _lines(before.paths)).config_to_get_to(tree(driver, _lines(after.paths)))
     texts = [child.text for child in delta.children]
-    deletes = {_highest(before.paths[_set(text)], after) for text in texts if text.startswith("delete ")}
+    gone = [before.paths[_set(text)] for text in texts if text.startswith("delete ")]
+    deletes = {_highest(path, dialect, after) for path in gone}
     deletes = {path for path in deletes if not _is_set_again(path, dialect, after)} | set(reordered)
     sets = [text for text in texts if text.startswith("set ")]
     sets += [text for text, path in after.paths.items() if path[:-1] in reordered and text not in sets]
@@ -96,9 +99,19 @@ def _reordered(keyword: Path, before: _Text, after: _Text) -> bool:
     return bool(new) and [*(value for value in old if value in new), *(v for v in new if v not in old)] != new
 
 
-def _highest(path: Path, after: _Text) -> Path:
-    """The shortest beginning of the path that nothing of the new text has."""
+def _leave_what_holds(dialect: PathDialect, before: _Text, after: _Text) -> None:
+    for words in dialect.holds_anyway:
+        if not any(begins(text, f"set {words}") for text in after.paths):
+            for text in [text for text in before.paths if begins(text, f"set {words}")]:
+                del before.paths[text]
+
+
+def _highest(path: Path, dialect: PathDialect, after: _Text) -> Path:
+    """The shortest beginning of the path that nothing of the new text has, and nobody but the plan."""
     for length in range(1, len(path)):
+        place = " ".join(path[:length])
+        if any(re.match(matching(shared), place) for shared in dialect.shared):
+            continue
         if not any(other[:length] == path[:length] for other in after.paths.values()):
             return path[:length]
     return path

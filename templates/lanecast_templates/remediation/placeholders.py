@@ -53,8 +53,8 @@ class _Naming(SecretResolver):
 
 def name_of(reference: SecretReference) -> str:
     """What stands for a secret."""
-    place = f"environment:{reference.environment}" if reference.environment is not None else f"file:{reference.file}"
-    return f"<{place.replace(' ', '_')}>"
+    [(kind, place)] = ((kind, place) for kind, place in reference.model_dump().items() if place is not None)
+    return f"<{kind}:{place.replace(' ', '_')}>"
 
 
 def new_texts(fabric: Fabric, secrets: SecretResolver, frr_version: str) -> tuple[Texts, dict[str, str]]:
@@ -122,11 +122,11 @@ _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _WORD = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s;{}\[\]]+")
 
 
-def old_file_text(text: str, file: Path, known: Mapping[str, str], shown_after: str) -> str:
+def old_file_text(text: str, file: Path, known: Mapping[str, str], shown_after: str, whole: bool = False) -> str:
     """The text of a file that was rendered before, without its secrets.
 
     ``known``: lines that the new plan asks for as well, as it shows them. ``shown_after``: the new text; a line that is
-    the same there holds no secret.
+    the same there holds no secret. ``whole``: lines of this file are hidden from their first word on.
     """
     result, heads = [], list[tuple[int, list[Word]]]()
     same = set(shown_after.splitlines())
@@ -139,7 +139,8 @@ def old_file_text(text: str, file: Path, known: Mapping[str, str], shown_after: 
             result.append(line)
         else:
             around = [word for _, words in heads for word in words]
-            result.append(_hidden(line, around, f"<{str(file).replace(' ', '_')}:{number}>"))
+            name = f"<{str(file).replace(' ', '_')}:{number}>"
+            result.append(name if whole and not line.startswith("#") else _hidden(line, around, name))
         heads.append((indent, _words(line)))
     return "\n".join(result) + ("\n" if text.endswith("\n") else "")
 

@@ -50,10 +50,16 @@ EOS = BlockDialect(
             "ntp local-interface _",
             "ntp trusted-key ...",
             "clock timezone ...",
-            "tacacs-server host {} vrf {} key ...",
-            "tacacs-server host {} key ...",
-            "radius-server host {} vrf {} key ...",
-            "radius-server host {} key ...",
+            *(
+                setting
+                for kind in ("tacacs", "radius")
+                for setting in (
+                    Setting(f"{kind}-server host {{}} vrf {{}} key ...", undo=f"no {kind}-server host {{}} vrf {{}}"),
+                    Setting(f"{kind}-server host {{}} key ...", undo=f"no {kind}-server host {{}}"),
+                )
+            ),
+            Setting("ntp server vrf {} {} ...", undo="no ntp server vrf {} {}"),
+            Setting("ntp server {} ...", replaces=False, undo="no ntp server {}"),
             "ip tacacs source-interface ...",
             "aaa authentication login {} ...",
             "aaa authorization exec ...",
@@ -74,6 +80,8 @@ EOS = BlockDialect(
             "vrf ...",
             "encapsulation dot1q vlan ...",
             "ip verify unicast source ...",
+            "switchport access vlan ...",
+            "switchport mode ...",
             "ip access-group _ in",
             "ip access-group _ out",
             "multicast ipv4 boundary _ ...",
@@ -122,6 +130,7 @@ EOS = BlockDialect(
     ),
     # "vrf" takes the addresses away.
     wiped=(Wiped("interface", "vrf", "ip address"),),
+    holds_anyway=("ip igmp snooping vlan {}",),
     stays=("shutdown",),
     kept=(PORT, "management ", "system control-plane$"),
     replaced=("route-map {} _ {}",),

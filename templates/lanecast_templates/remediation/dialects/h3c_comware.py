@@ -14,6 +14,7 @@ from lanecast_templates.remediation.dialect import (
     BlockDialect,
     Numbered,
     Owned,
+    Rewritten,
     Session,
     Setting,
     Wiped,
@@ -50,12 +51,20 @@ H3C_COMWARE = BlockDialect(
     session=Session(enter=("system-view",), leave=("return",), keep="save", atomic=False),
     undo="undo",
     exit_word="quit",
-    ignored=("return", "version", "#"),
+    ignored=("return", "version", "#", "peer-public-key end"),
     settings={
         "": (
             "sysname ...",
             Setting("route-policy {} _ node {}", replaces=False, undo="undo route-policy {} node {}"),
             Setting("traffic classifier {} ...", replaces=False, undo="undo traffic classifier {}"),
+            Setting("domain default enable ...", undo="undo domain default enable"),
+            Setting("ssh user {} ...", undo="undo ssh user {}"),
+            "ssh2 algorithm {} ...",
+            Setting(
+                "ntp-service unicast-server {} vpn-instance {} ...",
+                undo="undo ntp-service unicast-server {} vpn-instance {}",
+            ),
+            Setting("ntp-service unicast-server {} ...", replaces=False, undo="undo ntp-service unicast-server {}"),
             "router id ...",
             "dns domain ...",
             "clock timezone ...",
@@ -63,13 +72,18 @@ H3C_COMWARE = BlockDialect(
             "ntp-service authentication-keyid {} ...",
             "ntp-service source ...",
             "info-center loghost source ...",
-            Setting("info-center loghost {} ...", undo="undo info-center loghost {}"),
+            Setting("info-center loghost vpn-instance {} {} ...", undo="undo info-center loghost vpn-instance {} {}"),
+            Setting("info-center loghost {} ...", replaces=False, undo="undo info-center loghost {}"),
             "ssh server acl ...",
             "ssh server authentication-retries ...",
             "ssh server authentication-timeout ...",
         ),
         "interface": (
             "description ...",
+            "port link-mode ...",
+            "port link-type ...",
+            "port access vlan ...",
+            Setting("igmp-snooping group-limit _ vlan {}", undo="undo igmp-snooping group-limit vlan {}"),
             "mtu ...",
             "bandwidth ...",
             "vlan-type dot1q vid _",
@@ -111,6 +125,11 @@ H3C_COMWARE = BlockDialect(
             "peer {} mesh-group ...",
         ),
         "local-user": ("password ...",),
+        "hwtacacs scheme": ("primary {} ...", "key {} ...", "nas-ip ..."),
+        "radius scheme": ("primary {} ...", "key {} ...", "nas-ip ..."),
+        "domain": ("authentication login ...", "authorization login ..."),
+        "traffic behavior": ("car ...",),
+        "qos policy": (Setting("classifier {} ...", undo="undo classifier {}"),),
         "acl": ("description ...", "step ...", "rule # comment ..."),
         "route-policy": ("apply local-preference ...", "apply cost ..."),
         "vlan": ("name ...", "description ...", "igmp-snooping version ...", "igmp-snooping query-interval ..."),
@@ -119,7 +138,8 @@ H3C_COMWARE = BlockDialect(
     },
     definitions=(
         *("ip vpn-instance", "vlan", "acl", "ip prefix-list", "ip as-path", "ip community-list"),
-        *("traffic classifier", "traffic behavior", "qos policy", "route-policy", "role name"),
+        *("traffic classifier", "traffic behavior", "qos policy", "route-policy", "role name", "hwtacacs scheme"),
+        *("radius scheme", "domain"),
     ),
     numbered=(
         Numbered(
@@ -134,14 +154,16 @@ H3C_COMWARE = BlockDialect(
     ),
     owned=(
         # A rule takes its comment along.
-        Owned("acl", "rule # permit|deny", "rule # comment"),
+        Owned("acl", "rule # permit|deny", "rule # comment", retyped=True),
         Owned("bgp", "peer {} as-number", "peer {}"),
         Owned("bgp > ip vpn-instance", "peer {} as-number", "peer {}"),
         Owned("msdp", "peer {} connect-interface", "peer {}"),
     ),
     # Binding an instance takes the addresses away.
     wiped=(Wiped("interface", "ip binding vpn-instance", "ip address"),),
+    rewritten=(Rewritten("public-key peer {}", "undo public-key peer {}"),),
     below=(Below("interface", "igmp max-response-time", "igmp query-interval", 10, 125),),
+    holds_anyway=("info-center enable", "ssh server enable"),
     stays=("shutdown",),
     kept=(PORT, "control-plane", "line "),
     replaced=("route-policy {} _ node {}",),
@@ -165,6 +187,7 @@ H3C_COMWARE = BlockDialect(
         "igmp-snooping",
         "control-plane",
     ),
+    exits={"public-key peer": "peer-public-key end"},
     afterwards=(
         Afterwards(
             "ip prefix-list {}", r"peer (?P<peer>\S+) prefix-list (?P<list>\S+) import$", "refresh bgp {} import ipv4"

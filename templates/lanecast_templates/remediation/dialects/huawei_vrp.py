@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from hier_config import Platform
 
-from lanecast_templates.remediation.dialect import BlockDialect, Numbered, Owned, Session, Setting, Wiped
+from lanecast_templates.remediation.dialect import BlockDialect, Numbered, Owned, Rewritten, Session, Setting, Wiped
 from lanecast_templates.remediation.dialects.ports import PORT
+from lanecast_templates.remediation.lines import vrp_lines
 
 _PEER = (
     Setting("peer {} as-number ...", undo="undo peer {}"),
@@ -41,8 +42,9 @@ HUAWEI_VRP = BlockDialect(
     session=Session(enter=("system-view",), leave=("commit", "return"), keep="save", atomic=True),
     undo="undo",
     exit_word="quit",
+    read=vrp_lines,
     # hier_config would type "undo return" and a hash where one text has it and the other has not.
-    ignored=("return", "#", "!"),
+    ignored=("return", "#", "!", "public-key-code end", "peer-public-key end"),
     settings={
         "": (
             "sysname ...",
@@ -131,6 +133,7 @@ HUAWEI_VRP = BlockDialect(
             "peer {} keepalive-interval ...",
             "peer {} mesh-group ...",
         ),
+        "aaa > domain": ("authentication-scheme ...", "authorization-scheme ...", "hwtacacs-server ..."),
         "aaa": ("local-user {} password ...", "local-user {} service-type ...", "local-user {} level ..."),
         "acl": ("description ...", "step ...", "rule # description ..."),
         "traffic behavior": ("car ...", "remark dscp ..."),
@@ -142,23 +145,33 @@ HUAWEI_VRP = BlockDialect(
     definitions=(
         *("ip vpn-instance", "vlan", "acl", "ip ip-prefix", "ip as-path-filter", "ip community-filter"),
         *("traffic classifier", "traffic behavior", "traffic policy", "cpu-defend policy", "route-policy"),
+        *("keychain", "tcp ao", "hwtacacs-server template", "radius-server template"),
+        *("aaa > authentication-scheme", "aaa > authorization-scheme"),
     ),
     numbered=(
         Numbered("", "ip ip-prefix {} index #", in_place=True, whole="ip ip-prefix {}"),
         Numbered("", "ip as-path-filter {} index #", in_place=False, whole="ip as-path-filter {}"),
-        Numbered("acl", "rule #", in_place=True),
+        # A rule that is typed over another is put together from both.
+        Numbered("acl", "rule #", in_place=False),
     ),
     owned=(
         # A rule takes its description along.
-        Owned("acl", "rule # permit|deny", "rule # description"),
+        Owned("acl", "rule # permit|deny", "rule # description", retyped=True),
         Owned("bgp", "peer {} as-number", "peer {}"),
         Owned("bgp > ipv4-family", "peer {} as-number", "peer {}"),
         Owned("msdp", "peer {} connect-interface", "peer {}"),
     ),
     # Binding an instance takes the addresses away.
     wiped=(Wiped("interface", "ip binding vpn-instance", "ip address"),),
+    rewritten=tuple(
+        Rewritten(
+            f"{kind} peer-public-key {{}}", f"undo {kind} peer-public-key {{}}", f"ssh user {{}} assign {kind}-key"
+        )
+        for kind in ("ecc", "rsa")
+    ),
+    holds_anyway=("info-center enable", "stelnet server enable"),
     stays=("shutdown",),
-    kept=(PORT, "aaa$", "user-interface ", "slot "),
+    kept=(PORT, "aaa$", "aaa$ > domain default", "user-interface ", "slot "),
     replaced=("route-policy {} _ node {}",),
     opening=(
         "interface",
@@ -176,4 +189,9 @@ HUAWEI_VRP = BlockDialect(
         "user-interface",
         "slot",
     ),
+    exits={
+        "public-key-code begin": "public-key-code end",
+        "ecc peer-public-key": "peer-public-key end",
+        "rsa peer-public-key": "peer-public-key end",
+    },
 )

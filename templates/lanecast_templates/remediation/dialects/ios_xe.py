@@ -92,6 +92,7 @@ IOS_XE = BlockDialect(
             "ip ssh time-out ...",
             "ip ssh authentication-retries ...",
             "ip ssh source-interface ...",
+            "ip ssh server algorithm {} ...",
             "aaa authentication login {} ...",
             "aaa authorization exec {} ...",
             "service timestamps {} ...",
@@ -141,7 +142,7 @@ IOS_XE = BlockDialect(
     },
     definitions=(
         *("vrf definition", "bfd-template", "ip access-list", "ip prefix-list", "ip as-path access-list"),
-        *("ip community-list", "class-map", "policy-map", "route-map"),
+        *("ip community-list", "class-map", "policy-map", "route-map", "key chain"),
     ),
     # A sequence number that is taken is refused, and a list that is not there permits all.
     numbered=(
@@ -181,9 +182,10 @@ IOS_XE = BlockDialect(
     # "vrf forwarding" takes the addresses away; an encapsulation cannot be changed below one.
     wiped=(Wiped("interface", "vrf forwarding", "ip address"), Wiped("interface", "encapsulation", "ip address")),
     below=(Below("interface", "ip igmp query-max-response-time", "ip igmp query-interval", 10, 60),),
+    holds_anyway=("ip igmp snooping", "ip igmp snooping vlan {}", "aaa new-model"),
     # A port is part of the box.
     stays=("shutdown",),
-    kept=(PORT, "control-plane$", "line "),
+    kept=(PORT, "control-plane$", "line ", "ip ssh pubkey-chain$"),
     replaced=("route-map {} _ {}", "ip access-list _ {}", "class-map _ {}"),
     opening=(
         "interface",

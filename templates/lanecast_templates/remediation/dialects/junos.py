@@ -29,6 +29,13 @@ JUNOS = PathDialect(
             *("teardown", "threshold", "time-zone", "ttl", "type", "value", "version", "vlan-id", "vrf-target"),
         }
     ),
+    shared=(
+        *("system", "system _", "system _ _", "security", "security _", "security _ _", "protocols", "interfaces"),
+        *("interfaces lo0", "interfaces lo0 unit", "interfaces irb", "interfaces irb unit", "policy-options"),
+        *("policy-options _", "firewall", "firewall _", "firewall family _", "firewall family _ _"),
+        *("routing-options", "routing-instances", "bridge-domains", "vlans"),
+    ),
+    holds_anyway=("system services ssh",),
     # Terms are taken in their order, and a new one comes to stand last.
     ordered="term",
 )

@@ -63,15 +63,16 @@ NX_OS = BlockDialect(
             "logging timestamp ...",
             "ntp authentication-key {} ...",
             "ntp source ...",
-            "ntp source-interface ...",
+            "ntp source-interface _",
             "ntp access-group {} ...",
             "clock timezone ...",
             "clock protocol ...",
             "username {} password ...",
+            Setting("username {} role ...", undo="no username {}"),
             "username {} sshkey ...",
             "tacacs-server host {} ...",
             "radius-server host {} ...",
-            "aaa authentication login default group ...",
+            "aaa authentication login default group _",
             "ptp domain ...",
             "ptp priority1 ...",
             "ptp source ...",
@@ -152,14 +153,19 @@ NX_OS = BlockDialect(
         ),
         Numbered("object-group", "#", in_place=False, actions="_"),
     ),
-    owned=tuple(
-        Owned(within, "ip msdp peer {}", f"ip msdp {line} {{}}")
-        for within in ("", "vrf context")
-        for line in _MSDP_LINES
+    owned=(
+        Owned("", "username {} role", "username {}"),
+        *(
+            Owned(within, "ip msdp peer {}", f"ip msdp {line} {{}}")
+            for within in ("", "vrf context")
+            for line in _MSDP_LINES
+        ),
     ),
     # "vrf member" takes the addresses away.
     wiped=(Wiped("interface", "vrf member", "ip address"),),
     below=(Below("interface", "ip igmp query-max-response-time", "ip igmp query-interval", 10, 125),),
+    # Without it nobody would get in any more.
+    holds_anyway=("feature ssh",),
     stays=("shutdown",),
     kept=(PORT, "control-plane$", "line "),
     replaced=("route-map {} _ {}", "class-map type control-plane _ {}"),

@@ -31,5 +31,13 @@ VYOS = PathDialect(
             *("export", "local-as", "ebgp-multihop", "prefix-list"),
         }
     ),
+    # A port's own lines have its hardware address.
+    shared=(
+        *("system", "system _", "system _ _", "service", "service _", "service _ _", "protocols", "policy", "policy _"),
+        *("interfaces", "interfaces _", "interfaces ethernet _", "interfaces ethernet _ vif", "vrf", "vrf name"),
+        *("firewall", "firewall _", "firewall group _", "firewall ipv4 _", "firewall ipv4 _ filter"),
+        *("firewall ipv4 _ filter rule",),
+    ),
+    holds_anyway=("service ssh",),
     quote="'",
 )

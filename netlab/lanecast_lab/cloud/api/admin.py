@@ -1,0 +1,38 @@
+"""The emulator's own paths, which users of the API never meet: faults on purpose, and whether it is ready."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import ValidationError
+from starlette.responses import JSONResponse, Response
+
+from lanecast_lab.cloud.api.faults import Faults, FaultSettings
+from lanecast_lab.cloud.api.store import Store
+
+PREFIX = "/_lanecast/"
+FAULTS = PREFIX + "faults"
+SETTING = "faults"
+
+
+def _shown(faults: Faults) -> JSONResponse:
+    return JSONResponse({**faults.settings.model_dump(mode="json"), "struck": faults.struck()})
+
+
+def answer(method: str, path: str, body: bytes, faults: Faults, store: Store) -> Response:
+    """``GET`` shows the faults and how often each has struck, ``PUT`` sets them, ``DELETE`` ends them all."""
+    if path != FAULTS:
+        return JSONResponse({"error": f"no such path: {path}"}, 404)
+    if method == "PUT":
+        try:
+            settings = FaultSettings.model_validate(json.loads(body))
+        except (ValidationError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        faults.set(settings)
+    elif method == "DELETE":
+        faults.set(FaultSettings())
+    elif method != "GET":
+        return JSONResponse({"error": f"{method} is not done here"}, 405)
+    if method != "GET":
+        store.set_setting(SETTING, faults.settings.model_dump(mode="json"))
+    return _shown(faults)

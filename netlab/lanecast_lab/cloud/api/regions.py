@@ -1,0 +1,42 @@
+"""Which region a request is for: by a path prefix, by its Host header, by the socket it came in on, or the default."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lanecast_lab.cloud.api.errors import inappropriate
+
+REGIONS = ("bj", "bd", "su", "gz", "fwh", "hkg", "sin", "fsh", "cd", "nj", "yq")
+"""[docs: regions and endpoints] The codes in host names and in the names of zones."""
+
+GLOBAL = "global"
+"""Where resources of services without a region are kept."""
+
+PREFIX = re.compile(r"^(?:/region)?/([a-z]+)(/v\d/.*)$")
+ZONE = re.compile(r"^cn-([a-z]+)-[a-f]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """How this server tells regions apart."""
+
+    default: str
+    by_port: dict[int, str] = field(default_factory=dict)
+
+    def split(self, port: int, host: str, path: str) -> tuple[str, bool, str]:
+        """The region, whether the request named it, and the path without the region's prefix."""
+        if (found := PREFIX.match(path)) and found[1] in REGIONS:
+            return found[1], True, found[2]
+        labels = host.partition(":")[0].split(".")
+        named = next((label for label in labels if label in REGIONS), None) or self.by_port.get(port)
+        return named or self.default, named is not None, path
+
+
+def check_zone(zone: str, region: str, region_is_named: bool) -> None:
+    """A zone is ``cn-REGION-LETTER``; of the request's own region, where the request named one."""
+    found = ZONE.match(zone)
+    if not found or found[1] not in REGIONS:
+        raise inappropriate(f"zoneName: {zone!r} is no zone, as cn-{region}-a is")
+    if region_is_named and found[1] != region:
+        raise inappropriate(f"zoneName: {zone!r} is not in region {region}")

@@ -1,0 +1,35 @@
+"""Every service that the emulated cloud speaks."""
+
+from __future__ import annotations
+
+from lanecast_lab.cloud.api import (
+    acl,
+    bcc,
+    blb,
+    dns,
+    eip,
+    et,
+    et_gateway,
+    nat,
+    peering,
+    route,
+    security_group,
+    subnet,
+    vpc,
+)
+
+SERVICES = (
+    vpc.SERVICE,
+    subnet.SERVICE,
+    route.SERVICE,
+    peering.SERVICE,
+    eip.SERVICE,
+    nat.SERVICE,
+    et.SERVICE,
+    et_gateway.SERVICE,
+    security_group.SERVICE,
+    acl.SERVICE,
+    bcc.SERVICE,
+    blb.SERVICE,
+    dns.SERVICE,
+)

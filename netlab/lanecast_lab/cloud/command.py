@@ -1,0 +1,170 @@
+"""``lanecast cloud``: serve an emulated cloud that speaks the provider's API."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lanecast_lab.cloud.api.admin import SETTING
+from lanecast_lab.cloud.api.application import Application, Cloud
+from lanecast_lab.cloud.api.et import ensure_line
+from lanecast_lab.cloud.api.faults import FaultError, Faults, FaultSettings, parse_rule
+from lanecast_lab.cloud.api.quotas import DEFAULTS, Quotas
+from lanecast_lab.cloud.api.regions import REGIONS, Regions
+from lanecast_lab.cloud.api.signing import AccessKey
+from lanecast_lab.cloud.api.store import Scope, StateError, Store
+from lanecast_lab.cloud.server import bind, serve
+
+app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
+
+COULD_NOT_RUN = 2
+DEFAULT_ACCOUNT = "00000000000000000000000000000001"
+"""[assumed] Accounts are 32 hexadecimal digits."""
+
+_messages = Console(stderr=True)
+
+
+class _WrongOption(Exception):
+    """An option's value means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listen:
+    host: str
+    port: int
+    region: str | None
+
+
+@app.callback()
+def _cloud() -> None:
+    """An emulated cloud that speaks the provider's API."""
+
+
+@app.command("serve")
+def serve_cloud(
+    listen: Annotated[
+        list[str],
+        typer.Option(
+            help="Where to answer; with a region, for that region alone. Port 0: a free one.",
+            metavar="[REGION=]HOST:PORT",
+        ),
+    ],
+    state: Annotated[Path, typer.Option(help="Where everything is kept.", metavar="DIR")],
+    access_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who may sign. Without one, a key is made and kept in DIR/access-key.",
+            metavar="AK:SK[:ACCOUNT]",
+            envvar="LANECAST_CLOUD_ACCESS_KEYS",
+        ),
+    ] = None,
+    region: Annotated[str, typer.Option(help="Of requests that name none.", metavar="REGION")] = "bj",
+    async_delay: Annotated[float, typer.Option(help="Seconds that asynchronous work takes.", metavar="S", min=0)] = 1.0,
+    quota: Annotated[list[str] | None, typer.Option(help="Another limit: vpc=1000.", metavar="NAME=NUMBER")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="throttle, error, lost-reply, lost-request or delay; then"
+            " share=, method=, path=, count=, skip=, seconds=, status=.",
+            metavar="KIND[,NAME=VALUE]…",
+        ),
+    ] = None,
+    down: Annotated[
+        list[str] | None, typer.Option(help="A zone, a peering or a gateway that is down.", metavar="NAME")
+    ] = None,
+    physical_line: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dedicated line that is there, established, for the first key's account.", metavar="[REGION=]ID"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What faults are drawn from.", metavar="N")] = 1,
+) -> None:
+    """Answer the API until stopped. Everything that was answered is kept in DIR.
+
+    Exit status: 0 when stopped, 2 when it could not begin.
+    """
+    try:
+        listens = [_parse_listen(text) for text in listen]
+        quotas = Quotas(dict(_parse_quota(text) for text in quota or ()))
+        keys = dict(_parse_key(text) for text in access_key or [_own_key(state)])
+        settings = FaultSettings(
+            seed=seed, rules=tuple(parse_rule(text) for text in fault or ()), down=tuple(down or ())
+        )
+        if region not in REGIONS:
+            raise _WrongOption(f"--region {region}: has to be one of {', '.join(REGIONS)}")
+        lines = [_parse_line(text, region) for text in physical_line or ()]
+        sockets = [bind(one.host, one.port) for one in listens]
+        store = Store(state)
+    except (_WrongOption, FaultError, StateError, OSError) as error:
+        _messages.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    if not (fault or down) and (kept := store.setting(SETTING)):
+        settings = FaultSettings.model_validate(kept)
+    account = next(iter(keys.values())).account
+    with store.transaction(time.time()):
+        for line_region, line in lines:
+            ensure_line(store, Scope(account, line_region), line)
+    by_port = {one.getsockname()[1]: asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
+    cloud = Cloud(store, keys, Regions(region, by_port), quotas, Faults(settings), async_delay)
+    _announce(sockets, cloud.regions)
+    serve(Application(cloud), sockets)
+    store.close()
+
+
+def _announce(sockets: list[socket.socket], regions: Regions) -> None:
+    """Say on standard output where each region answers; whoever started the server reads it."""
+    for one in sockets:
+        host, port = one.getsockname()[:2]
+        name = regions.by_port.get(port, f"by Host header, otherwise {regions.default}")
+        print(f"http://{host}:{port} region {name}", flush=True)
+
+
+def _parse_listen(text: str) -> _Listen:
+    region, equals, rest = text.rpartition("=")
+    host, colon, port = rest.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise _WrongOption(f"--listen {text}: has to be [REGION=]HOST:PORT")
+    if equals and region not in REGIONS:
+        raise _WrongOption(f"--listen {text}: the region has to be one of {', '.join(REGIONS)}")
+    return _Listen(host.strip("[]"), int(port), region or None)
+
+
+def _parse_quota(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in DEFAULTS or not number.isdigit():
+        raise _WrongOption(f"--quota {text}: has to be NAME=NUMBER, the name one of {', '.join(DEFAULTS)}")
+    return name, int(number)
+
+
+def _parse_key(text: str) -> tuple[str, AccessKey]:
+    key, _, rest = text.partition(":")
+    secret, _, account = rest.partition(":")
+    if not key or not secret:
+        raise _WrongOption("--access-key: has to be AK:SK or AK:SK:ACCOUNT")
+    return key, AccessKey(secret, account or DEFAULT_ACCOUNT)
+
+
+def _parse_line(text: str, default: str) -> tuple[str, str]:
+    region, equals, line = text.rpartition("=")
+    if not line or (equals and region not in REGIONS):
+        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID")
+    return region or default, line
+
+
+def _own_key(state: Path) -> str:
+    """The key of the state directory, made at first use, readable by its owner alone."""
+    path = state / "access-key"
+    if not path.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{secrets.token_hex(16)}:{secrets.token_hex(16)}\n")
+    return path.read_text().strip()
