@@ -45,6 +45,8 @@ class CloudVpc:
     cidr: IPv4Network
     subnets: tuple[CloudSubnet, ...]
     routes: tuple[CloudRoute, ...]
+    transit: bool = False
+    """Its router forwards from one peering to another, which it otherwise does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,17 @@ class CloudInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudSharedAddress:
+    """An address of a subnet that one of several instances holds at a time; they agree between them which."""
+
+    name: str
+    subnet: str
+    address: IPv4Address
+    instances: tuple[str, ...]
+    """Who may hold it, the preferred one first."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloudState:
     """Everything that the plan's regions hold, each tuple sorted by name."""
 
@@ -93,3 +106,4 @@ class CloudState:
     gateways: tuple[CloudGateway, ...]
     instances: tuple[CloudInstance, ...]
     regions: tuple[CloudRegion, ...] = ()
+    shared_addresses: tuple[CloudSharedAddress, ...] = ()

@@ -21,7 +21,7 @@ MARGIN = 24
 TITLE_HEIGHT = 56
 LABEL_OFFSET = 5
 
-COLUMNS = ("Exchanges", "Routers", "Switches", "Relays", "Gateways", "VPCs", "Subscribers")
+COLUMNS = ("Exchanges", "Routers", "Switches", "Relays", "Gateways", "VPCs", "Instances")
 COLORS = ("#fde2c8", "#d6e4f5", "#e6e6e6", "#d9efd5", "#d6e4f5", "#efe1f4", "#fdf3c8")
 
 STYLE = """

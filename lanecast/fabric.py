@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lanecast.cloud_state import CloudState
+from lanecast.nat_bridge import NatBridge
 from lanecast.plan.model import Promise
 from lanecast.router import NOT_MANAGED, Firewall, Interface, Management, Route, Router, Sysctl
 from lanecast_relay.config.model import Endpoint, Protocol, RelayFile
@@ -24,13 +25,22 @@ class HostRole(StrEnum):
 
     RELAY = "relay"
     SUBSCRIBER = "subscriber"
+    BRIDGE = "bridge"
+    """A bridge's instance: it translates addresses between two peerings."""
     SOURCE = "source"
     """The exchange's sender; the lab runs it."""
 
 
+IN_THE_CLOUD = (HostRole.SUBSCRIBER, HostRole.BRIDGE)
+"""Instances: a cloud gives them their addresses and routes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host: a relay box, a subscriber's instance, or the exchange's sender. ``relay`` is the relay file it runs."""
+    """A host: a relay box, an instance of a subscriber or a bridge, or the exchange's sender.
+
+    ``relay`` is the relay file that it runs, ``nat`` what it translates.
+    """
 
     name: str
     role: HostRole
@@ -41,6 +51,7 @@ class Host:
     sysctls: tuple[Sysctl, ...]
     relay: RelayFile | None = None
     management: Management = NOT_MANAGED
+    nat: NatBridge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +143,31 @@ class Delivery:
     endpoints: dict[str, Endpoint]
     """Where the instance takes this relay's copy, by channel."""
     path: tuple[str, ...]
-    """Names from relay to instance: switch, router, uplink, gateway's VPC, peering, VPC."""
+    """Names from relay to instance: switch, router, uplink, gateway's VPC, and then peering and VPC, once or twice; a
+    bridge that translates stands behind its VPC."""
     delay_ns: int
     """One way from the relay to the instance."""
+    sent_to: dict[str, Endpoint]
+    """Where the relay sends it, by channel. Through a bridge that translates that is an address of the bridge, and the
+    instance sees the copy come from there."""
+    bridge: str | None = None
+    """The bridge that translates on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOffer:
+    """A service at one end of a bridge that translates, and where the other end reaches it."""
+
+    bridge: str
+    name: str
+    protocol: str
+    vpc: str
+    """Where it is."""
+    target: Endpoint
+    reached_from: str
+    """The VPC at the other end."""
+    at: Endpoint
+    """Where that one reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +193,7 @@ class Fabric:
     cloud: CloudState
     deliveries: tuple[Delivery, ...]
     applications: tuple[Application, ...]
+    offers: tuple[BridgeOffer, ...] = ()
     site_regions: dict[str, str] = field(default_factory=dict)
     """The region that each site is in."""
     invented: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from lanecast.plan.model import AaaProtocol, Platform, SecretReference, TcpAoAlgorithm
 from lanecast_relay.config.model import Endpoint
 
+INSTANCE_INTERFACE = "eth0"
+"""What cloud images call an instance's only interface."""
+
 ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -284,7 +287,7 @@ class FirewallRule:
     comment: str
     interface: str
     protocol: str
-    """``udp``, ``tcp``, ``icmp``, ``igmp`` or ``pim``."""
+    """``udp``, ``tcp``, ``icmp``, ``igmp``, ``pim`` or ``vrrp``."""
     sources: tuple[IPv4Network, ...] = ()
     destinations: tuple[IPv4Network, ...] = ()
     ports: tuple[int, ...] = ()

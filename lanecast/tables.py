@@ -37,6 +37,8 @@ def network_tables(fabric: Fabric) -> Iterator[Table]:
     yield _vpcs(fabric)
     if any(feed.recovery is not None for feed in fabric.feeds):
         yield _servers(fabric)
+    if any(host.nat is not None for host in fabric.hosts):
+        yield _translations(fabric)
     yield _deliveries(fabric)
     yield _applications(fabric)
 
@@ -96,6 +98,18 @@ def _servers(fabric: Fabric) -> Table:
             times = (milliseconds(feed.recovery.wait_ns), milliseconds(feed.recovery.retry_ns))
             for channel, servers in feed.recovery.servers.items():
                 table.add_row(feed.name, channel, " ".join(map(str, servers)), *times)
+    return table
+
+
+def _translations(fabric: Fabric) -> Table:
+    """Of each bridge once: its instances all say the same."""
+    table = _table("What bridges translate", "bridge", "from and to", "sent to", "arrives at", "for")
+    bridges = {host.nat.bridge: host.nat for host in fabric.hosts if host.nat is not None}
+    for name, bridge in sorted(bridges.items()):
+        for direction in bridge.directions:
+            for each in direction.translations:
+                at, target = (f"{end} {each.protocol}" for end in (each.at, each.target))
+                table.add_row(name, direction.name, at, target, each.purpose)
     return table
 
 

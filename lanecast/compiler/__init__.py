@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import TypeVar
 
 from pydantic import BaseModel
 
+from lanecast.compiler.bridges import bridge_hosts, bridge_instances, bridge_offers, shared_addresses
 from lanecast.compiler.cloud import cloud_state, gateway_routers
 from lanecast.compiler.context import Context
 from lanecast.compiler.deliveries import applications, cloud_instances, deliveries, subscriber_hosts
@@ -57,15 +59,18 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
     plan = _in_order(plan)
     inventions = Inventions(locked)
     inventions.reserve("asn", _written_asns(plan))
+    inventions.reserve("address", _written_addresses(plan))
     context = Context(plan, site_layouts(plan), inventions)
     ways = deliveries(context)
     apps = applications(context, ways)
-    cloud = cloud_state(context, cloud_instances(context))
+    offers = bridge_offers(context)
+    cloud = cloud_state(context, [*cloud_instances(context), *bridge_instances(context)], shared_addresses(context))
     exchanges = sorted({circuit.exchange for site in plan.sites.values() for circuit in site.circuits.values()})
     routers = [exchange_router(context, exchange) for exchange in exchanges]
     routers += gateway_routers(context, cloud.gateways)
     hosts = [source_host(context, exchange) for exchange in exchanges]
     hosts += subscriber_hosts(context, ways, apps)
+    hosts += bridge_hosts(context, ways, offers)
     segments: list[Segment] = []
     links = [link for exchange in exchanges for link in source_links(context, exchange)]
     for layout in context.layouts.values():
@@ -84,6 +89,7 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
         cloud=cloud,
         deliveries=tuple(ways),
         applications=tuple(apps),
+        offers=tuple(offers),
         site_regions={name: site.region for name, site in sorted(plan.sites.items())},
         invented=dict(sorted(inventions.values.items())),
     )
@@ -109,6 +115,11 @@ def _written_asns(plan: Plan) -> list[int]:
     exchanges = [exchange.asn for exchange in plan.exchanges.values()]
     sites = [site.asn for site in plan.sites.values() if site.asn is not None]
     return exchanges + sites + [region.asn for region in plan.regions.values() if region.asn is not None]
+
+
+def _written_addresses(plan: Plan) -> list[IPv4Address]:
+    """Addresses in VPCs that the plan itself gives to something."""
+    return [offer.at.address for bridge in plan.bridges.values() for offer in bridge.offers.values()]
 
 
 def _relays(context: Context, layout: SiteLayout, ways: list[Delivery]) -> list[Host]:

@@ -11,6 +11,7 @@ from lanecast.cloud_state import (
     CloudPeering,
     CloudRegion,
     CloudRoute,
+    CloudSharedAddress,
     CloudState,
     CloudSubnet,
     CloudVpc,
@@ -22,7 +23,7 @@ from lanecast.compiler.kernel_settings import router_settings
 from lanecast.compiler.site_interfaces import tcp_ao
 from lanecast.compiler.timing import bfd, seconds
 from lanecast.plan.layout import SiteLayout, link_ends, preferred_uplinks, reachable_vpcs, uplink_router, vpc_cidr
-from lanecast.plan.model import Platform, Uplink, Vpc
+from lanecast.plan.model import BridgeMethod, Platform, Uplink, Vpc
 from lanecast.router import (
     Bgp,
     BgpNeighbor,
@@ -41,11 +42,13 @@ TRANSFER_POOL = IPv4Network("169.254.0.0/16")
 GATEWAY_VPC_INTERFACE = "vpc"
 
 
-def cloud_state(context: Context, instances: list[CloudInstance]) -> CloudState:
+def cloud_state(
+    context: Context, instances: list[CloudInstance], shared_addresses: list[CloudSharedAddress]
+) -> CloudState:
     """Everything that the plan's regions hold."""
     plan = context.plan
     vpcs = [
-        _vpc(context, f"{region_name}.{vpc_name}", region_name, vpc)
+        _vpc(context, f"{region_name}.{vpc_name}", region_name, vpc, instances)
         for region_name, region in plan.regions.items()
         for vpc_name, vpc in region.vpcs.items()
     ]
@@ -65,6 +68,7 @@ def cloud_state(context: Context, instances: list[CloudInstance]) -> CloudState:
             CloudRegion(name, region.cloud.provider, region.cloud.region)
             for name, region in sorted(plan.regions.items())
         ),
+        shared_addresses=tuple(sorted(shared_addresses, key=lambda address: address.name)),
     )
 
 
@@ -75,21 +79,39 @@ def _uplinks(context: Context) -> Iterator[tuple[SiteLayout, str]]:
             yield layout, name
 
 
-def _vpc(context: Context, name: str, region: str, vpc: Vpc) -> CloudVpc:
+def _vpc(context: Context, name: str, region: str, vpc: Vpc, instances: list[CloudInstance]) -> CloudVpc:
     subnets = tuple(
         CloudSubnet(f"{name}.{subnet_name}", subnet.cidr, subnet.zone, next(iter(subnet.cidr.hosts())))
         for subnet_name, subnet in sorted(vpc.subnets.items())
     )
-    return CloudVpc(name, region, vpc.cidr, subnets, tuple(_routes(context, name)))
+    routes = tuple(_routes(context, name, instances))
+    return CloudVpc(name, region, vpc.cidr, subnets, routes, _is_transit(context, name))
 
 
-def _routes(context: Context, vpc: str) -> Iterator[CloudRoute]:
+def _is_transit(context: Context, vpc: str) -> bool:
+    bridges = context.plan.bridges.values()
+    return any(bridge.via == vpc and bridge.method is BridgeMethod.TRANSIT for bridge in bridges)
+
+
+def _destinations(context: Context, vpc: str, peers: list[str], instances: list[CloudInstance]) -> list[IPv4Network]:
+    """What of ``vpc`` a VPC routes to: all of it, or where another of its peers has the same addresses each host."""
+    cidr = vpc_cidr(context.plan, vpc)
+    if not any(cidr.overlaps(vpc_cidr(context.plan, other)) for other in peers if other != vpc):
+        return [cidr]
+    hosts = {instance.address.ip for instance in instances if instance.subnet.rpartition(".")[0] == vpc}
+    for bridge in context.plan.bridges.values():
+        hosts |= {offer.at.address for offer in bridge.offers.values() if offer.in_ == vpc}
+    return [IPv4Network(host) for host in sorted(hosts)]
+
+
+def _routes(context: Context, vpc: str, instances: list[CloudInstance]) -> Iterator[CloudRoute]:
     """Peered VPCs, then the sites' LANs: by a gateway of this VPC, or else by the peering towards one."""
-    for other, peering in sorted(reachable_vpcs(context.plan, vpc).items()):
-        if peering is not None:
-            yield CloudRoute(vpc_cidr(context.plan, other), peering)
-    targets: dict[IPv4Network, str] = {}
     reachable = reachable_vpcs(context.plan, vpc)
+    for other, peering in sorted(reachable.items()):
+        if peering is not None:
+            for prefix in _destinations(context, other, list(reachable), instances):
+                yield CloudRoute(prefix, peering)
+    targets: dict[IPv4Network, str] = {}
     for through_peering in (False, True):
         for layout, name in _uplinks(context):
             landing = layout.site.uplinks[name].to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
@@ -15,9 +16,10 @@ from lanecast.fabric import (
     Host,
     HostRole,
 )
-from lanecast.plan.layout import layout_of_relay, reachable_vpcs, uplink_router
+from lanecast.plan.layout import cloud_ways, layout_of_relay, subnet_cidr, uplink_router
 from lanecast.plan.model import Subscriber
 from lanecast.router import (
+    INSTANCE_INTERFACE,
     Firewall,
     Interface,
     InterfaceRole,
@@ -28,16 +30,12 @@ from lanecast_relay.config.quantity import nanoseconds
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
-INSTANCE_INTERFACE = "eth0"
-"""What cloud images call an instance's only interface."""
-
 
 def cloud_instances(context: Context) -> list[CloudInstance]:
     """Every subscriber's instances: ``name-1`` to ``name-count``."""
     found = []
     for name, subscriber in sorted(context.plan.subscribers.items()):
-        region, vpc, subnet = subscriber.subnet.split(".")
-        cidr = context.plan.regions[region].vpcs[vpc].subnets[subnet].cidr
+        cidr = subnet_cidr(context.plan, subscriber.subnet)
         for number in range(1, subscriber.count + 1):
             instance = f"{name}-{number}"
             found.append(CloudInstance(instance, subscriber.subnet, context.instance_address(instance, cidr)))
@@ -64,35 +62,44 @@ def deliveries(context: Context) -> list[Delivery]:
     for name, subscriber, instance in _instances_of(context):
         for feed in sorted(subscriber.feeds):
             relays = _carrying(context, subscriber, feed)
+            over: Counter[str] = Counter()
             for relay in relays:
                 suffix = f".{relay}" if len(relays) > 1 else ""
                 endpoints = {
                     channel: Endpoint(instance.address.ip, context.port(f"{feed}.{channel}{suffix}"))
                     for channel in _channels(context, feed)
                 }
-                path, delay_ns = _way(context, relay, subscriber)
-                found.append(Delivery(instance.name, name, feed, relay, endpoints, path, delay_ns))
+                path, delay_ns, bridge = _way(context, relay, subscriber)
+                sent_to = endpoints
+                if bridge is not None:
+                    stands_for = {channel: f"{instance.name}.{feed}.{channel}.{relay}" for channel in endpoints}
+                    sent_to = _translated(context, bridge, stands_for, over[bridge])
+                    over[bridge] += 1
+                found.append(Delivery(instance.name, name, feed, relay, endpoints, path, delay_ns, sent_to, bridge))
     return found
+
+
+def _translated(context: Context, bridge: str, stands_for: dict[str, str], rank: int) -> dict[str, Endpoint]:
+    """Where a bridge takes a copy, by channel; the copies of one feed to an instance go to its addresses in turn."""
+    planned = context.plan.bridges[bridge]
+    return {channel: context.translated(bridge, planned, what, rank) for channel, what in stands_for.items()}
 
 
 def _channels(context: Context, feed: str) -> list[str]:
     return sorted(next(iter(context.plan.feeds[feed].lines.values())).groups)
 
 
-def _way(context: Context, relay: str, subscriber: Subscriber) -> tuple[tuple[str, ...], int]:
-    """The names on a relay's way to a subscriber's VPC, and the delay of its links one way."""
+def _way(context: Context, relay: str, subscriber: Subscriber) -> tuple[tuple[str, ...], int, str | None]:
+    """The names on a relay's way to a subscriber's VPC, the delay of its links one way, and who translates."""
     layout = layout_of_relay(context.layouts, relay)
     uplink_name = layout.uplink_of_relay(relay)
     uplink = layout.site.uplinks[uplink_name]
     router = uplink_router(layout.site, uplink_name)
     vpc = subscriber.subnet.rpartition(".")[0]
-    peering = reachable_vpcs(context.plan, uplink.to)[vpc]
-    path = [f"{router}-switch", router, uplink_name, uplink.to]
-    delay_ns = uplink.delay_ns
-    if peering is not None:
-        path += [peering, vpc]
-        delay_ns += context.plan.peerings[peering].delay_ns
-    return tuple(path), delay_ns
+    way = cloud_ways(context.plan, uplink.to)[vpc]
+    delay_ns = uplink.delay_ns + sum(context.plan.peerings[peering].delay_ns for peering in way.peerings)
+    path = (f"{router}-switch", router, uplink_name, *way.steps)
+    return path, delay_ns, way.bridge if way.translated else None
 
 
 def applications(context: Context, found: list[Delivery]) -> list[Application]:

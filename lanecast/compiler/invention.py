@@ -42,6 +42,21 @@ class Subnets:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SpreadPorts:
+    """Ports of a range, those first that leave ``rest`` when divided by ``parts``."""
+
+    ports: range
+    parts: int
+    rest: int
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self.ports, key=lambda port: (port % self.parts != self.rest, port)))
+
+    def __contains__(self, value: object, /) -> bool:
+        return value in self.ports
+
+
 class PoolExhaustedError(Exception):
     """A pool has no free value left for a purpose."""
 

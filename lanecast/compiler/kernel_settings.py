@@ -69,6 +69,15 @@ def router_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> 
     )
 
 
+def bridge_settings(interfaces: tuple[Interface, ...]) -> tuple[Sysctl, ...]:
+    """An instance that translates: it forwards, in and out by one interface, and tells nobody of a shorter way."""
+    return (
+        Sysctl("net/ipv4/ip_forward", "1", "a bridge forwards"),
+        *_reverse_path(interfaces),
+        *_no_redirects(interfaces),
+    )
+
+
 def relay_settings(interfaces: tuple[Interface, ...], multicast: Multicast) -> tuple[Sysctl, ...]:
     """A relay host: it does not forward, speaks IGMPv3 only, and may ask for large receive buffers."""
     version = [

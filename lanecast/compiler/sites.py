@@ -225,7 +225,7 @@ def _relay_file(
     }
     subscribers: dict[str, dict[str, dict[str, relay_model.Endpoint]]] = {}
     for delivery in own:
-        subscribers.setdefault(delivery.instance, {})[delivery.feed] = delivery.endpoints
+        subscribers.setdefault(delivery.instance, {})[delivery.feed] = delivery.sent_to
     keep_ns = layout.site.relays[name].journal_ns
     kept = None if keep_ns is None else journal(keep_ns, (context.plan.feeds[feed] for feed in feeds))
     return relay_model.RelayFile(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from zlib import crc32
 
-from lanecast.plan.model import Circuit, Feed, Plan, Role, Site, SwitchedVlan, Uplink
+from lanecast.plan.model import BridgeMethod, Circuit, Feed, Plan, Role, Site, SwitchedVlan, Uplink
 from lanecast.platforms import FACTS
 from lanecast_relay.config.model import INTERFACE_NAME_CHARACTERS, Endpoint
 
@@ -192,17 +192,71 @@ def carried_groups(plan: Plan, feed_lines: list[str]) -> tuple[IPv4Network, ...]
     return tuple(sorted({IPv4Network(group) for group, _ in carried_channels(plan, feed_lines)}))
 
 
-def reachable_vpcs(plan: Plan, vpc: str) -> dict[str, str | None]:
-    """The VPCs that traffic entering at ``vpc`` reaches, with the peering that leads there (None: ``vpc`` itself)."""
-    reachable: dict[str, str | None] = {vpc: None}
+@dataclass(frozen=True, slots=True)
+class CloudWay:
+    """How traffic that entered the cloud at one VPC gets to another."""
+
+    vpcs: tuple[str, ...]
+    """Every VPC on the way, the ends included."""
+    peerings: tuple[str, ...]
+    """Between them, in the same order."""
+    bridge: str | None = None
+    """The bridge that joins the two peerings; None where there is at most one."""
+    translated: bool = False
+    """The bridge translates: the far VPC's own addresses cannot be reached, only the bridge's."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names on the way from the first VPC on: VPC, peering, VPC, and the bridge where it translates."""
+        found = [self.vpcs[0]]
+        for index, peering in enumerate(self.peerings, start=1):
+            found += [peering, self.vpcs[index]]
+            if self.translated and index == 1 and self.bridge is not None:
+                found.append(self.bridge)
+        return tuple(found)
+
+
+def peering_between(plan: Plan, first: str, second: str) -> str | None:
+    """The peering of two VPCs."""
+    return next((name for name, held in sorted(plan.peerings.items()) if set(held.between) == {first, second}), None)
+
+
+def cloud_ways(plan: Plan, vpc: str) -> dict[str, CloudWay]:
+    """The way to each VPC that traffic entering at ``vpc`` gets to: itself, its peers, the far ends of bridges."""
+    ways = {vpc: CloudWay((vpc,), ())}
     for name, peering in sorted(plan.peerings.items()):
         first, second = peering.between
         if vpc in (first, second):
-            reachable.setdefault(second if vpc == first else first, name)
-    return reachable
+            other = second if vpc == first else first
+            ways.setdefault(other, CloudWay((vpc, other), (name,)))
+    for name, bridge in sorted(plan.bridges.items()):
+        if vpc in bridge.ends:
+            far = bridge.to if vpc == bridge.from_ else bridge.from_
+            near_peering, far_peering = peering_between(plan, vpc, bridge.via), peering_between(plan, bridge.via, far)
+            if near_peering is not None and far_peering is not None:
+                translated = bridge.method is BridgeMethod.NAT
+                ways.setdefault(far, CloudWay((vpc, bridge.via, far), (near_peering, far_peering), name, translated))
+    return ways
+
+
+def reachable_vpcs(plan: Plan, vpc: str) -> dict[str, str | None]:
+    """The VPCs whose addresses can be reached from ``vpc``, with the first peering there (None: ``vpc`` itself)."""
+    ways = cloud_ways(plan, vpc).items()
+    return {other: next(iter(way.peerings), None) for other, way in ways if not way.translated}
 
 
 def vpc_cidr(plan: Plan, vpc: str) -> IPv4Network:
     """The address range of ``region.vpc``."""
     region, name = vpc.split(".")
     return plan.regions[region].vpcs[name].cidr
+
+
+def subnet_cidr(plan: Plan, subnet: str) -> IPv4Network:
+    """The address range of ``region.vpc.subnet``."""
+    region, vpc, name = subnet.split(".")
+    return plan.regions[region].vpcs[vpc].subnets[name].cidr
+
+
+def bridge_instance(bridge: str, number: int) -> str:
+    """What a bridge's instance is called, from 1."""
+    return f"{bridge}-bridge-{number}"

@@ -327,6 +327,10 @@ class Region(Strict):
     vpcs: dict[Name, Vpc] = Field(min_length=1)
 
 
+MAXIMUM_BRIDGE_INSTANCES = 4
+"""Each further one holds every address of the others in reserve; a second is what a failure needs."""
+
+
 class Peering(Strict):
     """Two VPCs that reach each other; not transitive."""
 
@@ -334,6 +338,51 @@ class Peering(Strict):
     delay_ns: DurationNs
     bandwidth_bps: BitsPerSecond
     dns_sync: bool = False
+
+
+class BridgeMethod(StrEnum):
+    """How two VPCs reach each other through a third that both are peered with."""
+
+    NAT = "nat"
+    """Instances in the third translate addresses; neither side sees the other's."""
+    TRANSIT = "transit"
+    """The third VPC's router forwards from one peering to the other: the cloud's own switch."""
+
+
+class Transport(StrEnum):
+    """What has ports."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+class Offer(Strict):
+    """A service at one end of a bridge, which the other end reaches at an address of the bridge."""
+
+    in_: VpcReference = Field(validation_alias=AliasChoices("in", "in_"), serialization_alias="in")
+    """The end that it is at."""
+    at: EndpointText
+    protocol: Transport = Transport.UDP
+
+
+class Bridge(Strict):
+    """Two VPCs that are not peered and reach each other through a third, both ways."""
+
+    from_: VpcReference = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    via: VpcReference
+    to: VpcReference
+    method: BridgeMethod = BridgeMethod.NAT
+    subnet: SubnetReference | None = None
+    """Where its instances are: a subnet of ``via``; needed by ``nat``, and nothing that ``transit`` has."""
+    count: int = Field(default=2, ge=1, le=MAXIMUM_BRIDGE_INSTANCES)
+    """Its instances. Each has an address that flows are sent to, and the others take it over when it fails."""
+    offers: dict[Name, Offer] = Field(default_factory=dict)
+    """What one end has for the other besides the plan's feeds, which it lets through by itself."""
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The two VPCs that it joins."""
+        return self.from_, self.to
 
 
 class Subscriber(Strict):
@@ -448,6 +497,7 @@ class Plan(Strict):
     sites: dict[Name, Site] = Field(min_length=1)
     regions: dict[Name, Region] = Field(min_length=1)
     peerings: dict[Name, Peering] = Field(default_factory=dict)
+    bridges: dict[Name, Bridge] = Field(default_factory=dict)
     subscribers: dict[Name, Subscriber] = Field(min_length=1)
     promises: dict[Name, Promise] = Field(default_factory=dict)
     multicast: Multicast = Field(default_factory=Multicast)

@@ -45,6 +45,9 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "zone": NAME,
     "provider": ("baidu", "baidu"),
     "between": ("stand-in-1.vpc", "stand-in-2.vpc"),
+    "via": ("stand-in-1.vpc", "stand-in-2.vpc"),
+    "in": ("stand-in-1.vpc", "stand-in-2.vpc"),
+    "at": ("198.18.0.9:1", "198.18.0.10:2"),
     "subnet": ("stand-in-1.vpc.subnet", "stand-in-2.vpc.subnet"),
     "from": NAME,
     # Fields with a default: without them the default holds, which the second one differs from.
@@ -69,6 +72,7 @@ LEAVES: dict[str, tuple[Any, Any]] = {
 OF_ANOTHER_KIND: dict[tuple[str, Any], tuple[Any, Any]] = {
     ("protocol", AaaProtocol): ("tacacs+", "radius"),
     ("servers", IPv4Address): ("198.18.0.3", "198.18.0.4"),
+    ("from", str): ("stand-in-1.vpc", "stand-in-2.vpc"),
     ("groups", IPv4Network): ("239.255.0.0/17", "239.255.128.0/17"),
 }
 """Where one name is of several kinds: by the field's name and the type of what stands there."""

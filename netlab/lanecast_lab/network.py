@@ -14,7 +14,7 @@ from lanecast.fabric import (
     HostRole,
 )
 from lanecast.plan.layout import COUNTERPARTS
-from lanecast_lab import services, states
+from lanecast_lab import instances, services, states
 from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
@@ -74,6 +74,9 @@ def bring_up(
     network = Network(fabric, topology, routers)
     partial(network)
     ports = {node.name: {interface.name for interface in node.interfaces} for node in fabric.nodes()}
+    for host in fabric.hosts:
+        if host.nat is not None:
+            instances.start(topology.nodes[host.name], rendered_directory(rendered, fabric, host.name))
     _in_parallel(
         lambda node: services.apply_settings(
             node, rendered_directory(rendered, fabric, node.name), ports.get(node.name, set())
@@ -90,6 +93,7 @@ def bring_up(
     _start_relays(network, rendered)
     say("waiting for routing to converge")
     network.timings |= states.converge_unicast(routers)
+    network.timings |= states.converge_bridges(topology)
     say("waiting for multicast to converge")
     network.timings |= states.converge_multicast(topology, routers)
     network.timings["converge_s"] = time.monotonic() - started

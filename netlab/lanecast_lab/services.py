@@ -20,6 +20,7 @@ from lanecast_lab import waits
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node, executable
 from lanecast_templates.networkd_files import NetworkdError, read_files
+from lanecast_templates.user_data import USER_DATA
 
 LOOKING_ON = "30"
 """By how much a looker-on's niceness is above that of the lab."""
@@ -28,8 +29,11 @@ LOOKING_ON = "30"
 def apply_settings(node: Node, rendered: Path, interfaces: Collection[str]) -> None:
     """Do what a booting box would do with its rendered sysctl, networkd and filter files.
 
-    Machine-wide kernel settings are left out: the machine is not the lab's. ``interfaces`` are there already.
+    Machine-wide kernel settings are left out: the machine is not the lab's. ``interfaces`` are there already. Where
+    there is user data, an instance was started with all of that before.
     """
+    if (rendered / USER_DATA).exists():
+        return
     sysctl = rendered / "etc/sysctl.d/60-lanecast.conf"
     if sysctl.exists():
         node.run("sysctl", "-q", "-p", str(sysctl))

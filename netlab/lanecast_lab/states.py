@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.fabric import (
@@ -14,7 +14,7 @@ from lanecast.fabric import (
 from lanecast.router import RouterRole
 from lanecast_lab import waits
 from lanecast_lab.frr import FrrRouter
-from lanecast_lab.node import run
+from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology
 
 Routers = dict[str, FrrRouter]
@@ -44,6 +44,27 @@ def converge_multicast(topology: Topology, routers: Routers) -> dict[str, float]
             "multicast routes", waits.MULTICAST_ROUTES_S, lambda: _missing_mroutes(topology.fabric, routers, joins)
         ),
     }
+
+
+def converge_bridges(topology: Topology) -> dict[str, float]:
+    """Wait until every address that instances share is with the one that is to hold it; return the seconds it took."""
+    if not topology.fabric.cloud.shared_addresses:
+        return {}
+    took = waits.until("addresses of bridges", waits.BRIDGE_ADDRESSES_S, lambda: list(_unheld(topology)))
+    return {"bridge_addresses_s": took}
+
+
+def _unheld(topology: Topology) -> Iterator[str]:
+    for shared in topology.fabric.cloud.shared_addresses:
+        holders = [name for name in shared.instances if shared.address in addresses_of(topology.nodes[name])]
+        if holders != [shared.instances[0]]:
+            yield f"{shared.address} is held by {' and '.join(holders) or 'nobody'}, not by {shared.instances[0]}"
+
+
+def addresses_of(node: Node) -> set[IPv4Address]:
+    """Every address that a node has."""
+    shown = node.json("ip", "-j", "-4", "address", "show")
+    return {IPv4Address(each["local"]) for interface in shown for each in interface["addr_info"]}
 
 
 def _each(routers: Routers, missing: Callable[[FrrRouter], list[str]]) -> list[str]:

@@ -11,8 +11,8 @@ from mininet.net import Mininet
 from mininet.nodelib import LinuxBridge
 
 from lanecast.fabric import (
+    IN_THE_CLOUD,
     Fabric,
-    HostRole,
     Link,
     Segment,
 )
@@ -74,7 +74,7 @@ def build(fabric: Fabric, directory: Path) -> Topology:
 
 def _add_mininet_nodes(topology: Topology) -> None:
     names = [router.name for router in topology.fabric.routers if router.role is not RouterRole.GATEWAY]
-    names += [host.name for host in topology.fabric.hosts if host.role is not HostRole.SUBSCRIBER]
+    names += [host.name for host in topology.fabric.hosts if host.role not in IN_THE_CLOUD]
     for name in names:
         host = topology.mininet.addHost(name, ip=None)
         directory = topology.directory / name

@@ -1,8 +1,8 @@
 """A cloud as Linux routers: what stands for a VPC, its peerings and gateways where the cloud itself is not there.
 
 The lab and the containerlab topology have a node a VPC router and instance, and wire them as this says. VPC routers are
-plain Linux routers without multicast, as a cloud's are. Peering is not transitive: a router has a route to the VPCs
-that it is peered with, and to nothing behind them.
+plain Linux routers without multicast, as a cloud's are. Peering is not transitive: what comes by one peering leaves by
+no other, whatever the routes say, unless the VPC is told to forward (transit).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from lanecast.cloud_state import CloudGateway, CloudInstance, CloudState, CloudVpc
 from lanecast.compiler.cloud import GATEWAY_VPC_INTERFACE, TRANSFER_POOL, transfer_links
-from lanecast.compiler.deliveries import INSTANCE_INTERFACE
 from lanecast.plan.layout import link_ends
+from lanecast.router import INSTANCE_INTERFACE
 
 FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0")
 """Kernel settings of a VPC router."""
@@ -78,6 +78,24 @@ def vpc_commands(state: CloudState, vpc: CloudVpc) -> Iterator[str]:
         next_hops[target] = other
     for route in vpc.routes:
         yield f"route add {route.prefix} via {next_hops[route.target]}"
+    if not vpc.transit:
+        yield from _no_transit(state, vpc, next_hops)
+
+
+def _no_transit(state: CloudState, vpc: CloudVpc, next_hops: Mapping[str, IPv4Address]) -> Iterator[str]:
+    """What comes by a peering gets to the VPC's own subnets and gateways, and into no other peering."""
+    networks = _peering_networks(state)
+    own = {peering.name for peering in state.peerings if vpc.name in (peering.first, peering.second)}
+    if not own:
+        return
+    for index, subnet in enumerate(vpc.subnets):
+        yield f"route add {subnet.cidr} dev subnet{index} table {FROM_PEERINGS}"
+    for route in vpc.routes:
+        if route.target not in own:
+            yield f"route add {route.prefix} via {next_hops[route.target]} table {FROM_PEERINGS}"
+    yield f"route add unreachable default table {FROM_PEERINGS}"
+    for name in sorted(own):
+        yield f"rule add iif {_port('p', networks[name])} lookup {FROM_PEERINGS}"
 
 
 def instance_commands(state: CloudState, instance: CloudInstance) -> Iterator[str]:
@@ -89,6 +107,9 @@ def instance_commands(state: CloudState, instance: CloudInstance) -> Iterator[st
 
 
 TRANSFER_PREFIX = 30
+
+FROM_PEERINGS = 100
+"""The routing table of a VPC router for what comes by a peering."""
 
 
 def _routed_links(state: CloudState, vpc: CloudVpc) -> Iterator[tuple[str, str, IPv4Address, IPv4Address]]:

@@ -16,10 +16,12 @@ import yaml
 from markdown_it import MarkdownIt
 
 from lanecast.fabric import (
+    IN_THE_CLOUD,
     Fabric,
     Host,
     HostRole,
 )
+from lanecast.nat_bridge import NatBridge
 from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS
 from lanecast.router import (
     Router,
@@ -31,9 +33,11 @@ from lanecast_templates.errors import RenderError, RenderProblem
 from lanecast_templates.router_secrets import NodeSecrets, RouterSecrets
 from lanecast_templates.router_templates import router_templates
 from lanecast_templates.secrets import SecretResolver
+from lanecast_templates.user_data import USER_DATA, InstanceFile, write_user_data
 from lanecast_templates.views.frr import DEFAULT_VERSION
 from lanecast_templates.views.hand_over import HandOver, hand_overs
 from lanecast_templates.views.host_services import host_services
+from lanecast_templates.views.keepalived import TAKE_OVER, keepalived
 from lanecast_templates.views.linux import LinuxNode, linux_node
 from lanecast_templates.views.networkd import NetworkdNode, networkd_node
 from lanecast_templates.views.prometheus import scrape_configuration
@@ -43,6 +47,16 @@ __all__ = ["RenderError", "RenderedFile", "SecretResolver", "header", "node_fold
 FILE_MODE = 0o644
 SECRET_MODE = 0o600
 """Hardening: a file that must hold a secret is readable by its owner alone."""
+
+PROGRAM_MODE = 0o755
+
+BRIDGE_PACKAGES = ("nftables", "keepalived", "conntrack")
+BRIDGE_COMMANDS = (
+    ("sysctl", "-p", "/etc/sysctl.d/60-lanecast.conf"),
+    ("systemctl", "enable", "nftables", "keepalived"),
+    ("systemctl", "restart", "nftables", "keepalived"),
+)
+"""What makes the first start of an instance the last step by hand; later starts need none of it."""
 
 RELAY_PROGRAM = "/usr/local/bin/lanecast-relay"
 
@@ -59,7 +73,7 @@ class RenderedFile:
 def node_folder(node: Router | Host) -> PurePosixPath:
     """Where the files of a node stand below the output folder."""
     name = PurePosixPath(node.name)
-    ours = node.role in (RouterRole.SITE, HostRole.RELAY, HostRole.SUBSCRIBER)
+    ours = node.role in (RouterRole.SITE, HostRole.RELAY, *IN_THE_CLOUD)
     return name if ours else COUNTERPARTS / name
 
 
@@ -77,6 +91,8 @@ def _plan_place(fabric: Fabric, node: Router | Host) -> tuple[str, ...]:
             return ("sites", node.place, "relays", node.name)
         case HostRole.SUBSCRIBER:
             return ("subscribers", node.name.rpartition("-")[0])
+        case HostRole.BRIDGE:
+            return ("bridges", node.name.rpartition("-bridge-")[0])
         case RouterRole.EXCHANGE | HostRole.SOURCE:
             return ("exchanges", node.place)
         case RouterRole.GATEWAY:
@@ -154,13 +170,33 @@ class _Rendering:
         node = linux_node(host)
         etc = folder / "etc"
         yield from self._linux(node, folder)
-        has_network = host.role is not HostRole.SUBSCRIBER
+        if host.nat is not None:
+            yield from self._bridge(host.nat, node, folder)
+        has_network = host.role not in IN_THE_CLOUD
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
             yield from self._networkd(networkd_node(host), folder)
         yield from self._services(host, folder)
         if host.relay is not None:
             yield from self._relay(host.relay, etc, has_network)
+
+    def _bridge(self, nat: NatBridge, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        """What lets a bridge's instances stand in for each other, and all of an instance's files as user data."""
+        bridge = keepalived(nat)
+        beside = [
+            self._file(folder / "etc/keepalived/keepalived.conf", "linux/keepalived.conf.j2", bridge=bridge),
+            replace(
+                self._file(folder / TAKE_OVER.removeprefix("/"), "linux/lanecast-take-over.j2", bridge=bridge),
+                mode=PROGRAM_MODE,
+            ),
+        ]
+        yield from beside
+        files = [
+            InstanceFile(PurePosixPath("/") / file.path.relative_to(folder), file.text, file.mode)
+            for file in (*self._linux(node, folder), *beside)
+        ]
+        text = write_user_data(self.header, BRIDGE_PACKAGES, files, BRIDGE_COMMANDS)
+        yield RenderedFile(folder / USER_DATA, text)
 
     def hand_over(self, sheet: HandOver) -> Iterator[RenderedFile]:
         """The sheet for an exchange's engineer: to read, and to print."""

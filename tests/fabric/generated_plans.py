@@ -96,9 +96,29 @@ def uplink_of(site: Document, relay: Document) -> str:
     return str(min(site["uplinks"], key=lambda name: (site["uplinks"][name]["role"] == "backup", name)))
 
 
-def reached_from(document: Document, vpc: str) -> set[str]:
+def peered_with(document: Document, vpc: str) -> set[str]:
     """A VPC and those that are peered with it."""
     return {vpc}.union(*(peering["between"] for peering in document["peerings"].values() if vpc in peering["between"]))
+
+
+def bridges_of(document: Document, vpc: str) -> dict[str, tuple[str, Document]]:
+    """What bridges lead to from a VPC: each far end, with the bridge's name and itself."""
+    found = {}
+    for name, bridge in document.get("bridges", {}).items():
+        if vpc in (bridge["from"], bridge["to"]):
+            found[bridge["to"] if vpc == bridge["from"] else bridge["from"]] = (name, bridge)
+    return found
+
+
+def reached_from(document: Document, vpc: str) -> set[str]:
+    """A VPC, those that are peered with it, and those that a bridge leads to."""
+    return peered_with(document, vpc) | set(bridges_of(document, vpc))
+
+
+def routed_from(document: Document, vpc: str) -> set[str]:
+    """Of these, the ones whose own addresses can be reached: a bridge that translates hides them."""
+    over = {far for far, (_, bridge) in bridges_of(document, vpc).items() if bridge["method"] == "transit"}
+    return peered_with(document, vpc) | over
 
 
 def landing(document: Document, relay_name: str) -> str:
@@ -294,11 +314,47 @@ def plans(draw: st.DrawFn) -> Document:
     for number, pair in enumerate(combinations(vpcs, 2)):
         if draw(st.booleans()):
             document["peerings"][f"peering-{number}"] = {"between": list(pair), "delay": "8ms", "bandwidth": "10G"}
+    draw(bridges(document))
     draw(loads(document))
     for number in range(draw(st.integers(1, 3))):
         document["subscribers"][f"app-{prefixes[number]}"] = draw(subscribers(document))
     draw(options(document))
     return document
+
+
+@st.composite
+def bridges(draw: st.DrawFn, document: Document) -> None:
+    """Bridges between VPCs that are not peered and have a common peer; at most one VPC forwards (transit)."""
+    pairs = [set(peering["between"]) for peering in document["peerings"].values()]
+    vpcs = sorted(set().union(*pairs))
+    document["bridges"] = {}
+    for number, (first, second) in enumerate(combinations(vpcs, 2)):
+        between = sorted((peered_with(document, first) & peered_with(document, second)) - {first, second})
+        if {first, second} in pairs or not between or draw(st.integers(0, 3)) == 0:
+            continue
+        via = draw(st.sampled_from(between))
+        ends = draw(st.permutations([first, second]))
+        bridge: Document = {"from": ends[0], "via": via, "to": ends[1], "method": "nat"}
+        if not document["bridges"] and draw(st.booleans()):
+            bridge["method"] = "transit"
+        else:
+            region, _, name = via.partition(".")
+            subnets = sorted(document["regions"][region]["vpcs"][name]["subnets"])
+            bridge |= {"subnet": f"{via}.{draw(st.sampled_from(subnets))}", "count": draw(st.integers(1, 2))}
+            if draw(st.booleans()):
+                bridge["offers"] = {"data": draw(offers(document, ends))}
+        document["bridges"][f"{draw(st.sampled_from('az'))}-bridge-{number}"] = bridge
+    if not document["bridges"]:
+        del document["bridges"]
+
+
+@st.composite
+def offers(draw: st.DrawFn, document: Document, ends: list[str]) -> Document:
+    """A service at one end of a bridge."""
+    end = draw(st.sampled_from(ends))
+    region, _, name = end.partition(".")
+    network = IPv4Network(document["regions"][region]["vpcs"][name]["cidr"]).network_address
+    return {"in": end, "at": f"{network + draw(st.integers(10, 30))}:{draw(st.integers(1, 65535))}"}
 
 
 @st.composite

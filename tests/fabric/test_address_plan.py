@@ -55,6 +55,8 @@ from lanecast_templates.renderer import SecretResolver, render_fabric
 def test_addresses_and_names_stand_once(compiled: Compile, document: Document) -> None:
     fabric = compiled(document)
     addresses = Counter(address.ip for _, held in all_interfaces(fabric) for address in held.addresses)
+    addresses.update(shared.address for shared in fabric.cloud.shared_addresses)
+    addresses.update(offer.target.address for offer in fabric.offers)
     addresses.update(subnet.gateway for vpc in fabric.cloud.vpcs for subnet in vpc.subnets)
     assert {address: count for address, count in addresses.items() if count > 1} == {}
     names = [node.name for node in fabric.nodes()]
@@ -132,14 +134,19 @@ def test_links_have_the_addresses_of_the_plan_and_instances_their_subnets(
     assert all("-source" in name for name in links), "the plan says nothing of these links"
     cidrs = {subnet.name: subnet for vpc in fabric.cloud.vpcs for subnet in vpc.subnets}
     instances = {instance.name: instance for instance in fabric.cloud.instances}
-    assert set(instances) == {
-        f"{name}-{number}"
+    planned_subnets = {
+        f"{name}-{number}": subscriber["subnet"]
         for name, subscriber in document["subscribers"].items()
         for number in range(1, subscriber["count"] + 1)
     }
+    planned_subnets |= {
+        f"{name}-bridge-{number}": bridge["subnet"]
+        for name, bridge in document.get("bridges", {}).items()
+        for number in range(1, bridge.get("count", 0) + 1)
+    }
+    assert {name: instance.subnet for name, instance in instances.items()} == planned_subnets
     for instance in instances.values():
         subnet = cidrs[instance.subnet]
-        assert instance.subnet == document["subscribers"][instance.name.rpartition("-")[0]]["subnet"]
         assert instance.address.network == subnet.cidr
         assert instance.address.ip not in (subnet.gateway, subnet.cidr.network_address, subnet.cidr.broadcast_address)
         assert interface_of(fabric, instance.name, "eth0").address == instance.address

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 
 from generated_plans import (
     DEFAULT_ROUTE,
@@ -12,14 +13,15 @@ from generated_plans import (
     Compile,
     Document,
     asks,
+    bridges_of,
     carrying,
     interface_of,
     landing,
     of_node,
     plans,
     properties,
-    reached_from,
     relays_of,
+    routed_from,
     servers_of,
     uplink_of,
 )
@@ -58,7 +60,7 @@ def test_every_instance_reads_each_of_its_feeds_once(compiled: Compile, document
     for delivery in fabric.deliveries:
         relay = relay_file(fabric, delivery.relay)
         assert delivery.feed in relay.feeds
-        assert relay.subscribers[delivery.instance].feeds[delivery.feed] == delivery.endpoints
+        assert relay.subscribers[delivery.instance].feeds[delivery.feed] == delivery.sent_to
         assert set(delivery.endpoints) == set(fabric.feed(delivery.feed).channels)
         instance = interface_of(fabric, delivery.instance, "eth0")
         assert {endpoint.address for endpoint in delivery.endpoints.values()} == {instance.address.ip}
@@ -119,12 +121,19 @@ def test_deliveries_go_the_way_of_the_plan(compiled: Compile, document: Document
         landed = landing(document, delivery.relay)
         assert delivery.path[:4] == (f"{router}-switch", router, uplink, landed)
         delay_ns = links[uplink].delay_ns
-        if landed == there:
-            assert len(delivery.path) == 4
+        bridge_name, bridge = bridges_of(document, landed).get(there, (None, None))
+        beyond = list(delivery.path[4:])
+        if bridge is not None and bridge["method"] == "nat":
+            assert beyond.pop(2) == bridge_name == delivery.bridge
         else:
-            peering, vpc = delivery.path[4:]
-            assert vpc == there
-            assert set(document["peerings"][peering]["between"]) == {landed, there}
+            assert delivery.bridge is None
+            assert delivery.sent_to == delivery.endpoints
+        vpcs = [landed, *beyond[1::2]]
+        assert vpcs == (
+            [landed] if landed == there else [landed, there] if bridge is None else [landed, bridge["via"], there]
+        )
+        for peering, pair in zip(beyond[::2], pairwise(vpcs), strict=True):
+            assert set(document["peerings"][peering]["between"]) == set(pair)
             delay_ns += delays[peering]
         assert delivery.delay_ns == delay_ns
 
@@ -251,7 +260,7 @@ def expected_filters(
     (own,) = [name for name in site["routers"] if name == router.name or name in neighbors_of(router)]
     clouds = {
         IPv4Network(document["regions"][region]["vpcs"][vpc]["cidr"])
-        for region, _, vpc in (name.partition(".") for name in reached_from(document, site["uplinks"][link]["to"]))
+        for region, _, vpc in (name.partition(".") for name in routed_from(document, site["uplinks"][link]["to"]))
     }
     lan = {segments[f"{own}-lan"]}
     return (clouds, lan) if router.role is RouterRole.SITE else (lan, clouds)

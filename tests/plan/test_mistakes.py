@@ -43,7 +43,41 @@ def router_1(platform: str, ports: str, more: str = "") -> tuple[str, str]:
 NEXUS = "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2, multicast: Ethernet1/3, lan: Ethernet1/4"
 SEGMENTS = "multicast: {vlan: 310, access-ports: [Ethernet1/11]}, lan: {vlan: 311, access-ports: [Ethernet1/12]}"
 
+BRIDGED = """
+  far: {cloud: {provider: baidu, region: bj}, vpcs: {core: {cidr: 10.10.0.0/16, subnets: {apps: {cidr: 10.10.2.0/24, zone: a}}}}}
+  middle: {cloud: {provider: baidu, region: gz}, vpcs: {core: {cidr: 10.9.0.0/16, subnets: {bridge: {cidr: 10.9.1.0/24, zone: a}, tiny: {cidr: 10.9.2.0/29, zone: a}}}}}
+peerings:
+  near-middle: {between: [region1.vpc1, middle.core], delay: 8ms, bandwidth: 1G}
+  middle-far: {between: [middle.core, far.core], delay: 16ms, bandwidth: 1G}
+bridges:
+  near-far: {from: region1.vpc1, via: middle.core, to: far.core, method: nat, subnet: middle.core.bridge}
+"""
+"""What follows the only region of the plan: two more, and a bridge from it through the second to the third."""
+
+
+def bridged(old: str = "", new: str = "") -> tuple[str, str]:
+    """The edit that adds a bridge, with something of it replaced."""
+    assert old in BRIDGED
+    return "\nsubscribers:\n", BRIDGED.replace(old, new) + "\nsubscribers:\n"
+
+
 MISTAKES = {
+    "bridge-at-an-end-with-itself": bridged("to: far.core", "to: region1.vpc1"),
+    "bridge-beside-a-peering": bridged("bridges:\n", "  near-far: {between: [far.core, region1.vpc1], delay: 20ms, bandwidth: 1G}\nbridges:\n"),
+    "bridge-in-a-small-subnet": bridged("subnet: middle.core.bridge", "subnet: middle.core.tiny, count: 4"),
+    "bridge-in-another-vpc": bridged("subnet: middle.core.bridge", "subnet: far.core.apps"),
+    "bridge-of-two-in-transit": bridged("method: nat", "method: transit, count: 2"),
+    "bridge-offers-what-is-elsewhere": bridged("middle.core.bridge}", 'middle.core.bridge, offers: {a: {in: middle.core, at: "10.9.1.5:80"}, b: {in: far.core, at: "10.8.2.5:80"}, c: {in: far.core, at: "10.8.2.5:80"}}}'),
+    "bridge-over-shared-addresses-in-transit": ("\nsubscribers:\n", BRIDGED.replace("10.10.", "10.8.").replace("nat, subnet: middle.core.bridge", "transit") + "\nsubscribers:\n"),
+    "bridge-to-nowhere": bridged("to: far.core", "to: far.cor"),
+    "bridge-transit-beside-transit": ("\nsubscribers:\n", BRIDGED.replace("nat, subnet: middle.core.bridge", "transit").replace("peerings:\n", "  other: {cloud: {provider: baidu, region: su}, vpcs: {core: {cidr: 10.11.0.0/16, subnets: {apps: {cidr: 10.11.2.0/24, zone: a}}}}}\npeerings:\n  far-other: {between: [far.core, other.core], delay: 1ms, bandwidth: 1G}\n") + "  middle-other: {from: middle.core, via: far.core, to: other.core, method: transit}\n\nsubscribers:\n"),
+    "bridge-twice": ("\nsubscribers:\n", BRIDGED + "  again: {from: far.core, via: middle.core, to: region1.vpc1, subnet: middle.core.bridge}\n\nsubscribers:\n"),
+    "bridge-without-a-peering": bridged("  middle-far: {between: [middle.core, far.core], delay: 16ms, bandwidth: 1G}\n"),
+    "bridge-without-a-subnet": bridged(", subnet: middle.core.bridge"),
+    "bridge-without-an-instance": bridged("middle.core.bridge}", "middle.core.bridge, count: 0}"),
+    "peered-twice": bridged("bridges:\n", "  again: {between: [middle.core, region1.vpc1], delay: 9ms, bandwidth: 1G}\nbridges:\n"),
+    "uplink-bfd-the-cloud-does-not-take": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: bgp, bfd: {interval: 150ms, multiplier: 12}, role: primary"),
+    "uplink-vlan-the-cloud-does-not-take": ("vlan: 201", "vlan: 4010"),
     "authentication-twice": ("carries: [quotes.A]}", "carries: [quotes.A], password: {environment: A}, tcp-ao: {key-id: 1, secret: {environment: B}}}"),
     "bfd-too-fast": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 20ms, multiplier: 2}}"),
     "bfd-of-odd-length": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 100500us}}"),

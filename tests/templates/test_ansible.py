@@ -127,6 +127,23 @@ def test_secrets_stand_only_in_files_that_are_named_secret(project: Path, boxes:
         assert holding <= secret
 
 
+OF_BRIDGES = {"Reload keepalived", "Forget translated flows"}
+"""Handlers that only a bridge's instances have files for."""
+
+
+def test_a_bridge_s_instances_get_their_files_and_forget_flows_of_older_rules(tmp_path: Path) -> None:
+    project = render(TWO_SITES.parent / "three-regions.yaml", tmp_path / "project", "ansible")
+    held = variables(project, "hk-bj-bridge-2")
+    notified = {entry["dest"]: set(entry["notify"]) for entry in held["lanecast_files"]}
+    assert "/user-data.yaml" not in notified, "it is for the first start"
+    assert notified["/etc/nftables.conf"] == {"Load the packet filter", "Forget translated flows"}
+    assert notified["/etc/keepalived/keepalived.conf"] == {"Reload keepalived"}
+    assert set(held["lanecast_services"]) == {"keepalived", "nftables"}
+    holds = (project / "files/hk-bj-bridge-2/etc/keepalived/keepalived.conf").read_text()
+    assert held["lanecast_shared_addresses"]
+    assert all(f"{address}/32" in holds for address in held["lanecast_shared_addresses"])
+
+
 def test_handlers_and_services_that_files_name_are_there(project: Path, boxes: dict[str, Any]) -> None:
     [play] = yaml.safe_load((project / "playbooks/linux.yaml").read_text())
     handlers = {handler["name"] for handler in play["handlers"]} | {
@@ -135,7 +152,9 @@ def test_handlers_and_services_that_files_name_are_there(project: Path, boxes: d
     told = {name for box in boxes for e in variables(project, box)["lanecast_files"] for name in e["notify"]}
     assert told <= handlers
     own = {handler["name"] for handler in play["handlers"] if "listen" not in handler}
-    assert own | {h["listen"] for h in play["handlers"] if "listen" in h} == told | {"Configure interfaces"}
+    assert own | {h["listen"] for h in play["handlers"] if "listen" in h} == told | OF_BRIDGES | {
+        "Configure interfaces"
+    }
     services = {box: set(variables(project, box)["lanecast_services"]) for box in boxes}
     clock = {"chrony", "lanecast-ptp4l", "lanecast-phc2sys", "rsyslog"}
     assert services["hk1-r1"] == {"frr", "nftables", "systemd-networkd"} | clock

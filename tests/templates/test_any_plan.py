@@ -74,10 +74,15 @@ def _router(draw: st.DrawFn, site: Document, router: Document) -> Platform:
 @st.composite
 def _lines(draw: st.DrawFn, site: Document, can: set[Feature]) -> None:
     for line in (*site["circuits"].values(), *site["uplinks"].values()):
+        # What the cloud takes of a dedicated line is narrower than what routers take.
+        least_ms, multipliers = (200, (3, 10)) if "to" in line else (50, (3, 50))
         if line.get("routing") == "static":
             continue
         if Feature.BFD in can and draw(st.booleans()):
-            line["bfd"] = {"interval": f"{draw(st.integers(50, 999))}ms", "multiplier": draw(st.integers(3, 50))}
+            line["bfd"] = {
+                "interval": f"{draw(st.integers(least_ms, 999))}ms",
+                "multiplier": draw(st.integers(*multipliers)),
+            }
         if Feature.TCP_AO in can and "password" not in line and draw(st.booleans()):
             algorithm = draw(st.sampled_from(["hmac-sha-1-96", "aes-128-cmac-96"]))
             line["tcp-ao"] = {

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecast.plan.checks import addresses, capacity, management, multicast, names, paths, platforms, recovery, survival
+from lanecast.plan.checks import (
+    addresses,
+    bridges,
+    capacity,
+    dedicated_lines,
+    management,
+    multicast,
+    names,
+    paths,
+    platforms,
+    recovery,
+    survival,
+)
 from lanecast.plan.checks.context import CheckContext
 from lanecast_relay.config.document import Problem
 
@@ -18,6 +30,13 @@ RESOLVED = (
     multicast.groups,
     addresses.instances,
     addresses.vlans,
+    bridges.pairs,
+    bridges.peerings,
+    bridges.instances,
+    bridges.offers,
+    bridges.offered_addresses,
+    bridges.transit,
+    dedicated_lines.channels,
     multicast.lines,
     recovery.servers,
     recovery.times,

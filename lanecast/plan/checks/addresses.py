@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
+from lanecast.plan.checks.bridges import may_overlap
 from lanecast.plan.checks.context import CheckContext
-from lanecast.plan.layout import FIRST_INSTANCE_OFFSET
+from lanecast.plan.layout import FIRST_INSTANCE_OFFSET, subnet_cidr
 from lanecast_relay.config.document import PathKey, Problem
 
 Place = tuple[PathKey, ...]
+
+VPC_CIDR_KEYS = len(("regions", "REGION", "vpcs", "VPC", "cidr"))
 
 LINK_PREFIX_LENGTHS = (30, 31)
 """A point-to-point link: RFC 3021 for /31."""
 
 
 def _overlaps(context: CheckContext, networks: Sequence[tuple[IPv4Network, Place]]) -> Iterator[Problem]:
-    """Each pair of overlapping networks once, at the later one of the document."""
+    """Each pair of overlapping networks once, at the later one of the document; not where a bridge keeps them apart."""
     ordered = sorted(networks, key=lambda item: (item[0].network_address, item[0].prefixlen))
     open_networks: list[tuple[IPv4Network, Place]] = []
     for network, place in ordered:
@@ -26,8 +29,21 @@ def _overlaps(context: CheckContext, networks: Sequence[tuple[IPv4Network, Place
                 ((network, place), (other, other_place)), key=lambda item: context.document.line_of(item[1])
             )[::-1]
             path = ".".join(str(key) for key in earlier[1])
-            yield context.error(f"{later[0]} overlaps {path}, {earlier[0]}", *later[1], related=earlier[1])
+            reason = _reason(context, place, other_place)
+            if reason is not None:
+                message = f"{later[0]} overlaps {path}, {earlier[0]}{reason}"
+                yield context.error(message, *later[1], related=earlier[1])
         open_networks.append((network, place))
+
+
+def _reason(context: CheckContext, place: Place, other: Place) -> str | None:
+    """Why two places may not overlap, where there is more to say than that; None where they may."""
+    vpcs = [f"{each[1]}.{each[3]}" for each in (place, other) if each[0] == "regions" and len(each) == VPC_CIDR_KEYS]
+    joined = {bridge.ends for bridge in context.plan.bridges.values()}
+    if len(vpcs) < len((place, other)) or not {(vpcs[0], vpcs[1]), (vpcs[1], vpcs[0])} & joined:
+        return ""
+    why = may_overlap(context, *vpcs)
+    return None if why is None else f": {why}"
 
 
 def networks(context: CheckContext) -> Iterator[Problem]:
@@ -93,17 +109,23 @@ def sources(context: CheckContext) -> Iterator[Problem]:
 def instances(context: CheckContext) -> Iterator[Problem]:
     """A subnet has room for the instances of all its subscribers."""
     wanted: dict[str, int] = {}
-    for name, subscriber in context.plan.subscribers.items():
-        region, vpc, subnet = subscriber.subnet.split(".")
-        cidr = context.plan.regions[region].vpcs[vpc].subnets[subnet].cidr
+    asked: list[tuple[str, int, Place]] = [
+        (bridge.subnet, 2 * bridge.count, ("bridges", name, "count"))  # each has an address of its own and a shared one
+        for name, bridge in context.plan.bridges.items()
+        if bridge.subnet is not None
+    ]
+    asked += [
+        (subscriber.subnet, subscriber.count, ("subscribers", name, "count"))
+        for name, subscriber in context.plan.subscribers.items()
+    ]
+    for subnet, count, place in asked:
+        cidr = subnet_cidr(context.plan, subnet)
         usable = cidr.num_addresses - 2
         room = usable - FIRST_INSTANCE_OFFSET + 1 if usable >= FIRST_INSTANCE_OFFSET else usable - 1
-        wanted[subscriber.subnet] = wanted.get(subscriber.subnet, 0) + subscriber.count
-        if wanted[subscriber.subnet] > room:
-            message = (
-                f"{subscriber.subnet} ({cidr}) has room for {room} instances, asked for {wanted[subscriber.subnet]}"
-            )
-            yield context.error(message, "subscribers", name, "count")
+        wanted[subnet] = wanted.get(subnet, 0) + count
+        if wanted[subnet] > room:
+            message = f"{subnet} ({cidr}) has room for {room} instances, asked for {wanted[subnet]}"
+            yield context.error(message, *place)
 
 
 def as_numbers(context: CheckContext) -> Iterator[Problem]:

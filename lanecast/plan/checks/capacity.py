@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lanecast.plan.checks.context import CheckContext, relay_uplink
-from lanecast.plan.layout import reachable_vpcs
+from lanecast.plan.layout import cloud_ways
 from lanecast.plan.model import Feed
 from lanecast_relay.config.document import Problem
 
@@ -52,8 +52,8 @@ def ways_out(context: CheckContext) -> Iterator[Problem]:
                 site_name, relay = relays[relay_name]
                 uplink = relay_uplink(plan.sites[site_name], relay)
                 uplinks[site_name, uplink] += load
-                peering = reachable_vpcs(plan, plan.sites[site_name].uplinks[uplink].to).get(vpc)
-                if peering is not None:
+                way = cloud_ways(plan, plan.sites[site_name].uplinks[uplink].to).get(vpc)
+                for peering in way.peerings if way is not None else ():
                     peerings[peering] += load
     for (site_name, name), load in uplinks.items():
         capacity = plan.sites[site_name].uplinks[name].bandwidth_bps

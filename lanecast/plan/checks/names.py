@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lanecast.plan.checks.context import CheckContext, UnknownName
-from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS, SEGMENT_PORTS
+from lanecast.plan.layout import COUNTERPARTS, HAND_OVER, PROMETHEUS, SEGMENT_PORTS, bridge_instance
 from lanecast.plan.model import Site
 from lanecast.platforms import FACTS
 from lanecast_relay.config.document import PathKey, Problem
@@ -20,6 +20,7 @@ def unknown_names(context: CheckContext) -> Iterator[UnknownName]:
     for name, peering in context.plan.peerings.items():
         for index, vpc in enumerate(peering.between):
             yield from _vpc(context, vpc, "peerings", name, "between", index)
+    yield from _bridges(context)
     yield from _subscribers(context)
     yield from _unknown("feed", list(context.plan.promises), context.plan.feeds, "promises", are_keys=True)
 
@@ -87,14 +88,27 @@ def _vpc(context: CheckContext, reference: str, *place: PathKey) -> Iterator[Unk
     yield from _unknown_one("VPC", reference, known, *place)
 
 
-def _subscribers(context: CheckContext) -> Iterator[UnknownName]:
-    plan = context.plan
-    subnets = {
+def _subnets(context: CheckContext) -> set[str]:
+    return {
         f"{region}.{vpc}.{subnet}"
-        for region, held in plan.regions.items()
+        for region, held in context.plan.regions.items()
         for vpc, inside in held.vpcs.items()
         for subnet in inside.subnets
     }
+
+
+def _bridges(context: CheckContext) -> Iterator[UnknownName]:
+    for name, bridge in context.plan.bridges.items():
+        for key, vpc in (("from", bridge.from_), ("via", bridge.via), ("to", bridge.to)):
+            yield from _vpc(context, vpc, "bridges", name, key)
+        yield from _unknown_one("subnet", bridge.subnet, _subnets(context), "bridges", name, "subnet")
+        for offer_name, offer in bridge.offers.items():
+            yield from _vpc(context, offer.in_, "bridges", name, "offers", offer_name, "in")
+
+
+def _subscribers(context: CheckContext) -> Iterator[UnknownName]:
+    plan = context.plan
+    subnets = _subnets(context)
     relays = context.relays()
     for name, subscriber in plan.subscribers.items():
         yield from _unknown_one("subnet", subscriber.subnet, subnets, "subscribers", name, "subnet")
@@ -200,6 +214,9 @@ def _node_names(context: CheckContext) -> Iterator[tuple[str, tuple[PathKey, ...
             yield relay, ("sites", site_name, "relays", relay)
         for uplink in site.uplinks:
             yield f"{uplink}-gateway", ("sites", site_name, "uplinks", uplink)
+    for name, bridge in context.plan.bridges.items():
+        for number in range(1, bridge.count + 1):
+            yield bridge_instance(name, number), ("bridges", name)
     for name, subscriber in context.plan.subscribers.items():
         for number in range(1, subscriber.count + 1):
             yield f"{name}-{number}", ("subscribers", name)

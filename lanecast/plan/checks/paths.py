@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lanecast.plan.checks.context import CheckContext, relay_uplink
-from lanecast.plan.layout import reachable_vpcs
+from lanecast.plan.layout import cloud_ways, reachable_vpcs
 from lanecast.plan.model import Feed
 from lanecast_relay.config.document import PathKey, Problem
 from lanecast_relay.config.model import Protocol
@@ -86,7 +86,7 @@ def subscribers(context: CheckContext) -> Iterator[Problem]:
             site_name, relay = context.relays()[relay_name]
             site = plan.sites[site_name]
             landing = site.uplinks[relay_uplink(site, relay)].to
-            if vpc not in reachable_vpcs(plan, landing):
+            if vpc not in cloud_ways(plan, landing):
                 message = f"{relay_name} leaves by {relay_uplink(site, relay)} to {landing}, which does not reach {vpc}"
                 yield context.error(message + _two_hops(context, landing, vpc), "subscribers", name, "from", index)
     for feed in plan.promises:
@@ -125,4 +125,6 @@ def _untold(context: CheckContext, what: str, ways: list[str], *place: PathKey) 
 def _two_hops(context: CheckContext, landing: str, vpc: str) -> str:
     plan = context.plan
     between = sorted(set(reachable_vpcs(plan, landing)) & set(reachable_vpcs(plan, vpc)))
-    return f": peering is not transitive, so {between[0]} is no way there" if between else ": peer the two VPCs"
+    if not between:
+        return ": peer the two VPCs"
+    return f": peering is not transitive, so {between[0]} is no way there without a bridge (bridges)"

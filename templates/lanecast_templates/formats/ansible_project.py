@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from lanecast.fabric import Fabric, Host, HostRole
+from lanecast.fabric import IN_THE_CLOUD, Fabric, Host, HostRole
 from lanecast.plan.layout import COUNTERPARTS
 from lanecast.router import InterfaceRole, Router, RouterRole
 from lanecast_templates.formats.handed_over import HandedOver
 from lanecast_templates.renderer import SECRET_MODE, RenderedFile, header, node_folder
+from lanecast_templates.user_data import USER_DATA
 
 PLAYBOOKS = Path(__file__).with_name("playbooks")
 
@@ -92,6 +93,7 @@ TREATMENTS = {
     ),
     "etc/systemd/system/": Treatment(("Read units anew",)),
     "etc/nftables.conf": Treatment(("Load the packet filter",), "/usr/sbin/nft --check --file %s", "nftables"),
+    "etc/keepalived/": Treatment(("Reload keepalived",), service="keepalived"),
     "etc/frr/daemons": Treatment(("Restart FRR",), service="frr"),
     "etc/frr/frr.conf": Treatment(("Reload FRR",), "/usr/bin/vtysh --dryrun --inputfile %s", "frr"),
     "etc/frr/": Treatment(()),
@@ -112,7 +114,9 @@ def ansible_project(fabric: Fabric, files: Sequence[RenderedFile]) -> HandedOver
     boxes = [node for node in fabric.nodes() if not node_folder(node).is_relative_to(COUNTERPARTS)]
     made = [_document(fabric, "inventory.yaml", _inventory(boxes, fabric))]
     for node in boxes:
-        own = [file for file in files if file.path.is_relative_to(node_folder(node))]
+        # User data is for an instance's first start, which is not a playbook's.
+        inside = [file for file in files if file.path.is_relative_to(node_folder(node))]
+        own = [file for file in inside if file.path.name != USER_DATA]
         made.append(_document(fabric, f"host_vars/{node.name}.yaml", _variables(node, own)))
         made += [RenderedFile("files" / file.path, file.text, file.mode) for file in own]
     made += _playbooks(fabric, sorted({platform_of(node) for node in boxes}))
@@ -145,9 +149,11 @@ def _groups(node: Router | Host, fabric: Fabric) -> Iterator[str]:
             yield "role_router"
         case HostRole.RELAY:
             yield "role_relay"
+        case HostRole.BRIDGE:
+            yield "role_bridge"
         case _:
             yield "role_subscriber"
-    if node.role is HostRole.SUBSCRIBER:
+    if node.role in IN_THE_CLOUD:
         yield _group("region", node.place.partition(".")[0])
     else:
         yield _group("site", node.place)
@@ -173,6 +179,8 @@ def _variables(node: Router | Host, files: Sequence[RenderedFile]) -> dict[str, 
     if CONNECTIONS[platform_of(node)].playbook == LINUX:
         entries = [_delivered(node, file) for file in files]
         services = {treatment.service for file in files if (treatment := _treatment(node, file)).service}
+        if isinstance(node, Host) and node.nat is not None:
+            variables["lanecast_shared_addresses"] = [str(shared.address) for shared in node.nat.shared]
         return variables | {"lanecast_services": sorted(filter(None, services)), "lanecast_files": entries}
     [configuration] = files
     return variables | {
@@ -184,7 +192,11 @@ def _variables(node: Router | Host, files: Sequence[RenderedFile]) -> dict[str, 
 def _treatment(node: Router | Host, file: RenderedFile) -> Treatment:
     path = str(file.path.relative_to(node_folder(node)))
     fitting = [beginning for beginning in TREATMENTS if path.startswith(beginning)]
-    return TREATMENTS[max(fitting, key=len)]
+    treatment = TREATMENTS[max(fitting, key=len)]
+    if path == "etc/nftables.conf" and isinstance(node, Host) and node.nat is not None:
+        # A running flow keeps to the translation that it began with, whatever the rules say by now.
+        return replace(treatment, handlers=(*treatment.handlers, "Forget translated flows"))
+    return treatment
 
 
 def _delivered(node: Router | Host, file: RenderedFile) -> dict[str, Any]:

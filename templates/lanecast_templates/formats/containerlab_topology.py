@@ -18,7 +18,7 @@ import yaml
 from lanecast.fabric import Fabric, Host, Segment
 from lanecast.plan.layout import short_interface_name
 from lanecast.plan.model import Platform
-from lanecast.router import InterfaceKind, Router, Vlan
+from lanecast.router import INSTANCE_INTERFACE, InterfaceKind, Router, Vlan
 from lanecast_templates import cloud_as_linux
 from lanecast_templates.formats.containerlab_kinds import KINDS
 from lanecast_templates.formats.handed_over import HandedOver
@@ -155,6 +155,9 @@ def _linux_node(made: _Topology, fabric: Fabric, node: Router | Host, own: dict[
     instances = {instance.name: instance for instance in fabric.cloud.instances}
     if node.name in instances:
         commands += _ip(cloud_as_linux.instance_commands(fabric.cloud, instances[node.name]))
+    commands += _ip(_shared_commands(fabric, node.name))
+    if isinstance(node, Host) and node.nat is not None:
+        made.notes[f"{node.name} stands in for no other instance: the images have no keepalived"] = None
     commands += _ip(_tagged_commands(fabric, node.name))
     networkd = read_files({name: file.text for name, file in own.items() if is_networkd_file(name)})
     for each in networkd.vlans:
@@ -173,6 +176,13 @@ def _linux_node(made: _Topology, fabric: Fabric, node: Router | Host, own: dict[
 
 def _ip(lines: Iterator[str]) -> Iterator[str]:
     yield from (f"ip {line}" for line in lines)
+
+
+def _shared_commands(fabric: Fabric, node: str) -> Iterator[str]:
+    """The addresses of a bridge that an instance is the first to hold."""
+    for shared in fabric.cloud.shared_addresses:
+        if shared.instances[0] == node:
+            yield f"address add {shared.address}/32 dev {INSTANCE_INTERFACE}"
 
 
 def _tagged_links(fabric: Fabric) -> Iterator[tuple[End, End, int | None]]:

@@ -74,6 +74,10 @@ class Program:
 
 PROGRAMS = {
     "etc/chrony/chrony.conf": Program(("chronyd", "-p", "-f"), "chrony", re.compile("Fatal error")),
+    # It tells as well that the interface is not here.
+    "etc/keepalived/keepalived.conf": Program(
+        ("keepalived", "-t", "-l", "-f"), "keepalived", re.compile(r"Line \d+\) (?!WARNING - interface )")
+    ),
     "etc/rsyslog.d/60-lanecast-syslog.conf": Program(("rsyslogd", "-N1", "-f"), "rsyslog", re.compile("error")),
     # It goes on to look for the port, which is not here, and ends.
     "etc/linuxptp/ptp4l.conf": Program(("ptp4l", "-q", "-m", "-f"), "linuxptp", re.compile(" at line | parse ")),

@@ -1,0 +1,102 @@
+"""Starts a cloud's instance from its user data, as cloud-init would: files are written, then commands run.
+
+What is run here is the subset that ``lanecast_templates.user_data`` writes. Packages must be on the machine already.
+There is no service manager: enabling a service is for boots that do not come, and starting one runs what its unit runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from lanecast_lab.errors import LabError
+from lanecast_lab.node import Node
+from lanecast_templates.user_data import USER_DATA, InstanceFile, UserDataError, read_user_data
+
+ETC = PurePosixPath("/etc")
+MACHINES_ETC = "etc-of-the-machine"
+
+PROGRAMS = {"nftables": "nft", "keepalived": "keepalived", "conntrack": "conntrack"}
+"""What each Debian package is wanted for."""
+
+
+def start(node: Node, rendered: Path) -> None:
+    """Do what an instance's user data says. Raises :class:`LabError`."""
+    try:
+        data = read_user_data((rendered / USER_DATA).read_text())
+    except UserDataError as error:
+        raise LabError(f"{node.name}: user data: {error}") from None
+    missing = [package for package in data.packages if shutil.which(PROGRAMS.get(package, package)) is None]
+    if missing:
+        raise LabError(f"{node.name} needs programs that this machine lacks: install {', '.join(missing)}")
+    _write(node, data.files)
+    for command in data.commands:
+        _run(node, command)
+
+
+def _write(node: Node, files: tuple[InstanceFile, ...]) -> None:
+    """Give the node an /etc of its own: the machine's, with the instance's files in place of its own.
+
+    Folders that files go to are the node's; everything else is a link to the machine's, which stays as it is.
+    """
+    own = node.directory / "etc"
+    machines = node.directory / MACHINES_ETC
+    own.mkdir(parents=True)
+    machines.mkdir()
+    node.run("mount", "--bind", str(ETC), str(machines))
+    _link_entries(Path(ETC), machines, own)
+    for file in files:
+        if not file.path.is_relative_to(ETC):
+            raise LabError(f"{node.name}: user data writes {file.path}, and only {ETC} is the node's own here")
+        place = own / file.path.relative_to(ETC)
+        for folder in reversed(place.relative_to(own).parents[:-1]):
+            _make_own(own / folder, Path(ETC) / folder, machines / folder)
+        place.unlink(missing_ok=True)
+        place.write_text(file.text)
+        place.chmod(file.mode)
+    node.run("mount", "--bind", str(own), str(ETC))
+
+
+def _link_entries(there: Path, shown_at: Path, own: Path) -> None:
+    """Link each entry of the machine's folder ``there``, which the node has at ``shown_at``."""
+    for entry in there.iterdir():
+        (own / entry.name).symlink_to(shown_at / entry.name)
+
+
+def _make_own(folder: Path, there: Path, shown_at: Path) -> None:
+    """Put a folder of the node's own in place of the link to the machine's."""
+    if folder.is_dir() and not folder.is_symlink():
+        return
+    folder.unlink(missing_ok=True)
+    folder.mkdir()
+    if there.is_dir():
+        _link_entries(there, shown_at, folder)
+
+
+def _run(node: Node, command: tuple[str, ...]) -> None:
+    match command:
+        case ("systemctl", "enable", *_):
+            return
+        case ("systemctl", "restart", *services):
+            for service in services:
+                if service not in SERVICES:
+                    raise LabError(f"{node.name}: nothing is known here of the service {service}")
+                SERVICES[service](node)
+        case _:
+            node.run(*command)
+
+
+def _start_nftables(node: Node) -> None:
+    node.run("nft", "-f", "/etc/nftables.conf")
+
+
+def _start_keepalived(node: Node) -> None:
+    files = [f"--{kind}={node.directory / f'{kind}.pid'}" for kind in ("pid", "vrrp_pid")]
+    node.start(
+        "keepalived", "keepalived", "--dont-fork", "--log-console", "--log-detail", "--no-syslog", "--vrrp", *files
+    )
+
+
+SERVICES: dict[str, Callable[[Node], None]] = {"nftables": _start_nftables, "keepalived": _start_keepalived}
+"""What starting a service is, as its Debian unit has it."""
