@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node
-from lanecast_templates.user_data import USER_DATA, InstanceFile, UserDataError, read_user_data
+from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
 MACHINES_ETC = "etc-of-the-machine"
@@ -21,10 +21,10 @@ PROGRAMS = {"nftables": "nft", "keepalived": "keepalived", "conntrack": "conntra
 """What each Debian package is wanted for."""
 
 
-def start(node: Node, rendered: Path) -> None:
+def start(node: Node, user_data: str) -> None:
     """Do what an instance's user data says. Raises :class:`LabError`."""
     try:
-        data = read_user_data((rendered / USER_DATA).read_text())
+        data = read_user_data(user_data)
     except UserDataError as error:
         raise LabError(f"{node.name}: user data: {error}") from None
     missing = [package for package in data.packages if shutil.which(PROGRAMS.get(package, package)) is None]

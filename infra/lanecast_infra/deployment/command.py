@@ -18,7 +18,7 @@ from rich.console import Console
 from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
-from lanecast_infra.deployment.project import ProjectError, environment, find_project
+from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
 from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
 
@@ -190,6 +190,23 @@ def _status_line(one: dict[str, Any]) -> str:
     lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
     lines += [f"under way when a run ended: {name}" for name in one["pending"]]
     return "\n  ".join([*lines, *one["waiting"], *(f"left out: {text}" for text in one["left_out"])])
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new folder, or an empty one.", metavar="DIR")],
+    project: ProjectOption = None,
+) -> None:
+    """Begin a Pulumi project of your own in DIR, to keep stacks' settings there and to change what is made.
+
+    Exit status: 0, 2 when DIR holds something already or could not be written.
+    """
+    try:
+        begin_project(find_project(project), directory)
+    except (ProjectError, OSError) as error:
+        _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    typer.echo(f"{directory} is a project: lanecast infra up PLAN --project {directory}")
 
 
 @contextmanager
