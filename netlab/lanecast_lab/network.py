@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lanecast.fabric import (
+    IN_THE_CLOUD,
     Fabric,
     HostRole,
 )
@@ -75,7 +76,7 @@ def bring_up(
     partial(network)
     ports = {node.name: {interface.name for interface in node.interfaces} for node in fabric.nodes()}
     for host in fabric.hosts:
-        if host.nat is not None:
+        if host.role in IN_THE_CLOUD:
             instances.start(topology.nodes[host.name], rendered_directory(rendered, fabric, host.name))
     _in_parallel(
         lambda node: services.apply_settings(
@@ -121,10 +122,11 @@ def _in_parallel(action: Callable[[Node], None], network: Network) -> None:
 
 
 def _start_relays(network: Network, rendered: Path) -> None:
-    for role in (HostRole.RELAY, HostRole.SUBSCRIBER):
-        for host in services.relay_hosts(network.fabric.hosts, role):
-            directory = rendered_directory(rendered, network.fabric, host.name)
-            network.relays.append(services.start_relay(host, network.node(host.name), directory))
+    for host in services.relay_hosts(network.fabric.hosts, HostRole.RELAY):
+        directory = rendered_directory(rendered, network.fabric, host.name)
+        network.relays.append(services.start_relay(host, network.node(host.name), directory))
+    for host in services.relay_hosts(network.fabric.hosts, HostRole.SUBSCRIBER):
+        network.relays.append(services.started_relay(host, network.node(host.name)))
     for relay in network.relays:
         relay.await_ready()
 
