@@ -7,7 +7,7 @@ exchange's engineer has to know stands under ``hand-over/``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,10 +30,11 @@ from lanecast.router import (
 from lanecast_relay.config.model import RelayFile
 from lanecast_templates.environment import Templates
 from lanecast_templates.errors import RenderError, RenderProblem
+from lanecast_templates.first_start import user_data
 from lanecast_templates.router_secrets import NodeSecrets, RouterSecrets
 from lanecast_templates.router_templates import router_templates
 from lanecast_templates.secrets import SecretResolver
-from lanecast_templates.user_data import USER_DATA, InstanceFile, write_user_data
+from lanecast_templates.user_data import USER_DATA, InstanceFile
 from lanecast_templates.views.frr import DEFAULT_VERSION
 from lanecast_templates.views.hand_over import HandOver, hand_overs
 from lanecast_templates.views.host_services import host_services
@@ -42,21 +43,21 @@ from lanecast_templates.views.linux import LinuxNode, linux_node
 from lanecast_templates.views.networkd import NetworkdNode, networkd_node
 from lanecast_templates.views.prometheus import scrape_configuration
 
-__all__ = ["RenderError", "RenderedFile", "SecretResolver", "header", "node_folder", "render_fabric"]
+__all__ = [
+    "RenderError",
+    "RenderedFile",
+    "SecretResolver",
+    "header",
+    "node_folder",
+    "render_fabric",
+    "render_user_data",
+]
 
 FILE_MODE = 0o644
 SECRET_MODE = 0o600
 """Hardening: a file that must hold a secret is readable by its owner alone."""
 
 PROGRAM_MODE = 0o755
-
-BRIDGE_PACKAGES = ("nftables", "keepalived", "conntrack")
-BRIDGE_COMMANDS = (
-    ("sysctl", "-p", "/etc/sysctl.d/60-lanecast.conf"),
-    ("systemctl", "enable", "nftables", "keepalived"),
-    ("systemctl", "restart", "nftables", "keepalived"),
-)
-"""What makes the first start of an instance the last step by hand; later starts need none of it."""
 
 RELAY_PROGRAM = "/usr/local/bin/lanecast-relay"
 
@@ -129,6 +130,18 @@ def render_fabric(
     return tuple(sorted(files, key=lambda file: file.path))
 
 
+def render_user_data(fabric: Fabric, host: Host, secrets: SecretResolver) -> RenderedFile:
+    """What the cloud hands to one instance at its first start; its mode tells whether it holds a secret.
+
+    Raises :class:`RenderError` as :func:`render_fabric` does.
+    """
+    rendering = _Rendering(fabric, secrets, DEFAULT_VERSION, Templates(fabric.templates))
+    try:
+        return next(file for file in rendering.host(host) if file.path.name == USER_DATA)
+    except RenderError as error:
+        raise error.at(_plan_place(fabric, host)) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendering:
     """One run of the renderer."""
@@ -166,37 +179,38 @@ class _Rendering:
                 yield from self._networkd(networkd_node(router), folder)
 
     def host(self, host: Host) -> Iterator[RenderedFile]:
+        files = list(self._host_files(host))
+        yield from files
+        if host.role in IN_THE_CLOUD:
+            yield self._user_data(node_folder(host), files)
+
+    def _host_files(self, host: Host) -> Iterator[RenderedFile]:
         folder = node_folder(host)
-        node = linux_node(host)
-        etc = folder / "etc"
-        yield from self._linux(node, folder)
+        yield from self._linux(linux_node(host), folder)
         if host.nat is not None:
-            yield from self._bridge(host.nat, node, folder)
+            yield from self._bridge(host.nat, folder)
         has_network = host.role not in IN_THE_CLOUD
         if has_network:
             # A cloud gives its instances their addresses and routes; everyone else needs them from here.
             yield from self._networkd(networkd_node(host), folder)
         yield from self._services(host, folder)
         if host.relay is not None:
-            yield from self._relay(host.relay, etc, has_network)
+            yield from self._relay(host.relay, folder / "etc", has_network)
 
-    def _bridge(self, nat: NatBridge, node: LinuxNode, folder: PurePosixPath) -> Iterator[RenderedFile]:
-        """What lets a bridge's instances stand in for each other, and all of an instance's files as user data."""
+    def _bridge(self, nat: NatBridge, folder: PurePosixPath) -> Iterator[RenderedFile]:
+        """What lets a bridge's instances stand in for each other."""
         bridge = keepalived(nat)
-        beside = [
-            self._file(folder / "etc/keepalived/keepalived.conf", "linux/keepalived.conf.j2", bridge=bridge),
-            replace(
-                self._file(folder / TAKE_OVER.removeprefix("/"), "linux/lanecast-take-over.j2", bridge=bridge),
-                mode=PROGRAM_MODE,
-            ),
+        yield self._file(folder / "etc/keepalived/keepalived.conf", "linux/keepalived.conf.j2", bridge=bridge)
+        take_over = self._file(folder / TAKE_OVER.removeprefix("/"), "linux/lanecast-take-over.j2", bridge=bridge)
+        yield replace(take_over, mode=PROGRAM_MODE)
+
+    def _user_data(self, folder: PurePosixPath, files: Sequence[RenderedFile]) -> RenderedFile:
+        """All of an instance's files in one, as secret as the most secret of them."""
+        brought = [
+            InstanceFile(PurePosixPath("/") / file.path.relative_to(folder), file.text, file.mode) for file in files
         ]
-        yield from beside
-        files = [
-            InstanceFile(PurePosixPath("/") / file.path.relative_to(folder), file.text, file.mode)
-            for file in (*self._linux(node, folder), *beside)
-        ]
-        text = write_user_data(self.header, BRIDGE_PACKAGES, files, BRIDGE_COMMANDS)
-        yield RenderedFile(folder / USER_DATA, text)
+        mode = SECRET_MODE if any(file.mode == SECRET_MODE for file in files) else FILE_MODE
+        return RenderedFile(folder / USER_DATA, user_data(self.header, brought), mode)
 
     def hand_over(self, sheet: HandOver) -> Iterator[RenderedFile]:
         """The sheet for an exchange's engineer: to read, and to print."""

@@ -153,10 +153,10 @@ class _Reader:
 
     def _shared_addresses(self) -> Iterator[CloudSharedAddress]:
         for one in self._snapshot.of(havip.KIND):
-            bound = (self._name_of(bcc.KIND, each) for each in havip.bound_instances(one))
+            bound = (self._name_of(bcc.KIND, each) for each, _ in one.body["_bound"])
             yield CloudSharedAddress(
                 _name(one),
                 self._name_of(subnet.KIND, one.body["subnetId"]),
-                IPv4Address(one.body["privateIp"]),
+                IPv4Address(one.body["privateIpAddress"]),
                 tuple(sorted(bound)),
             )
