@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.model import (
+    WITHOUT_IPV6,
     Description,
     End,
     Hop,
@@ -14,6 +15,7 @@ from lanecast_lab.cloud.data_plane.model import (
     Link,
     Node,
     PolicyRule,
+    Program,
     Route,
     hardware_address,
     port_name,
@@ -25,6 +27,8 @@ NEXT_ROUTER = "169.254.0.1"
 
 TO_VPC = "vpc"
 """The interface by which a gateway's node reaches its VPC's router."""
+
+WIRE_ENDS = ("first", "second")
 
 TO_SUBNET = "eth0"
 """The interface by which a node is in a subnet."""
@@ -102,11 +106,28 @@ class Draft:
             raise ValueError(f"node {node.key} is there already")
         self.nodes[node.key] = node
 
-    def link(self, key: str, first: tuple[str, str], second: tuple[str, str], delay_ns: int = 0) -> None:
+    def link(self, key: str, first: tuple[str, str], second: tuple[str, str]) -> None:
         """Add a link between (node, interface) and another; both interfaces are in the nodes' own lists."""
         if key in self.links:
             raise ValueError(f"link {key} is there already")
-        self.links[key] = Link(key, End(*first), End(*second), delay_ns)
+        self.links[key] = Link(key, End(*first), End(*second))
+
+    def delayed_link(self, wire: Node, first: tuple[str, str], second: tuple[str, str], delay_ns: int) -> None:
+        """Add a link with a one-way delay, carried by a node of its own; both interfaces have to be ``plain``.
+
+        ``wire`` says how that node is called.
+        """
+        command = ("lanecast-wire", "delay", "--pair", f"{wire.key},{WIRE_ENDS[0]},{WIRE_ENDS[1]},{delay_ns}")
+        self.add(
+            replace(
+                wire,
+                interfaces=tuple(Interface(end) for end in WIRE_ENDS),
+                sysctls=WITHOUT_IPV6,
+                programs=(Program("wire", command, ready='"ready"'),),
+            )
+        )
+        for end, other in zip(WIRE_ENDS, (first, second), strict=True):
+            self.link(f"{wire.key}:{end}", (wire.key, end), other)
 
     def join_router(
         self, vpc_id: str, node: str, prefix: str, up: bool = True, interface: str = TO_VPC
@@ -118,7 +139,7 @@ class Draft:
         """
         outside, inside = hardware_address(node, interface, "router"), hardware_address(node, interface)
         router = Interface(port_name(prefix, node), mac=outside, up=up, neighbors=((NEXT_ROUTER, inside),))
-        own = Interface(interface, mac=inside, up=up, neighbors=((NEXT_ROUTER, outside),))
+        own = Interface(interface, mac=inside, neighbors=((NEXT_ROUTER, outside),))
         self.vpcs[vpc_id].interfaces.append(router)
         self.link(f"{node}:{interface}", (vpc_id, router.name), (node, own.name))
         return router, own

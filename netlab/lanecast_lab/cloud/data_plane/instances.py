@@ -7,13 +7,12 @@ import binascii
 
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import TO_SUBNET, Draft, gateway_of, subnet_port
-from lanecast_lab.cloud.data_plane.model import Hop, Node, Route
+from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Hop, Node, Route
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 KIND = "instance"
 HAVIP = "havip"
 EVERYWHERE = "0.0.0.0/0"
-SYSCTLS = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
 
 
 def is_running(snapshot: Snapshot, instance: Resource) -> bool:
@@ -44,7 +43,7 @@ def describe(draft: Draft) -> None:
                 name=instance.body["name"],
                 region=instance.region,
                 interfaces=(interface,),
-                sysctls=SYSCTLS,
+                sysctls=WITHOUT_IPV6,
                 routes=(Route(EVERYWHERE, (Hop(TO_SUBNET, gateway_of(subnet)),)),),
                 user_data=_user_data(instance),
                 booted=snapshot.state(instance) == "Running",

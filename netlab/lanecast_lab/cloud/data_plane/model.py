@@ -15,6 +15,9 @@ MTU = 1500
 
 MAIN_TABLE = 254
 LONGEST_INTERFACE_NAME = 15
+WITHOUT_IPV6 = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
+"""Kernel settings: the cloud has no IPv6."""
+
 DIRECTORY = "{directory}"
 """Stands in commands and texts for the node's own folder, where its files are."""
 
@@ -37,6 +40,8 @@ class Interface:
     """A bridge's port: the hardware addresses behind it. With any, the bridge learns and floods nothing there."""
     neighbors: tuple[tuple[str, str], ...] = ()
     """Addresses whose hardware addresses are known for good, so that nobody asks."""
+    plain: bool = False
+    """Whether it leaves no work (segments, checksums) to the hardware: what a native wire carries needs that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +135,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A cable between two nodes' interfaces. It is made anew when it changes. ``delay_ns``: each way."""
+    """A cable between two nodes' interfaces. It is made anew when it changes."""
 
     key: str
     first: End
     second: End
-    delay_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lanecast_lab.cloud.api.peering import ACCEPTOR, INITIATOR, KIND
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import NEXT_ROUTER, Draft
-from lanecast_lab.cloud.data_plane.model import Hop, Interface, hardware_address, port_name
+from lanecast_lab.cloud.data_plane.model import Hop, Interface, Node, hardware_address, port_name
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 
@@ -22,15 +22,21 @@ def _connect(draft: Draft, peering: Resource) -> None:
     if not draft.vpcs.keys() >= set(vpcs):
         return
     up = not draft.snapshot.is_down(key)
+    delay_ns = delay_of(draft.snapshot, peering)
     port = port_name("p", key)
     macs = {vpc: hardware_address(key, vpc) for vpc in vpcs}
     for vpc, other in (vpcs, vpcs[::-1]):
         router = draft.vpcs[vpc]
-        router.interfaces.append(Interface(port, mac=macs[vpc], up=up, neighbors=((NEXT_ROUTER, macs[other]),)))
+        neighbors = ((NEXT_ROUTER, macs[other]),)
+        router.interfaces.append(Interface(port, mac=macs[vpc], up=up, neighbors=neighbors, plain=delay_ns > 0))
         router.peering_ports.append(port)
         if up:
             router.next_hops[key] = Hop(port, NEXT_ROUTER)
-    draft.link(key, (vpcs[0], port), (vpcs[1], port), delay_of(draft.snapshot, peering))
+    if delay_ns:
+        wire = Node(key, "peering", peering.body["localIfName"] or key, peering.region)
+        draft.delayed_link(wire, (vpcs[0], port), (vpcs[1], port), delay_ns)
+    else:
+        draft.link(key, (vpcs[0], port), (vpcs[1], port))
 
 
 def delay_of(snapshot: Snapshot, peering: Resource) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane import filters
 from lanecast_lab.cloud.data_plane.draft import Draft, SubnetDraft, SubnetPort, gateway_of, subnet_port
-from lanecast_lab.cloud.data_plane.model import Interface, Node, hardware_address
+from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Interface, Node, hardware_address
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 BRIDGE = "switch"
@@ -22,8 +22,7 @@ SYSCTLS = (
     ("net.bridge.bridge-nf-call-iptables", "1"),
     ("net.bridge.bridge-nf-call-ip6tables", "0"),
     ("net.bridge.bridge-nf-call-arptables", "0"),
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
+    *WITHOUT_IPV6,
 )
 ALLOWED_OUT, ALLOWED_IN = 1, 2
 """Bits of a connection's mark: its first packets were allowed by the sender's groups, by the receiver's."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane import filters
 from lanecast_lab.cloud.data_plane.draft import Draft, VpcDraft, subnet_port
-from lanecast_lab.cloud.data_plane.model import MAIN_TABLE, Hop, Node, PolicyRule, Route
+from lanecast_lab.cloud.data_plane.model import MAIN_TABLE, WITHOUT_IPV6, Hop, Node, PolicyRule, Route
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 SYSCTLS = (
@@ -17,8 +17,7 @@ SYSCTLS = (
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
+    *WITHOUT_IPV6,
 )
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 CONNECTED_PRIORITY, PEERING_PRIORITY, SOURCE_PRIORITY, LAST_PRIORITY = 100, 200, 1000, 2000
