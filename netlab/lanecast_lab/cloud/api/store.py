@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 LOOKED_UP = ("instanceId", "nexthopId", "channelId", "zoneId")
 """Fields by which others are found: each has an index."""
 
+FILE = "cloud.sqlite"
+CHANGE = "change"
+"""The setting that counts the transactions that changed something."""
+
 COLUMNS = "seq, key, kind, account, region, parent, body, gone_at"
 
 
@@ -109,7 +113,7 @@ class Store:
         except BlockingIOError:
             os.close(self._lock)
             raise StateError(f"{directory}: another emulated cloud is using it") from None
-        self._db = sqlite3.connect(directory / "cloud.sqlite", isolation_level=None, cached_statements=256)
+        self._db = sqlite3.connect(directory / FILE, isolation_level=None, cached_statements=256)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # a committed write is on the disk before it is answered
         layout = self._db.execute("PRAGMA user_version").fetchone()[0]
