@@ -160,7 +160,8 @@ class Draft:
         The node needs a default route by ``Hop(interface, gateway_of(subnet))``.
         """
         subnet = self.subnets[subnet_id]
-        mac = hardware_address(node, interface)
+        # who gets an address that another had is not looked for where the other was
+        mac = hardware_address(subnet_id, addresses[0])
         port = SubnetPort(
             key=node,
             name=port_name(prefix, node),
