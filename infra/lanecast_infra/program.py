@@ -170,9 +170,14 @@ class _Making:
 
     def _outdated(self, machines: dict[str, baiducloud.Instance]) -> pulumi.Output[list[str]]:
         """The machines whose files are those of an earlier plan."""
-        held = pulumi.Output.all(**{name: instance.user_data for name, instance in machines.items()})
+        names = sorted(machines)
+        held = pulumi.Output.all(*(machines[name].user_data for name in names))
         return pulumi.Output.unsecret(
-            held.apply(lambda texts: sorted(name for name, text in texts.items() if text != self.user_data[name].text))
+            held.apply(
+                lambda texts: [
+                    name for name, text in zip(names, texts, strict=True) if text != self.user_data[name].text
+                ]
+            )
         )
 
     def _rule(self, vpc: Vpc, rule: RouteRule, target: pulumi.Input[str]) -> None:
