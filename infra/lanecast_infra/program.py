@@ -46,7 +46,9 @@ from lanecast_infra.regional import (
 from lanecast_infra.regional import Peering as DeclaredPeering
 from lanecast_infra.secrets import MissingSecretError, secret
 from lanecast_relay.config.document import DocumentError, UnreadableDocument
-from lanecast_templates.renderer import SECRET_MODE, RenderedFile, RenderError, SecretResolver, render_user_data
+from lanecast_templates.box_files import SECRET_MODE, RenderedFile, render_user_data
+from lanecast_templates.errors import RenderError
+from lanecast_templates.secrets import SecretResolver
 
 STOPS = (
     UnreadableDocument,
