@@ -21,6 +21,7 @@ from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, o
 from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
 from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
+from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, WAITING
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -169,7 +170,7 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
     state = session.engine.state(stack) if listed else {}
     told = outputs(state)
     pending = [one["resource"]["urn"].split("::")[-1] for one in state.get("pending_operations") or []]
-    waiting = list(told.get("waiting") or [])
+    waiting = list(told.get(WAITING) or [])
     return {
         "stack": stack,
         "region": session.regions[stack],
@@ -179,7 +180,8 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
         "protected": sum(bool(one.get("protect")) for one in resources(state)),
         "pending": pending,
         "waiting": waiting,
-        "left_out": list(told.get("leftOut") or []),
+        "left_out": list(told.get(LEFT_OUT) or []),
+        "outdated": list(told.get(OUTDATED) or []),
         "settled": bool(told) and not pending and not waiting,
     }
 
@@ -189,7 +191,14 @@ def _status_line(one: dict[str, Any]) -> str:
         return f"{one['stack']}: there is no such stack yet"
     lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
     lines += [f"under way when a run ended: {name}" for name in one["pending"]]
-    return "\n  ".join([*lines, *one["waiting"], *(f"left out: {text}" for text in one["left_out"])])
+    lines += [*one["waiting"], *(f"left out: {text}" for text in one["left_out"]), *_outdated_lines(one["outdated"])]
+    return "\n  ".join(lines)
+
+
+def _outdated_lines(machines: Sequence[str]) -> list[str]:
+    """What a person does about machines that were made with the files of an earlier plan."""
+    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible)"
+    return [f"{name} {what}" for name in machines]
 
 
 @app.command()
@@ -330,6 +339,7 @@ def _as_json(session: _Session, one: Progress) -> dict[str, Any]:
         "steps": one.steps,
         "waiting": one.waiting,
         "left_out": one.left_out,
+        "outdated": one.outdated,
         "error": one.error,
     }
 
@@ -339,6 +349,7 @@ def _summary(one: Progress) -> str:
     text = ", ".join(f"{what} {count}" for what, count in counts.items()) or "unchanged"
     lines = [f"{one.stack}: {'failed' if one.error else text}", *one.waiting]
     lines += [f"left out: {text}" for text in one.left_out]
+    lines += _outdated_lines(one.outdated)
     return "\n  ".join(lines + (one.error.splitlines() if one.error else []))
 
 
