@@ -67,6 +67,8 @@ class SubnetDraft:
 
     resource: Resource
     ports: list[SubnetPort] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
+    """nftables of other parts; ``bridge ports`` and ``ip groups`` are the switch's own."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class VpcDraft:
     interfaces: list[Interface] = field(default_factory=list)
     next_hops: dict[str, Hop] = field(default_factory=dict)
     """Where packets for a resource go that route rules can name, by its id. What is not here is a black hole."""
+    own_ways_out: dict[str, Hop] = field(default_factory=dict)
+    """Addresses that go another way than the default route's rules say, and which."""
     peering_ports: list[str] = field(default_factory=list)
     """The router's interfaces towards peerings: what comes in by one leaves by none, unless the VPC is a relay."""
     routes: list[Route] = field(default_factory=list)

@@ -57,6 +57,7 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
             tables={
                 "bridge ports": _ports_table(subnet.ports),
                 "ip groups": _groups_table(draft.snapshot, numbered),
+                **subnet.tables,
             },
         )
     )
