@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 from lanecast_lab.cloud.api.nat_ports import ports_of
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import NEXT_ROUTER, TO_VPC, Draft
-from lanecast_lab.cloud.data_plane.model import Hop, Interface, Node, Route, hardware_address, port_name
+from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Hop, Interface, Node, Route, hardware_address, port_name
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 TO_INTERNET = "internet"
@@ -30,8 +30,7 @@ SYSCTLS = (
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
+    *WITHOUT_IPV6,
 )
 BINDINGS = ("eips", "dnatEips", "bindEips")
 BOUND = ("binded", "updating")

@@ -24,6 +24,7 @@ from lanecast_lab.cloud.data_plane.draft import TO_SUBNET, Draft, SubnetDraft, g
 from lanecast_lab.cloud.data_plane.health import Check, Kind
 from lanecast_lab.cloud.data_plane.model import (
     DIRECTORY,
+    WITHOUT_IPV6,
     File,
     Hop,
     Interface,
@@ -43,8 +44,7 @@ SYSCTLS = (
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
     ("net.ipv4.conf.all.arp_ignore", "1"),
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
+    *WITHOUT_IPV6,
 )
 PORT_PREFIX = "b"
 SESSION_TIMEOUTS = {"TCP": ("tcpSessionTimeout", 900), "UDP": ("udpSessionTimeout", 90), "HTTP": ("", 900)}

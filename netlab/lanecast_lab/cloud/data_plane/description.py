@@ -13,7 +13,9 @@ from collections.abc import Callable
 from lanecast_lab.cloud.data_plane import (
     address_translation,
     balancers,
+    gateways,
     instances,
+    lines,
     peerings,
     subnets,
     vpcs,
@@ -27,6 +29,8 @@ PARTS: tuple[Callable[[Draft], None], ...] = (
     peerings.describe,
     address_translation.describe,
     balancers.describe,
+    gateways.describe,
+    lines.describe,
     subnets.describe,
     vpcs.describe,
 )

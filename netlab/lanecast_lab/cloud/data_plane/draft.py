@@ -44,6 +44,11 @@ def subnet_port(subnet_id: str) -> str:
     return port_name("s", subnet_id)
 
 
+def vlan_bridge(vlan: int) -> str:
+    """The bridge of a VLAN in a physical line's patch panel."""
+    return f"vlan{vlan}"
+
+
 @dataclass(slots=True)
 class SubnetPort:
     """Something that has addresses in a subnet, as the subnet's switch sees it.
@@ -91,6 +96,15 @@ class VpcDraft:
     """nftables of other parts; ``inet access`` is the router's own."""
 
 
+@dataclass(slots=True)
+class LineDraft:
+    """A physical line's patch panel so far."""
+
+    resource: Resource
+    ports: list[tuple[int, Interface]] = field(default_factory=list)
+    """Each with the VLAN that it is in."""
+
+
 class Draft:
     """Everything so far."""
 
@@ -99,6 +113,7 @@ class Draft:
         self.nodes: dict[str, Node] = {}
         self.links: dict[str, Link] = {}
         self.vpcs = {vpc.key: VpcDraft(vpc) for vpc in snapshot.of("vpc")}
+        self.lines = {line.key: LineDraft(line) for line in snapshot.of("et-line")}
         self.subnets: dict[str, SubnetDraft] = {}
         for subnet in snapshot.of("subnet"):
             draft = self.subnets[subnet.key] = SubnetDraft(subnet)
@@ -178,6 +193,12 @@ class Draft:
         length = subnet.resource.body["cidr"].partition("/")[2]
         self.link(f"{node}:{interface}", (subnet_id, port.name), (node, interface))
         return Interface(interface, tuple(f"{address}/{length}" for address in addresses), mac)
+
+    def join_line(self, line_id: str, vlan: int, node: str, interface: str, up: bool = True) -> None:
+        """Link a node's interface to a VLAN of a physical line."""
+        port = Interface(port_name("c", node), up=up, master=vlan_bridge(vlan))
+        self.lines[line_id].ports.append((vlan, port))
+        self.link(f"{node}:{interface}", (line_id, port.name), (node, interface))
 
     def description(self) -> Description:
         """What the parts have written."""
