@@ -23,6 +23,9 @@ ANOTHER_TAKES_ITS_PLACE = (
 )
 """Words that a line begins with, of which there is only one in its context; ``*`` is any word, the same in both."""
 
+STAYS = ("bfd",)
+"""A context that says nothing when it is empty."""
+
 NEEDS_A_RESTART = (
     ("router", "bgp"),
     ("interface",),
@@ -52,7 +55,7 @@ def changes(old: str, new: str) -> str | None:
 def _undone(entry: Entry, added: list[Entry], removed: list[Entry]) -> str | None:
     """What takes a line back; empty where another one does it; None where that is not known."""
     context, line = entry
-    if context and (context[:-1], context[-1]) in removed:
+    if context and context != STAYS and (context[:-1], context[-1]) in removed:
         return ""  # goes with its context
     if head := next((head for head in ANOTHER_TAKES_ITS_PLACE if _begins(line, head)), None):
         words = line.split()[: len(head)]
@@ -63,10 +66,10 @@ def _undone(entry: Entry, added: list[Entry], removed: list[Entry]) -> str | Non
             return f"no {line}"
         case ["neighbor", address, "bfd", "profile", _]:
             return f"no neighbor {address} bfd"
-        case ["profile", _] if context == ("bfd",):
+        case ["profile", _] if context == STAYS:
             return f"no {line}"
         case ["bfd"] if context == TOP:
-            return ""  # stays, empty
+            return ""
         case _:
             return None
 

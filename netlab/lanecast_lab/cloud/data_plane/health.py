@@ -111,7 +111,7 @@ async def _ask_udp(check: Check) -> bool:
     """Any datagram comes back. [docs] A port that is closed says so by ICMP, which a connected socket is told."""
     loop = asyncio.get_running_loop()
     with _socket(check, socket.SOCK_DGRAM) as datagrams:
-        await loop.sock_connect(datagrams, (check.address, check.port))
+        datagrams.connect((check.address, check.port))
         await loop.sock_sendall(datagrams, check.text.encode())
         await loop.sock_recv(datagrams, STATUS_LINE_BYTES)
     return True
@@ -122,7 +122,7 @@ async def _ask_icmp(check: Check) -> bool:
     loop = asyncio.get_running_loop()
     identifier = int.from_bytes(os.urandom(2))
     with _socket(check, socket.SOCK_RAW, socket.IPPROTO_ICMP) as echoes:
-        await loop.sock_connect(echoes, (check.address, 0))
+        echoes.connect((check.address, 0))
         await loop.sock_sendall(echoes, echo_request(identifier))
         while True:
             packet = await loop.sock_recv(echoes, STATUS_LINE_BYTES)
