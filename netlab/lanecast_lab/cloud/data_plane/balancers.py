@@ -31,7 +31,6 @@ from lanecast_lab.cloud.data_plane.model import (
     Node,
     Program,
     Route,
-    hardware_address,
     port_name,
 )
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
@@ -89,7 +88,8 @@ def _add(draft: Draft, blb: Resource, joined: dict[str, list[tuple[str, Interfac
             up=not snapshot.is_down(blb.key),
             interface=name,
         )
-        known = tuple((one.address, hardware_address(one.instance, TO_SUBNET)) for one in here)
+        macs = {port.key: port.mac for port in draft.subnets[subnet_id].ports}
+        known = tuple((one.address, macs[one.instance]) for one in here)
         interfaces.append(replace(interface, neighbors=known))
         if subnet_id != home:
             routes += [Route(f"{one.address}/32", (Hop(name),)) for one in here]

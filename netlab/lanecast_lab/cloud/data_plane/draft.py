@@ -179,7 +179,7 @@ class Draft:
         The node needs a default route by ``Hop(interface, gateway_of(subnet))``.
         """
         subnet = self.subnets[subnet_id]
-        mac = hardware_address(node, interface)
+        mac = hardware_address(subnet_id, addresses[0]) if addresses else hardware_address(node, interface)
         port = SubnetPort(
             key=node,
             name=port_name(prefix, node),
