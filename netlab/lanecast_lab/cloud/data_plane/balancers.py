@@ -189,7 +189,7 @@ def _bring_back(subnet: SubnetDraft, ports: list[tuple[str, Interface]]) -> None
     arrived, back, tracked = [], [], []
     for number, (key, interface) in enumerate(ports, start=1):
         mark, flow = number << 16, number << FIRST_BALANCER_BIT
-        arrived.append(f'iifname "{port_name(PORT_PREFIX, key)}" meta mark set meta mark or {mark:#x}')
+        arrived.append(f'ether type ip iifname "{port_name(PORT_PREFIX, key)}" meta mark set meta mark or {mark:#x}')
         back.append(
             f"meta mark and {ABOVE:#x} == {mark:#x} ether daddr set {interface.mac}"
             f" meta mark set meta mark and {BELOW:#x}"
