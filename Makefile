@@ -34,7 +34,7 @@ check: setup ## linters, formatters and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES) tests hatch_build.py infra/__main__.py
-	for each in cloud infra; do $(BIN)/mypy --strict tests/$$each/*.py || exit 1; done
+	for each in cloud data_plane infra; do $(BIN)/mypy --strict tests/$$each/*.py || exit 1; done
 	$(BIN)/python -m mypy.stubtest lanecast_relay._core
 	cargo fmt --all --check
 	cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings

@@ -21,6 +21,7 @@ from lanecast_lab.node import Node, run
 from lanecast_lab.topology import Topology, build
 from lanecast_lab.wires import MeasuredDelay, measure_delay
 from lanecast_templates.renderer import RenderError, SecretResolver, node_folder, render_fabric
+from lanecast_templates.user_data import USER_DATA
 
 WORKERS = 4
 """Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""
@@ -76,7 +77,8 @@ def bring_up(
     ports = {node.name: {interface.name for interface in node.interfaces} for node in fabric.nodes()}
     for host in fabric.hosts:
         if host.nat is not None:
-            instances.start(topology.nodes[host.name], rendered_directory(rendered, fabric, host.name))
+            user_data = rendered_directory(rendered, fabric, host.name) / USER_DATA
+            instances.start(topology.nodes[host.name], user_data.read_text())
     _in_parallel(
         lambda node: services.apply_settings(
             node, rendered_directory(rendered, fabric, node.name), ports.get(node.name, set())

@@ -64,9 +64,13 @@ def run(command: Sequence[str], where: str = "lab", stdin: str | None = None) ->
 
 
 def hold_namespace(name: str, directory: Path) -> Node:
-    """Make a node of its own namespaces that Mininet knows nothing of: a VPC's router or an instance."""
+    """Make a node of its own namespaces that Mininet knows nothing of: a VPC's router or an instance.
+
+    It sees no names of other namespaces: its copies of their mounts would keep them when they are removed.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    script = "mount -t sysfs sysfs /sys && echo ready && exec cat"
+    forget = "if mountpoint -q /run/netns; then umount -l /run/netns; fi"
+    script = f"{forget}; mount -t sysfs sysfs /sys && ip link set lo up && echo ready && exec cat"
     holder = subprocess.Popen(
         ["unshare", "--net", "--mount", "--propagation=private", "--", "sh", "-c", script],
         stdin=subprocess.PIPE,

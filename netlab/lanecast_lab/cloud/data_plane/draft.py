@@ -179,6 +179,7 @@ class Draft:
         The node needs a default route by ``Hop(interface, gateway_of(subnet))``.
         """
         subnet = self.subnets[subnet_id]
+        # who gets an address that another had is not looked for where the other was
         mac = hardware_address(subnet_id, addresses[0]) if addresses else hardware_address(node, interface)
         port = SubnetPort(
             key=node,
