@@ -176,9 +176,8 @@ class _GatewayRules:
         return f'oifname "{TO_INTERNET}" ip saddr {source} ct mark set {mark} counter snat to {chosen}'
 
     def _dnat(self) -> Iterator[str]:
-        """Rules for ports go before those for everything."""
-        rules = self.snapshot.parts(self.nat.key, "dnat-rule")
-        for rule in sorted(rules, key=lambda one: one.body["protocol"] == "all"):
+        """No two rules are about the same packet: the API sees to that."""
+        for rule in self.snapshot.parts(self.nat.key, "dnat-rule"):
             public, private = rule.body["publicIpAddress"], rule.body["privateIpAddress"]
             arriving = f'iifname "{TO_INTERNET}" ip daddr {public}'
             if rule.body["protocol"] == "all":
