@@ -318,6 +318,9 @@ class Store:
 
     def set_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the server's own."""
+        if self._db.in_transaction:
+            self._keep(name, value)
+            return
         with self.transaction(self.now):
             self._keep(name, value)
 
