@@ -2,29 +2,39 @@
 
 What is run here is the subset that ``lanecast_templates.user_data`` writes. Packages must be on the machine already.
 There is no service manager: enabling a service is for boots that do not come, and starting one runs what its unit runs.
+Kernel settings that a machine has once are left alone: the machine is not the lab's.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
-from lanecast_lab.node import Node
-from lanecast_templates.user_data import USER_DATA, InstanceFile, UserDataError, read_user_data
+from lanecast_lab.node import Node, executable, give_relay_folders
+from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
 MACHINES_ETC = "etc-of-the-machine"
+
+MACHINE_SETTINGS = "/etc/sysctl.d/61-lanecast-machine.conf"
+
+RELAY = "relay"
+"""What a node's relay is called among its processes."""
 
 PROGRAMS = {"nftables": "nft", "keepalived": "keepalived", "conntrack": "conntrack"}
 """What each Debian package is wanted for."""
 
 
-def start(node: Node, rendered: Path) -> None:
+def start(node: Node, text: str) -> None:
     """Do what an instance's user data says. Raises :class:`LabError`."""
+    if text.startswith("#!"):
+        _run_script(node, text)
+        return
     try:
-        data = read_user_data((rendered / USER_DATA).read_text())
+        data = read_user_data(text)
     except UserDataError as error:
         raise LabError(f"{node.name}: user data: {error}") from None
     missing = [package for package in data.packages if shutil.which(PROGRAMS.get(package, package)) is None]
@@ -33,6 +43,20 @@ def start(node: Node, rendered: Path) -> None:
     _write(node, data.files)
     for command in data.commands:
         _run(node, command)
+
+
+def _run_script(node: Node, text: str) -> None:
+    """User data may be a script as well (cloud-init, user-data formats). What it leaves running goes with the node."""
+    script = node.directory / "user-data"
+    script.write_text(text)
+    script.chmod(0o700)
+    with (node.directory / "user-data.log").open("w") as log:
+        status = subprocess.run(
+            node.inside([str(script)]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        ).returncode
+    if status != 0:
+        said = (node.directory / "user-data.log").read_text(errors="replace")[-500:].strip()
+        raise LabError(f"{node.name}: user data: exit status {status}: {said}")
 
 
 def _write(node: Node, files: tuple[InstanceFile, ...]) -> None:
@@ -76,7 +100,9 @@ def _make_own(folder: Path, there: Path, shown_at: Path) -> None:
 
 def _run(node: Node, command: tuple[str, ...]) -> None:
     match command:
-        case ("systemctl", "enable", *_):
+        case ("systemctl", "enable", *_) | ("systemctl", "daemon-reload"):
+            return
+        case ("sysctl", "-p", settings) if settings == MACHINE_SETTINGS:
             return
         case ("systemctl", "restart", *services):
             for service in services:
@@ -98,5 +124,14 @@ def _start_keepalived(node: Node) -> None:
     )
 
 
-SERVICES: dict[str, Callable[[Node], None]] = {"nftables": _start_nftables, "keepalived": _start_keepalived}
+def _start_relay(node: Node) -> None:
+    give_relay_folders(node)
+    node.start(RELAY, executable("lanecast-relay"), "run", "/etc/lanecast/relay.yaml", "--json")
+
+
+SERVICES: dict[str, Callable[[Node], None]] = {
+    "nftables": _start_nftables,
+    "keepalived": _start_keepalived,
+    "lanecast-relay": _start_relay,
+}
 """What starting a service is, as its Debian unit has it."""

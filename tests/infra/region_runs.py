@@ -19,7 +19,9 @@ from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import ACCESS_KEY, SECRET_KEY, EmulatedCloud
 from engine_runs import ROOT, environment
 
-EXAMPLE = ROOT / "examples/two-sites.yaml"
+EXAMPLE = ROOT / "examples/three-regions.yaml"
+LINES = ("hkg=dcphy-4tq7w2hk1a9m", "hkg=dcphy-8zc3n5hk1b6v")
+"""The physical lines that it names."""
 CODES = {"hk": "hkg", "gz": "gz", "bj": "bj"}
 """The provider's word for each of the example's regions."""
 

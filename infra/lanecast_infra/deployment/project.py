@@ -38,6 +38,16 @@ def find_project(given: Path | None) -> Path:
     )
 
 
+def begin_project(source: Path, directory: Path) -> None:
+    """Copy a project's file and program, and no stack's settings. Raises :class:`ProjectError` and ``OSError``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise ProjectError(f"{directory} is not empty: name a new folder")
+    for name in (PROJECT_FILE, PROGRAM):
+        (directory / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, directory / name)
+
+
 def pulumi_home(environment: Mapping[str, str]) -> Path:
     """Where Pulumi keeps what it knows of this user."""
     return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
