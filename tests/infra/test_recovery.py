@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import EmulatedCloud
+from engine_processes import descendants
 from region_runs import Regions
 
 from lanecast_infra.deployment import file_backend, recovery
@@ -45,6 +46,7 @@ def begin(regions: Regions) -> subprocess.Popen[bytes]:
 
 def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_made_twice(regions: Regions) -> None:
     engine = begin(regions)
+    started = descendants(engine.pid)
     engine.kill()
     engine.wait()
     locked = regions.pulumi("up", "--yes", "--skip-preview", "--stack", "hk")
@@ -60,6 +62,8 @@ def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_made_twice(regions
     assert after.code == 0, after.out
     assert regions.infra("destroy", "--stack", "hk").code == 0
     assert regions.held()["vpcs"] == []
+    for one in started:  # a language host would look for its engine for minutes yet
+        one.kill()
 
 
 def test_a_run_that_goes_on_is_waited_for(regions: Regions) -> None:
