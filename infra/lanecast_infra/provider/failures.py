@@ -91,8 +91,8 @@ def explain(resource: Resource, name: str, doing: str, error: Exception) -> str:
     head = f'{resource.name} "{name}" could not be {doing}'
     if isinstance(error, CloudError):
         advice = dict(resource.advice).get(error.code) or GENERAL.get(error.code)
-        named = error.field or (advice.field if advice else None)
-        field = f": {named}" if named and resource.field(named) else ""
+        named = (error.field, advice.field if advice else None)
+        field = next((f": {one}" for one in named if one and resource.field(one)), "")
         what = advice.what_to_do if advice else _fallback(error)
         return f"{head}{field}: {error}. What to do: {what}."
     return f"{head}: {error}"

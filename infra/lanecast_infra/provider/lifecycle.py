@@ -51,7 +51,8 @@ def create(resource: Resource, call: Call, urn: str, inputs: Values, previous: C
         except STOPS as error:
             raise HalfMadeError(identity, _last_seen(resource, call, identity), error) from error
     raise NotSettledError(
-        f"{MOST_GENERATIONS} of it were made and are gone: something removes them as they are made. Stop it, then run it again"
+        f"{MOST_GENERATIONS} of it were made and are gone: something removes them as they are made. "
+        "Stop it, then run it again"
     )
 
 
