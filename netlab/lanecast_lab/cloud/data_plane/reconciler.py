@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lanecast_lab import instances
 from lanecast_lab.cloud.data_plane import commands
+from lanecast_lab.cloud.data_plane.conntrack import forget_marked_in
 from lanecast_lab.cloud.data_plane.model import Description, End, Interface, Link, Node, PolicyRule, Route
 from lanecast_lab.cloud.data_plane.namespaces import Namespaces
 from lanecast_lab.cloud.data_plane.programs import Running, can_reload
@@ -41,6 +42,7 @@ class Built:
     """How it was described last."""
     sysctls: tuple[tuple[str, str], ...] = ()
     tables: dict[str, str] = field(default_factory=dict)
+    flow_marks: frozenset[int] = frozenset()
     interfaces: dict[str, Interface] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
@@ -68,7 +70,7 @@ class Built:
 
     def is_filtered_as(self, node: Node) -> bool:
         """Whether kernel settings and filters are as wanted."""
-        return self.sysctls == node.sysctls and self.tables == dict(node.tables)
+        return self.sysctls == node.sysctls and self.tables == dict(node.tables) and self.flow_marks == node.flow_marks
 
     def is_routed_as(self, node: Node) -> bool:
         """Whether interfaces, routes and rules are as wanted."""
@@ -275,6 +277,11 @@ def _filter(built: Built, node: Node) -> None:
     if text := commands.table_text(built.tables, node.tables):
         built.namespace.run("nft", "-f", "-", stdin=text)
     built.tables = dict(node.tables)
+    try:
+        forget_marked_in(built.namespace.pid, built.flow_marks - node.flow_marks)
+    except OSError as error:
+        raise LabError(str(error)) from None
+    built.flow_marks = node.flow_marks
 
 
 def _route(built: Built, node: Node) -> None:
