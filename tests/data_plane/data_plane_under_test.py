@@ -20,8 +20,8 @@ from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Emulator
 
-APPLIED_WITHIN_S = 1.0
-"""What the issue asks for: the data plane follows the API call within a second."""
+APPLIED_WITHIN_S = 10.0
+"""A bound for what does not come, on a machine that has other work. ``test_speed`` is about how fast it comes."""
 
 SPEC, IMAGE = "bcc.g5.c2m8", "m-lanecast-debian"
 EVERYWHERE = "0.0.0.0/0"
@@ -106,6 +106,10 @@ class DataPlane(Emulator):
     def has(self, key: str) -> bool:
         """Whether there is such a node."""
         return any(key == node["id"] for node in self.registry()["nodes"])
+
+    def has_name(self, name: str) -> bool:
+        """Whether a node is called so."""
+        return any(name == node["name"] for node in self.registry()["nodes"])
 
     def address(self, key: str) -> str:
         """A node's first address."""
