@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,14 +133,15 @@ class DataPlane(Emulator):
         return done.returncode == 0
 
     @contextlib.contextmanager
-    def probe(self, key: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """``probes.py`` in a node, once it says that it is ready."""
+    def probe(self, key: str, *arguments: str) -> Iterator[Callable[[], str]]:
+        """``probes.py`` in a node, once it says that it is ready; what is given waits for its end and returns what it
+        said."""
         command = [*self.inside(key), sys.executable, str(Path(__file__).parent / "probes.py"), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"
-            yield process
+            yield process.stdout.read
         finally:
             process.terminate()
             process.communicate()

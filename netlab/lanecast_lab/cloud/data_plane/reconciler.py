@@ -174,11 +174,8 @@ class Reconciler:
             except LabError as error:
                 built.problems.append(str(error))
 
-        list(
-            self._pool.map(
-                guarded, [built for built in self.built.values() if not built.broken and not done(built, built.shown)]
-            )
-        )
+        whole = [built for built in self.built.values() if not built.broken]
+        list(self._pool.map(guarded, [built for built in whole if not done(built, built.shown)]))
 
     def _make(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
