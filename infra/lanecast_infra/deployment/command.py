@@ -20,8 +20,16 @@ from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
 from lanecast_infra.deployment.project import ProjectError, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
-from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
-from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, WAITING
+from lanecast_infra.deployment.rounds import (
+    Progress,
+    TellOf,
+    bring_up,
+    each,
+    look_ahead,
+    protected,
+    take_down,
+)
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, WAITING
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -88,8 +96,8 @@ def up(
     """
     with _session(plan, stack, project, prefix) as session:
         with _telling() as tell:
-            _begin(session, protect, tell)
-            done = bring_up(session.engine, session.stacks, tell)
+            begun = _begin(session, protect, tell)
+            done = bring_up(session.engine, session.stacks, begun, tell)
         _finish(session, done, json_output)
 
 
@@ -137,9 +145,9 @@ def destroy(
         with _telling() as tell:
             _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
-        for one in done:
-            if remove and one.error is None:
-                session.engine.ask("stack", "rm", "--yes", "--stack", one.stack)
+        if remove:
+            emptied = [one.stack for one in done if one.error is None]
+            each(session.engine, lambda one: session.engine.ask("stack", "rm", "--yes", "--stack", one), emptied)
         _finish(session, done, json_output)
 
 
@@ -235,21 +243,30 @@ def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _begin(session: _Session, protect: bool | None, tell: TellOf) -> None:
-    """Make the stacks that are missing, and let each know its plan; one of another plan is left alone."""
-    there = session.engine.stacks()
-    kept = {stack: session.engine.settings(stack) for stack in session.stacks if stack in there}
+def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
+    """Make the stacks that are missing, and let each know its plan; one of another plan is left alone.
+
+    Returns those that were there already.
+    """
+    engine = session.engine
+    there = [stack for stack in engine.stacks() if stack in session.regions]
+    kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
     for stack, held in kept.items():
         _check_plan(session, stack, held.get("lanecast:plan"))
-    for stack, region in session.regions.items():
-        settings = {"plan": os.path.relpath(session.plan, session.engine.project)}
+
+    def begin(stack: str) -> None:
+        region = session.regions[stack]
+        settings = {"plan": os.path.relpath(session.plan, engine.project)}
         if region != stack:
             settings["region"] = region
         if protect is not None:
             settings["protect"] = str(protect).lower()
-        _begin_stack(session.engine, stack, kept.get(stack), settings)
-        if protect is False and stack in kept:
-            _unprotect(session.engine, [stack], True, tell)
+        _begin_stack(engine, stack, kept.get(stack), settings)
+
+    each(engine, begin, session.stacks)
+    if protect is False:
+        _unprotect(engine, there, True, tell)
+    return set(there)
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
@@ -274,12 +291,16 @@ def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settin
 
 def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf) -> None:
     """Let go of what is protected if that is wanted; otherwise refuse, before anything is removed anywhere."""
-    held = {stack: names for stack in stacks if (names := protected(engine, stack))}
+    names = each(engine, lambda stack: protected(engine, stack), stacks)
+    held = {stack: some for stack, some in zip(stacks, names, strict=True) if some}
     if held and not wanted:
-        counts = ", ".join(f"{stack} holds {len(names)}, such as {names[0]}" for stack, names in held.items())
+        counts = ", ".join(f"{stack} holds {len(some)}, such as {some[0]}" for stack, some in held.items())
         raise _WrongUseError(f"protected, so nothing is removed: {counts}; --unprotect removes them too")
-    for stack in held:
-        ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes")
+    each(
+        engine,
+        lambda stack: ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes"),
+        list(held),
+    )
 
 
 @contextmanager
