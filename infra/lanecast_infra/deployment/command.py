@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
+from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
 from lanecast_infra.deployment.project import ProjectError, environment, find_project
@@ -94,6 +94,7 @@ def up(
     still work, operations under way. Exit status: 0 when everything is there, 1 when something failed or still
     waits, 2 when it could not run.
     """
+    compile_or_exit(plan)
     with _session(plan, stack, project, prefix) as session:
         with _telling() as tell:
             begun = _begin(session, protect, tell)
@@ -116,6 +117,7 @@ def preview(
 
     Exit status: 0, 1 when a preview failed or changes were not expected, 2 when it could not run.
     """
+    compile_or_exit(plan)
     with _session(plan, stack, project, prefix) as session:
         with _telling() as tell:
             _begin(session, None, tell)
@@ -249,7 +251,9 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
     Returns those that were there already.
     """
     engine = session.engine
-    there = [stack for stack in engine.stacks() if stack in session.regions]
+    listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
+    there = list(listed)
+    _keep_what_is_there(session.plan, listed)
     kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
     for stack, held in kept.items():
         _check_plan(session, stack, held.get("lanecast:plan"))
@@ -267,6 +271,17 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
     if protect is False:
         _unprotect(engine, there, True, tell)
     return set(there)
+
+
+def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse without a lock file where something is there: what the plan leaves open may be chosen otherwise now."""
+    held = sorted(stack for stack, one in listed.items() if one.get("resourceCount"))
+    if held and not lock_path(plan).exists():
+        raise _WrongUseError(
+            f"{plan} has no lock file, and {', '.join(held)} hold what was made of it: addresses and ports that the"
+            f" plan leaves open would move with its next change. Run `lanecast lock {plan}` on the plan as it was made from,"
+            " or bring its lock file back; then change the plan"
+        )
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
