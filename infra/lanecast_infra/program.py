@@ -18,17 +18,8 @@ from lanecast_infra.components.nat_bridge import NatBridge
 from lanecast_infra.components.peering import Peering
 from lanecast_infra.components.region import Region
 from lanecast_infra.components.subscribers import SubscriberPool
-from lanecast_infra.neighbours import (
-    LEFT_OUT,
-    OUTDATED,
-    PLAN,
-    WAITING,
-    ForeignStackError,
-    Neighbours,
-    StackNameError,
-    outputs_of,
-    stack_of,
-)
+from lanecast_infra.neighbours import ForeignStackError, Neighbours, StackNameError, outputs_of, stack_of
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, PLAN, TAKEN, WAITING
 from lanecast_infra.policy import violations
 from lanecast_infra.regional import (
     GATEWAYS,
@@ -98,6 +89,7 @@ def run() -> None:
     pulumi.export(PLAN, part.plan)
     pulumi.export(WAITING, neighbours.waiting)
     pulumi.export(LEFT_OUT, list(part.left_out))
+    pulumi.export(TAKEN, {names[region]: kinds for region, kinds in neighbours.taken.items()})
 
 
 def project_folder() -> Path:

@@ -42,6 +42,8 @@ def network(emulated: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -
     made = regions.infra("up", "--no-protect")
     assert made.code == 0, made.err
     assert made.report["passed"]
+    # Networks; what joins them; what leads there. Nobody has to look a fourth time.
+    assert max(one["runs"] for one in made.stacks.values()) <= 3
     return regions
 
 
@@ -263,13 +265,31 @@ def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:
     assert "is for the plan three-regions.yaml" in refused.err
 
 
+def test_without_its_lock_or_with_a_stale_one_nothing_moves(network: Regions) -> None:
+    lock = network.plan.with_suffix(".lock.yaml")
+    kept, text = lock.read_text(), network.plan.read_text()
+    try:
+        lock.unlink()
+        absent = network.infra("up")
+        assert (absent.code, absent.out) == (2, "")
+        assert "has no lock file, and bj, gz, hk hold what was made of it" in absent.err
+        assert f"`lanecast lock {network.plan}`" in absent.err
+        lock.write_text(kept)
+        network.edit("quotes-hk: {subnet: hk.hub.apps, count: 1,", "quotes-hk: {subnet: hk.hub.apps, count: 3,")
+        stale = network.infra("up")
+        assert (stale.code, stale.out) == (1, "")
+        assert "lacks 2 values that the plan needs" in stale.err
+    finally:
+        lock.write_text(kept)
+        network.plan.write_text(text)
+    assert network.infra("preview", "--expect-no-changes").code == 0
+
+
 def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
     """The last of this module's network."""
     done = network.infra("destroy", "--remove")
     assert done.code == 0, done.err
-    kinds = [line.split()[2] for line in done.err.splitlines() if line.split()[1:2] == ["delete"]]
-    between = [kind for kind in kinds if kind in ("RouteRule", "PeerConnection")]
-    assert kinds[: len(between)] == sorted(between, reverse=True)
+    assert {one["runs"] for one in done.stacks.values()} == {1}
     assert network.held() == NOTHING
     assert network.pulumi("stack", "ls", "--json").out.strip() == "[]"
 
