@@ -174,7 +174,7 @@ class DataPlane(Emulator):
         """A route rule."""
         routes = self.client(RouteClient, region)
         table = routes.get_route(vpc_id=vpc).route_table_id
-        made: str = routes.create_route(table, source, destination, kind, "", nexthop_id=hop).route_rule_id
+        made: str = routes.create_route(table, source, destination, kind, "", hop).route_rule_id
         return made
 
 

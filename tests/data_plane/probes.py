@@ -37,13 +37,13 @@ def listen(port: str, seconds: str, group: str = "") -> None:
                 break
 
 
-def ask(address: str, port: str, own_port: str = "0") -> None:
-    """Send datagrams from one port for a second, until one is answered; print the answer or nothing."""
+def ask(address: str, port: str, own_port: str, tries: str) -> None:
+    """Send datagrams from one port, ten a second, until one is answered; print the answer or nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         own.bind(("0.0.0.0", int(own_port)))
         print("ready", flush=True)
         own.settimeout(0.1)
-        for _ in range(6):
+        for _ in range(int(tries)):
             own.sendto(b"hello", (address, int(port)))
             try:
                 print(own.recv(2048).decode(), flush=True)

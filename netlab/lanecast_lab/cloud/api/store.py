@@ -318,7 +318,7 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def set_setting(self, name: str, value: Any) -> None:
-        """Keep a setting of the server's own."""
+        """Keep a setting of the server's own, in the transaction that there is, or in one of its own."""
         if self._db.in_transaction:
             self._keep(name, value)
             return
