@@ -128,8 +128,11 @@ class DataPlane(Emulator):
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it; when it is not killed, nothing is left of it."""
         nodes, numbers = (self.registry()["nodes"], self.numbers()) if how is signal.SIGTERM else ([], {})
-        status = super().stop(how)
-        assert not remains(nodes, numbers)
+        with contextlib.ExitStack() as held:
+            for name in numbers.values():  # or another's namespace may get its number
+                held.enter_context((NAMES / name).open())
+            status = super().stop(how)
+            assert not remains(nodes, numbers)
         if how is signal.SIGTERM:
             assert sorted(place.name for place in self.state.iterdir()) == ["cloud.sqlite", "lock"]
         return status

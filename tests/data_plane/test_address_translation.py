@@ -10,7 +10,7 @@ from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.nat_client import NatClient
 from data_plane_under_test import DataPlane
-from edges import INTERNET, NOTHING, SOMEBODY, ask, flow, serve
+from edges import BUILT_WITHIN_S, INTERNET, NOTHING, SOMEBODY, ask, flow, serve
 
 pytestmark = pytest.mark.lab
 
@@ -26,7 +26,7 @@ class Place:
         self.out, self.into, self.free = (self.eips.create_eip(1).eip for _ in range(3))
         self.nat = self.nats.create_nat("nat", self.vpc, spec="small", eips=[self.out], dnat_eips=[self.into]).nat_id
         self.route = a_route(plane, self.vpc, "0.0.0.0/0", "nat", self.nat)
-        plane.settle()
+        plane.settle(BUILT_WITHIN_S)
         for name in ("one", "two"):
             serve(plane, later, name, 8080)
         serve(plane, later, INTERNET, 53, "somebody")

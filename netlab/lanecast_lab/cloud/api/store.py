@@ -127,6 +127,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
         self._lock = _lock(directory)
         self._db = sqlite3.connect(directory / FILE, isolation_level=None, cached_statements=256)
         self._db.execute("PRAGMA journal_mode = WAL")
