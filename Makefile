@@ -6,6 +6,7 @@ BIN := .venv/bin
 AS_ROOT := bash setup/as-root.sh "build an emulated network"
 PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra bench/lanecast_bench
 DEMO_PLAN := examples/two-sites.yaml
+CLOUD_DEMO_PLAN := examples/three-regions.yaml
 DEMO_FLAGS :=
 BENCH_ROUNDS := 5
 BENCH_FLAGS :=
@@ -13,7 +14,7 @@ FUZZ := bash relay/core/fuzz/fuzz.sh
 FUZZ_S := 2
 SOAK_S := 600
 
-.PHONY: help setup pulumi demo test check rust-test fuzz sanitize soak python-test bench lock clean
+.PHONY: help setup pulumi demo cloud-demo test check rust-test fuzz sanitize soak python-test bench lock clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -27,6 +28,10 @@ pulumi: setup ## find the Pulumi command, or build it from its sources with Go (
 
 demo: setup ## run the example of two sites as an emulated network and print its verdict
 	$(AS_ROOT) $(BIN)/lanecast lab run $(DEMO_PLAN) --report build/demo $(DEMO_FLAGS)
+
+cloud-demo: setup ## let the real Pulumi make three regions in an emulated cloud, send packets through them, take all down
+	@bash setup/pulumi.sh
+	$(AS_ROOT) $(BIN)/lanecast lab run $(CLOUD_DEMO_PLAN) --cloud pulumi --report build/cloud-demo $(DEMO_FLAGS)
 
 test: setup check rust-test sanitize fuzz python-test ## linters, types, Rust tests, a little fuzzing, then all Python tests with the lab's
 

@@ -409,6 +409,8 @@ class Management:
 
     ssh_sources: tuple[IPv4Network, ...] = ()
     """From where SSH is answered; empty: from nowhere on the plan's interfaces."""
+    metrics_sources: tuple[IPv4Network, ...] = ()
+    """Who may read a relay's counters."""
     ntp: Ntp | None = None
     ptp: Ptp | None = None
     syslog: tuple[IPv4Address, ...] = ()

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "lanecast_relay": set[str](),
     "lanecast_templates": {"lanecast", "lanecast_relay.config"},
     "lanecast_lab": {"lanecast", "lanecast_templates", "lanecast_relay"},
-    "lanecast_infra": {"lanecast", "lanecast_relay.config"},
+    "lanecast_infra": {"lanecast", "lanecast_templates", "lanecast_relay.config"},
     "lanecast_bench": {"lanecast_lab.traffic"},
 }
 LONGEST_FILE = 700

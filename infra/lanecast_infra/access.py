@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 from zlib import crc32
 
 from lanecast.cloud_state import CloudSubnet, CloudVpc
 from lanecast.fabric import Delivery, Fabric, Host
-from lanecast.router import InterfaceRole
+from lanecast.nat_bridge import Direction
 
 ANYWHERE: Final = "all"
 """The provider's word for every address, port or protocol."""
@@ -40,6 +40,15 @@ class GroupRule:
     source: str
     port: int | None
     remark: str
+    last_port: int | None = None
+    """Set where it is for several ports, from ``port`` on."""
+
+    @property
+    def ports(self) -> str:
+        """As the provider spells them."""
+        if self.port is None:
+            return ANYWHERE
+        return str(self.port) if self.last_port in (None, self.port) else f"{self.port}-{self.last_port}"
 
 
 def access_list(vpc: CloudVpc, subnet: CloudSubnet, managers: Iterable[IPv4Network]) -> tuple[ListRule, ...]:
@@ -63,31 +72,74 @@ def _positions(sources: list[IPv4Network]) -> dict[IPv4Network, int]:
     return {source: position for position, source in taken.items()}
 
 
-def group_rules(fabric: Fabric, subscriber: str, instances: Iterable[Host]) -> tuple[GroupRule, ...]:
-    """What a subscriber's instances take: their relays' copies, pings from these, and SSH from who manages them."""
+def subscriber_rules(fabric: Fabric, subscriber: str, instances: Sequence[Host]) -> tuple[GroupRule, ...]:
+    """What a subscriber's instances take: their copies and pings from whoever these come from, and who manages them."""
     rules = {}
-    copies = [one for one in fabric.deliveries if one.subscriber == subscriber]
-    for copy in copies:
-        source = _source(fabric, copy)
+    for copy in (one for one in fabric.deliveries if one.subscriber == subscriber):
         for channel, endpoint in copy.endpoints.items():
             remark = f"{copy.feed} {channel} of {copy.relay}"
-            name = f"{subscriber}-{copy.relay}-{endpoint.port}"
-            rules[name] = GroupRule(name, "udp", source, endpoint.port, remark)
-        ping = f"{subscriber}-{copy.relay}-icmp"
-        rules[ping] = GroupRule(ping, "icmp", source, None, f"path of {copy.relay}")
-    for manager in sorted(managers_of(instances)):
-        name = f"{subscriber}-ssh-{manager}"
-        rules[name] = GroupRule(name, "tcp", str(manager), SSH, "management")
+            for source in _sources(fabric, copy, channel):
+                name = f"{subscriber}-{copy.relay}-{endpoint.port}-from-{source}"
+                rules[name] = GroupRule(name, "udp", _host(source), endpoint.port, remark)
+                ping = f"{subscriber}-icmp-from-{source}"
+                rules[ping] = GroupRule(ping, "icmp", _host(source), None, f"path of {copy.bridge or copy.relay}")
+    rules |= {one.name: one for one in _managing(subscriber, instances)}
     return tuple(rules[name] for name in sorted(rules))
 
 
+def bridge_rules(bridge: str, instances: Sequence[Host]) -> tuple[GroupRule, ...]:
+    """What a bridge's instances take: what they translate, pings from there, each other, and who manages them.
+
+    Ports are a range for each source: a group has room for a hundred rules, and the instances themselves know which
+    ports of it stand for something.
+    """
+    rules = []
+    for instance in instances:
+        assert instance.nat is not None  # by the caller
+        rules += [rule for direction in instance.nat.directions for rule in _translated(bridge, direction)]
+        # The API knows no VRRP: what it cannot name it lets through or not with everything else.
+        rules += [
+            GroupRule(f"{bridge}-vrrp-{peer}", ANYWHERE, _host(peer), None, "VRRP from another instance")
+            for peer in instance.nat.peers
+        ]
+    rules += _managing(bridge, instances)
+    named = {one.name: one for one in rules}
+    return tuple(named[name] for name in sorted(named))
+
+
+def _translated(bridge: str, direction: Direction) -> Iterator[GroupRule]:
+    for source in direction.sources:
+        for protocol in sorted({one.protocol for one in direction.translations}):
+            ports = [one.at.port for one in direction.translations if one.protocol == protocol]
+            name = f"{bridge}-{protocol}-{source}"
+            yield GroupRule(name, protocol, str(source), min(ports), direction.name, max(ports))
+        yield GroupRule(f"{bridge}-icmp-{source}", "icmp", str(source), None, direction.name)
+
+
+def _managing(name: str, instances: Iterable[Host]) -> Iterator[GroupRule]:
+    for host in instances:
+        for source in host.management.ssh_sources:
+            yield GroupRule(f"{name}-ssh-{source}", "tcp", str(source), SSH, "management")
+        if host.relay is not None and host.relay.metrics is not None:
+            for source in host.management.metrics_sources:
+                yield GroupRule(f"{name}-metrics-{source}", "tcp", str(source), host.relay.metrics.port, "counters")
+
+
 def managers_of(hosts: Iterable[Host]) -> Iterator[IPv4Network]:
-    """From where SSH is allowed to any of them."""
-    yield from {source for host in hosts for source in host.management.ssh_sources}
+    """From where any of them is managed."""
+    yield from {IPv4Network(rule.source) for rule in _managing("", hosts)}
 
 
-def _source(fabric: Fabric, copy: Delivery) -> str:
-    """Where an instance sees a relay's copy come from: the relay's address towards the cloud."""
+def _host(address: IPv4Address) -> str:
+    return f"{address}/32"
+
+
+def _sources(fabric: Fabric, copy: Delivery, channel: str) -> list[IPv4Address]:
+    """Where an instance may see a copy come from: an address of the bridge that translates, or whichever of the relay's
+    addresses it leaves by, while everything works and while something does not."""
+    sent_to = copy.sent_to[channel].address
+    if copy.bridge is not None:
+        return [sent_to]
     relay = next(host for host in fabric.hosts if host.name == copy.relay)
-    lan = next(one for one in relay.interfaces if one.role is InterfaceRole.LAN)
-    return f"{lan.addresses[0].ip}/32"
+    leaves_by = {route.interface for route in relay.routes if sent_to in route.prefix}
+    return sorted(one.address.ip for one in relay.interfaces if one.name in leaves_by)

@@ -14,6 +14,7 @@ from lanecast_infra.regional import Elsewhere
 PLAN: Final = "plan"
 WAITING: Final = "waiting"
 LEFT_OUT: Final = "leftOut"
+OUTDATED: Final = "outdated"
 """Outputs of every stack beside those that ``regional`` names."""
 
 Outputs = dict[str, Any]

@@ -24,7 +24,7 @@ def _violations(regional: Regional) -> Iterator[str]:
     for vpc in regional.vpcs:
         for subnet in vpc.subnets:
             yield from _open_lists(subnet)
-    for pool in regional.pools:
+    for pool in (*regional.pools, *regional.bridges):
         for rule in pool.rules:
             if _is_everywhere(rule.source):
                 yield f"{rule.name}: lets everybody in: 0.0.0.0/0 is no source"
@@ -53,6 +53,6 @@ def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering | Gateway | P
         yield from vpc.subnets
     yield from regional.peerings
     yield from regional.gateways
-    for pool in regional.pools:
+    for pool in (*regional.pools, *regional.bridges):
         yield pool
         yield from pool.machines

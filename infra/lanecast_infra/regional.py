@@ -5,15 +5,15 @@ Everything is decided here and checked by ``policy`` before a component makes an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lanecast.cloud_state import CloudGateway, CloudPeering, CloudRoute, CloudState, CloudSubnet, CloudVpc
 from lanecast.fabric import Fabric, Host, HostRole
 from lanecast.plan.model import SecretReference
 from lanecast.router import Bfd, Router
-from lanecast_infra.access import GroupRule, ListRule, access_list, group_rules, managers_of
+from lanecast_infra.access import GroupRule, ListRule, access_list, bridge_rules, managers_of, subscriber_rules
 
 PROVIDER: Final = "baidu"
 BITS_IN_MBIT: Final = 1_000_000
@@ -75,6 +75,7 @@ class Vpc:
     cidr: str
     subnets: tuple[Subnet, ...]
     rules: tuple[RouteRule, ...]
+    transit: bool
     tags: Tags
 
 
@@ -119,21 +120,42 @@ class Gateway:
 class Machine:
     """An instance with its fixed address."""
 
+    host: Host
+    address: str
+    tags: Tags
+
+    @property
+    def name(self) -> str:
+        """The plan's."""
+        return self.host.name
+
+    @property
+    def subnet(self) -> str:
+        """Where it is."""
+        return self.host.place
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAddress:
+    """An address that one of several machines holds at a time; they agree between them which."""
+
     name: str
     subnet: str
     address: str
-    tags: Tags
+    machines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A subscriber's instances in one VPC, and what may reach them."""
+    """Instances in one VPC, a subscriber's or a bridge's, and what may reach them."""
 
     name: str
     vpc: str
     rules: tuple[GroupRule, ...]
     machines: tuple[Machine, ...]
     tags: Tags
+    shared: tuple[SharedAddress, ...] = ()
+    """A bridge's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +169,9 @@ class Regional:
     peerings: tuple[Peering, ...]
     gateways: tuple[Gateway, ...]
     pools: tuple[Pool, ...]
+    """Of subscribers."""
+    bridges: tuple[Pool, ...]
+    """Of bridges that translate."""
     left_out: tuple[str, ...]
     """What the plan wants and nothing makes, each with its reason."""
 
@@ -195,6 +220,7 @@ class _Maker:
             peerings=tuple(self._peering(one) for one in self.state.peerings if one.first in inside),
             gateways=tuple(self._gateway(one, one.physical_line) for one in gateways if one.physical_line),
             pools=tuple(self._pools(inside)),
+            bridges=tuple(self._bridges(inside)),
             left_out=tuple(
                 f"gateway {one.name}, and the routes to it: the plan names no physical-line for uplink {one.uplink}"
                 for one in gateways
@@ -219,7 +245,7 @@ class _Maker:
     def _vpc(self, vpc: CloudVpc) -> Vpc:
         subnets = tuple(self._subnet(vpc, one) for one in vpc.subnets)
         rules = tuple(rule for one in vpc.routes if (rule := self._rule(vpc, one)))
-        return Vpc(vpc.name, str(vpc.cidr), subnets, rules, self._tags(vpc.name))
+        return Vpc(vpc.name, str(vpc.cidr), subnets, rules, vpc.transit, self._tags(vpc.name))
 
     def _subnet(self, vpc: CloudVpc, subnet: CloudSubnet) -> Subnet:
         zone = f"cn-{self._code(self.region)}-{subnet.zone}"  # [docs] as every zone of the provider is spelt
@@ -275,19 +301,33 @@ class _Maker:
         )
 
     def _pools(self, inside: set[str]) -> Iterator[Pool]:
-        """A subscriber's instances are in one subnet."""
-        hosts: dict[str, list[Host]] = {}
         named = {one.instance: one.subscriber for one in self.fabric.applications}
-        for host in self.fabric.hosts:
-            if host.role is HostRole.SUBSCRIBER and host.place.rpartition(".")[0] in inside:
-                hosts.setdefault(named[host.name], []).append(host)
-        for name, instances in sorted(hosts.items()):
-            machines = tuple(
-                Machine(one.name, one.place, str(one.interfaces[0].addresses[0].ip), self._tags(one.name))
-                for one in instances
+        for name, hosts in self._instances(inside, HostRole.SUBSCRIBER, lambda host: named[host.name]):
+            yield self._pool(name, hosts, subscriber_rules(self.fabric, name, hosts))
+
+    def _bridges(self, inside: set[str]) -> Iterator[Pool]:
+        for name, hosts in self._instances(inside, HostRole.BRIDGE, lambda host: host.nat.bridge if host.nat else ""):
+            own = {host.name for host in hosts}
+            shared = tuple(
+                SharedAddress(one.name, one.subnet, str(one.address), one.instances)
+                for one in self.state.shared_addresses
+                if own.issuperset(one.instances)
             )
-            vpc = instances[0].place.rpartition(".")[0]
-            yield Pool(name, vpc, group_rules(self.fabric, name, instances), machines, self._tags(name))
+            yield replace(self._pool(name, hosts, bridge_rules(name, hosts)), shared=shared)
+
+    def _instances(
+        self, inside: set[str], role: HostRole, belongs_to: Callable[[Host], str]
+    ) -> Iterator[tuple[str, list[Host]]]:
+        """The instances of a role by what they belong to; these are in one subnet."""
+        found: dict[str, list[Host]] = {}
+        for host in self.fabric.hosts:
+            if host.role is role and host.place.rpartition(".")[0] in inside:
+                found.setdefault(belongs_to(host), []).append(host)
+        yield from sorted(found.items())
+
+    def _pool(self, name: str, hosts: list[Host], rules: tuple[GroupRule, ...]) -> Pool:
+        machines = tuple(Machine(one, str(one.interfaces[0].addresses[0].ip), self._tags(one.name)) for one in hosts)
+        return Pool(name, hosts[0].place.rpartition(".")[0], rules, machines, self._tags(name))
 
 
 def _behind(router: Router, interface: str) -> Iterator[str]:

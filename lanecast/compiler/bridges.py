@@ -10,6 +10,7 @@ from lanecast.cloud_state import CloudInstance, CloudSharedAddress
 from lanecast.compiler import filters
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import bridge_settings
+from lanecast.compiler.management import cloud_management
 from lanecast.fabric import BridgeOffer, Delivery, Host, HostRole
 from lanecast.nat_bridge import Direction, NatBridge, SharedAddress, Translation
 from lanecast.plan.layout import bridge_instance, reachable_vpcs, subnet_cidr, uplink_router, vpc_cidr
@@ -100,6 +101,7 @@ def bridge_hosts(context: Context, deliveries: list[Delivery], offers: list[Brid
                 routes=(),
                 firewall=Firewall((INSTANCE_INTERFACE,), tuple(rules)),
                 sysctls=bridge_settings((interface,)),
+                management=cloud_management(context.plan.management),
                 nat=nat,
             )
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from lanecast.cloud_state import CloudInstance
 from lanecast.compiler.context import Context
 from lanecast.compiler.kernel_settings import receive_buffer_setting
+from lanecast.compiler.management import cloud_management
 from lanecast.compiler.sites import CONTROL_SOCKET, metrics_endpoint
 from lanecast.fabric import (
     Application,
@@ -131,6 +132,7 @@ def subscriber_hosts(context: Context, found: list[Delivery], apps: list[Applica
             firewall=Firewall((), ()),
             sysctls=(receive_buffer_setting(),),
             relay=_second_stage(context, interface, own, reads),
+            management=cloud_management(context.plan.management),
         )
 
 

@@ -12,6 +12,7 @@ def management(planned: model.Management) -> Management:
     key = None if ntp is None else ntp.key
     return Management(
         ssh_sources=tuple(sorted(planned.ssh_from)),
+        metrics_sources=tuple(sorted(planned.metrics_from)),
         ntp=None
         if ntp is None
         else Ntp(tuple(ntp.servers), None if key is None else key.id, None if key is None else key.secret),
@@ -20,3 +21,8 @@ def management(planned: model.Management) -> Management:
         aaa=None if aaa is None else Aaa(aaa.protocol, tuple(aaa.servers), aaa.key),
         users=tuple(User(name, user.ssh_key) for name, user in sorted(planned.users.items())),
     )
+
+
+def cloud_management(planned: model.Management) -> Management:
+    """An instance's: who may reach it. Its clock and its logs are its cloud's and its application's."""
+    return Management(tuple(sorted(planned.ssh_from)), tuple(sorted(planned.metrics_from)))

@@ -2,6 +2,7 @@
 
 What is run here is the subset that ``lanecast_templates.user_data`` writes. Packages must be on the machine already.
 There is no service manager: enabling a service is for boots that do not come, and starting one runs what its unit runs.
+Kernel settings that a machine has once are left alone: the machine is not the lab's.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
-from lanecast_lab.node import Node
+from lanecast_lab.node import Node, executable
 from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
 MACHINES_ETC = "etc-of-the-machine"
+
+MACHINE_SETTINGS = "/etc/sysctl.d/61-lanecast-machine.conf"
+
+RELAY = "relay"
+"""What a node's relay is called among its processes."""
 
 PROGRAMS = {"nftables": "nft", "keepalived": "keepalived", "conntrack": "conntrack"}
 """What each Debian package is wanted for."""
@@ -95,7 +101,9 @@ def _make_own(folder: Path, there: Path, shown_at: Path) -> None:
 
 def _run(node: Node, command: tuple[str, ...]) -> None:
     match command:
-        case ("systemctl", "enable", *_):
+        case ("systemctl", "enable", *_) | ("systemctl", "daemon-reload"):
+            return
+        case ("sysctl", "-p", settings) if settings == MACHINE_SETTINGS:
             return
         case ("systemctl", "restart", *services):
             for service in services:
@@ -117,5 +125,13 @@ def _start_keepalived(node: Node) -> None:
     )
 
 
-SERVICES: dict[str, Callable[[Node], None]] = {"nftables": _start_nftables, "keepalived": _start_keepalived}
+def _start_relay(node: Node) -> None:
+    node.start(RELAY, executable("lanecast-relay"), "run", "/etc/lanecast/relay.yaml", "--json")
+
+
+SERVICES: dict[str, Callable[[Node], None]] = {
+    "nftables": _start_nftables,
+    "keepalived": _start_keepalived,
+    "lanecast-relay": _start_relay,
+}
 """What starting a service is, as its Debian unit has it."""

@@ -18,6 +18,7 @@ from lanecast.fabric import (
 )
 from lanecast_lab import waits
 from lanecast_lab.errors import LabError
+from lanecast_lab.instances import RELAY
 from lanecast_lab.node import Node, executable
 from lanecast_templates.networkd_files import NetworkdError, read_files
 from lanecast_templates.user_data import USER_DATA
@@ -93,9 +94,14 @@ def start_relay(host: Host, node: Node, rendered: Path) -> RelayProcess:
     return RelayProcess(host, node, _start_directly(node, command))
 
 
+def started_relay(host: Host, node: Node) -> RelayProcess:
+    """The relay of an instance, which its user data has started."""
+    return RelayProcess(host, node, next(process for role, process in node.processes if role == RELAY))
+
+
 def _start_directly(node: Node, command: list[str]) -> subprocess.Popen[str]:
     """Start a command whose own process id is the one that is signalled: nsenter replaces itself."""
-    return node.start("relay", *command)
+    return node.start(RELAY, *command)
 
 
 def relay_hosts(hosts: tuple[Host, ...], role: HostRole) -> list[Host]:

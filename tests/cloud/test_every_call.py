@@ -13,6 +13,7 @@ from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
+from baidubce.services.havip.havip_client import HavipClient
 from baidubce.services.localdns.ld_client import LdClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.subnet.subnet_client import SubnetClient
@@ -39,6 +40,7 @@ CLIENTS: dict[str, Any] = {
     "securityGroup": BccClient,
     "acl": AclClient,
     "bcc": BccClient,
+    "havip": HavipClient,
     "blb": BlbClient,
     "privatezone": LdClient,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -77,6 +78,8 @@ def test_an_instance_without_address_or_group_gets_them(shared_emulator: Cloud, 
     assert [one.nic_info.security_groups for one in found] == [[default.id]] * 2
     assert cloud.client(SubnetClient).get_subnet(subnet_id).subnet.available_ip == before - 2
     assert bcc.get_instance_user_data(made[0]).user_data == ""
+    [plain] = instances(cloud, later, subnet_id, user_data=base64.b64decode(USER_DATA).decode())
+    assert bcc.get_instance_user_data(plain).user_data == USER_DATA
 
 
 def test_what_an_instance_cannot_be(shared_emulator: Cloud, later: ExitStack) -> None:

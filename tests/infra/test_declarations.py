@@ -44,6 +44,7 @@ INSTANCE: Values = {"spec": "bcc.g5.c2m8", "imageId": "m-1", "subnetId": "sbn-1"
 BALANCER: Values = {"vpcId": "vpc-1", "subnetId": "sbn-1"}
 LISTENER: Values = {"blbId": "lb-1", "protocol": "TCP", "listenerPort": 443, "backendPort": 8443}
 BACKEND: Values = {"blbId": "lb-1", "instanceId": "i-1"}
+HAVIP: Values = {"subnetId": "sbn-1"}
 ZONE: Values = {"zoneName": "lane.internal"}
 RECORD: Values = {"zoneId": "zone-1", "rr": "front", "type": "A", "value": "10.8.1.20"}
 RIGHT = {
@@ -61,6 +62,7 @@ RIGHT = {
     "SecurityGroupRule": RULE,
     "NetworkAclRule": ACL,
     "Instance": INSTANCE,
+    "HaVip": HAVIP,
     "LoadBalancer": BALANCER,
     "LoadBalancerListener": LISTENER,
     "LoadBalancerBackend": BACKEND,
@@ -139,6 +141,9 @@ def test_values_of_another_type_are_mistakes(name: str) -> None:
         ("SecurityGroupRule", {"destIp": "10.0.0.0/8"}, "destIp", "means nothing in a rule for ingress"),
         ("SecurityGroupRule", {"portRange": "90-80"}, "portRange", "is no port such as 443 or 80-90"),
         ("NetworkAclRule", {"position": 5001}, "position", "5001 is not from 1 to 5000"),
+        ("HaVip", {"instanceIds": ["a", "b", "c", "d", "e", "f"]}, "instanceIds", "has 6 instances; 5 are the most"),
+        ("HaVip", {"instanceIds": ["a", "a"]}, "instanceIds", "names one twice"),
+        ("HaVip", {"instanceType": "NAT"}, "instanceType", "is none of SERVER, ENI"),
         ("LoadBalancerListener", {"healthCheckUri": "/"}, "healthCheckUri", "is for HTTP listeners"),
         ("LoadBalancerBackend", {"weight": 101}, "weight", "101 is not from 0 to 100"),
         ("Record", {"priority": 1}, "priority", "is for MX records"),
@@ -192,6 +197,7 @@ REPLACED = {
     "SecurityGroupRule": {"securityGroupId", "direction", "ethertype"},
     "NetworkAclRule": {"subnetId", "direction"},
     "Instance": {"spec", "imageId", "subnetId", "internalIp", "userData", "keypairId"},
+    "HaVip": {"subnetId", "privateIpAddress"},
     "LoadBalancer": {"vpcId", "subnetId", "address"},
     "LoadBalancerListener": {"blbId", "protocol", "listenerPort"},
     "LoadBalancerBackend": {"blbId", "instanceId"},
@@ -223,6 +229,7 @@ def test_what_takes_a_new_resource() -> None:
         ("DedicatedLineChannel", {"vlanId": 202}, False),
         ("Instance", {"spec": "bcc.g5.c4m16"}, False),
         ("Instance", {"internalIp": "10.8.1.9"}, False),
+        ("HaVip", {"subnetId": "sbn-2"}, False),
     ],
 )
 def test_a_replacement_that_cannot_stand_beside_the_old_one_deletes_it_first(

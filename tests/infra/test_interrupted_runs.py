@@ -13,6 +13,7 @@ import pytest
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import EmulatedCloud
+from engine_processes import descendants
 from engine_runs import Runs, environment
 
 from lanecast_infra.baiducloud import PeerConnection, Vpc
@@ -65,16 +66,6 @@ def wait_for_a_peering(cloud: EmulatedCloud, run: subprocess.Popen[str]) -> None
         assert time.monotonic() < until, "no peering was begun"
 
 
-def provider_of(run: subprocess.Popen[str]) -> list[int]:
-    """The processes of the run's provider."""
-    out = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True, check=True)
-    return [
-        int(line.split()[0])
-        for line in out.stdout.splitlines()
-        if "lanecast_infra.provider" in line or "pulumi-resource-baiducloud" in line
-    ]
-
-
 @pytest.mark.parametrize("async_delay_s", [3.0])
 @pytest.mark.parametrize("victim", ["engine", "provider"])
 def test_a_killed_run_is_finished_by_the_next(
@@ -82,18 +73,23 @@ def test_a_killed_run_is_finished_by_the_next(
 ) -> None:
     run = start(runs, "up", "--yes", "--skip-preview")
     wait_for_a_peering(cloud, run)
-    providers = provider_of(run)
-    assert providers
-    for process in [run.pid] if victim == "engine" else providers:
-        os.kill(process, signal.SIGKILL)
-    run.communicate(timeout=WITHIN_S)
+    started = descendants(run.pid)
+    providers = [one for one in started if one.is_provider]
+    assert len(providers) == 1
+    if victim == "engine":
+        run.kill()
+    else:
+        providers[0].kill()
+    run.wait(timeout=WITHIN_S)
     begun = peerings(cloud)
     stack = runs.open(peered)
     if victim == "engine":
         until = time.monotonic() + WITHIN_S
-        while any(Path(f"/proc/{one}").exists() for one in providers):  # it ends when it sees that the engine is gone
+        while providers[0].is_alive:  # it ends when it sees that the engine is gone
             assert time.monotonic() < until
         stack.cancel()
+    for one in started:  # a language host would look for its engine for minutes yet
+        one.kill()
     runs.refresh(peered, clear_pending_creates=True)
     runs.up(peered)
     assert peerings(cloud) == begun

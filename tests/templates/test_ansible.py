@@ -26,6 +26,7 @@ from lanecast.cli import build_app
 from lanecast.plan.model import Platform
 from lanecast_templates.formats.ansible_project import CONNECTIONS, PLAYBOOKS
 from lanecast_templates.router_templates import OTHERS
+from lanecast_templates.user_data import USER_DATA
 
 TWO_SITES = Path(__file__).parent.parent.parent / "examples/two-sites.yaml"
 SECRETS = {"HK1_A": "bgp-s3cret", "NTP_KEY": "ntp-s3cret"}
@@ -62,10 +63,14 @@ def project(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def boxes(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tuple[bytes, int]]]:
-    """By box: its files' content and mode, by path, as the plain format writes them."""
+    """By box: its files' content and mode, by path, as the plain format writes them.
+
+    User data is for an instance's first start, which is not a playbook's.
+    """
     out = render(plan, tmp_path_factory.mktemp("plain"), "files")
     folders = [path for path in out.iterdir() if path.is_dir() and path.name not in ELSEWHERE]
-    return {folder.name: tree(folder) for folder in folders}
+    held = {folder.name: tree(folder) for folder in folders}
+    return {box: {path: file for path, file in files.items() if path != USER_DATA} for box, files in held.items()}
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:

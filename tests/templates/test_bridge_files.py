@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric, Host
 from lanecast.plan.loader import load_plan
+from lanecast.plan.model import SecretReference
+from lanecast.router import Management, Ntp
+from lanecast_templates.box_files import render_user_data
 from lanecast_templates.oracles.check import PROGRAMS
 from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
 from lanecast_templates.user_data import USER_DATA, UserDataError, read_user_data
@@ -80,7 +85,7 @@ def pair(element: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return tuple(protocols.get(part, part) for part in key["concat"]), tuple(value["concat"])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "quotes-bj-1", "audit-bj-1"])
 def test_user_data_brings_every_file(name: str, files: dict[str, RenderedFile]) -> None:
     data = read_user_data(files[f"{name}/{USER_DATA}"].text)
     rendered = {
@@ -91,7 +96,48 @@ def test_user_data_brings_every_file(name: str, files: dict[str, RenderedFile]) 
     brought = {str(file.path): (file.text, file.mode) for file in data.files}
     assert brought == {path: rendered[path] for path in brought}
     assert set(rendered) - set(brought) == set()
-    assert brought["/etc/keepalived/lanecast-take-over"][1] == 0o755
+    if name in NAMES:
+        assert brought["/etc/keepalived/lanecast-take-over"][1] == 0o755
+
+
+def test_the_first_start_takes_what_is_brought_into_use(files: dict[str, RenderedFile]) -> None:
+    bridge, relay, plain = (
+        read_user_data(files[f"{name}/{USER_DATA}"].text) for name in (NAMES[0], "quotes-bj-1", "audit-bj-1")
+    )
+    settings = ("sysctl", "-p", "/etc/sysctl.d/61-lanecast-machine.conf")
+    assert bridge.packages == ("nftables", "keepalived", "conntrack")
+    assert bridge.commands == (
+        ("sysctl", "-p", "/etc/sysctl.d/60-lanecast.conf"),
+        ("systemctl", "enable", "nftables", "keepalived"),
+        ("systemctl", "restart", "nftables", "keepalived"),
+    )
+    assert (relay.packages, plain.packages) == ((), ())
+    assert relay.commands == (
+        settings,
+        ("systemctl", "daemon-reload"),
+        ("systemctl", "enable", "lanecast-relay"),
+        ("systemctl", "restart", "lanecast-relay"),
+    )
+    assert plain.commands == (settings,)
+
+
+def test_one_instances_user_data_is_what_is_rendered_with_all_the_others(
+    fabric: Fabric, files: dict[str, RenderedFile]
+) -> None:
+    for name in (*NAMES, "quotes-bj-1"):
+        assert render_user_data(fabric, host_of(fabric, name), SecretResolver({})) == files[f"{name}/{USER_DATA}"]
+
+
+def test_user_data_with_a_secret_is_as_secret(fabric: Fabric) -> None:
+    key = SecretReference(environment="KEY")
+    ntp = Ntp(servers=(IPv4Address("10.10.2.250"),), key_id=7, key=key)
+    host = replace(host_of(fabric, "audit-bj-1"), management=Management(ntp=ntp))
+    held = render_user_data(fabric, host, SecretResolver({"KEY": "known-to-the-clock"}))
+    assert "known-to-the-clock" in held.text
+    assert held.mode == 0o600
+    assert ("systemctl", "restart", "chrony") in read_user_data(held.text).commands
+    plain = render_user_data(fabric, host_of(fabric, "audit-bj-1"), SecretResolver({}))
+    assert plain.mode == 0o644
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from lanecast_infra.baiducloud.networks import RouteRule, Subnet, Vpc
 from lanecast_infra.baiducloud.peerings import PeerConnection
 from lanecast_infra.baiducloud.provider import Provider
 from lanecast_infra.baiducloud.security import NetworkAclRule, SecurityGroup, SecurityGroupRule
+from lanecast_infra.baiducloud.shared_addresses import HaVip
 
 __all__ = [
     "DedicatedLineChannel",
     "DedicatedLineGateway",
     "DnatRule",
     "Eip",
+    "HaVip",
     "Instance",
     "LoadBalancer",
     "LoadBalancerBackend",

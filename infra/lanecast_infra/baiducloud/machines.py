@@ -111,7 +111,7 @@ class Instance(pulumi.CustomResource):
     @property
     @pulumi.getter(name="userData")
     def user_data(self) -> pulumi.Output[str | None]:
-        """What cloud-init runs at its first start. A change makes a new one."""
+        """What cloud-init runs at its first start, as it is; it travels in base64. A change makes a new one."""
         return cast("pulumi.Output[str | None]", pulumi.get(self, "userData"))
 
     @property

@@ -18,9 +18,11 @@ from rich.console import Console
 from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
-from lanecast_infra.deployment.project import ProjectError, environment, find_project
+from lanecast_infra.deployment.file_backend import clear_torn
+from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
 from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
+from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, WAITING
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -169,7 +171,7 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
     state = session.engine.state(stack) if listed else {}
     told = outputs(state)
     pending = [one["resource"]["urn"].split("::")[-1] for one in state.get("pending_operations") or []]
-    waiting = list(told.get("waiting") or [])
+    waiting = list(told.get(WAITING) or [])
     return {
         "stack": stack,
         "region": session.regions[stack],
@@ -179,7 +181,8 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
         "protected": sum(bool(one.get("protect")) for one in resources(state)),
         "pending": pending,
         "waiting": waiting,
-        "left_out": list(told.get("leftOut") or []),
+        "left_out": list(told.get(LEFT_OUT) or []),
+        "outdated": list(told.get(OUTDATED) or []),
         "settled": bool(told) and not pending and not waiting,
     }
 
@@ -189,7 +192,31 @@ def _status_line(one: dict[str, Any]) -> str:
         return f"{one['stack']}: there is no such stack yet"
     lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
     lines += [f"under way when a run ended: {name}" for name in one["pending"]]
-    return "\n  ".join([*lines, *one["waiting"], *(f"left out: {text}" for text in one["left_out"])])
+    lines += [*one["waiting"], *(f"left out: {text}" for text in one["left_out"]), *_outdated_lines(one["outdated"])]
+    return "\n  ".join(lines)
+
+
+def _outdated_lines(machines: Sequence[str]) -> list[str]:
+    """What a person does about machines that were made with the files of an earlier plan."""
+    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible)"
+    return [f"{name} {what}" for name in machines]
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new folder, or an empty one.", metavar="DIR")],
+    project: ProjectOption = None,
+) -> None:
+    """Begin a Pulumi project of your own in DIR, to keep stacks' settings there and to change what is made.
+
+    Exit status: 0, 2 when DIR holds something already or could not be written.
+    """
+    try:
+        begin_project(find_project(project), directory)
+    except (ProjectError, OSError) as error:
+        _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    typer.echo(f"{directory} is a project: lanecast infra up PLAN --project {directory}")
 
 
 @contextmanager
@@ -212,6 +239,8 @@ def _session(
                 soft_wrap=True,
             )
         engine = Engine(find_project(project), environment())
+        if torn := clear_torn(engine):
+            _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
         yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
     except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:
@@ -313,6 +342,7 @@ def _as_json(session: _Session, one: Progress) -> dict[str, Any]:
         "steps": one.steps,
         "waiting": one.waiting,
         "left_out": one.left_out,
+        "outdated": one.outdated,
         "error": one.error,
     }
 
@@ -322,6 +352,7 @@ def _summary(one: Progress) -> str:
     text = ", ".join(f"{what} {count}" for what, count in counts.items()) or "unchanged"
     lines = [f"{one.stack}: {'failed' if one.error else text}", *one.waiting]
     lines += [f"left out: {text}" for text in one.left_out]
+    lines += _outdated_lines(one.outdated)
     return "\n  ".join(lines + (one.error.splitlines() if one.error else []))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from lanecast_infra.deployment.engine import Engine, Outcome, Tell, resources
 from lanecast_infra.deployment.recovery import run_settled, settle
-from lanecast_infra.neighbours import LEFT_OUT, PLAN, WAITING
+from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, PLAN, WAITING
 
 ROUNDS_PER_STACK: Final = 3
 """Each stack may have to wait once for each kind of thing; more rounds than that mean that two undo each other."""
@@ -46,6 +46,12 @@ class Progress:
     def left_out(self) -> list[str]:
         """What the plan wants and nothing makes."""
         return list(self.outputs.get(LEFT_OUT) or [])
+
+    @property
+    def outdated(self) -> list[str]:
+        """The machines whose files are those of an earlier plan; nobody knows before a run what it will make."""
+        told = self.outputs.get(OUTDATED)
+        return list(told) if isinstance(told, list) else []
 
     @property
     def passed(self) -> bool:
@@ -140,5 +146,5 @@ def _wake(all_of_them: Iterable[Progress], ran: Progress, outcome: Outcome) -> N
 
 def _facts(outputs: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
     """What other stacks take from one's outputs: ids by kind and name."""
-    kinds = {kind: ids for kind, ids in outputs.items() if kind not in (PLAN, WAITING, LEFT_OUT)}
+    kinds = {kind: ids for kind, ids in outputs.items() if kind not in (PLAN, WAITING, LEFT_OUT, OUTDATED)}
     return {(kind, name): value for kind, ids in kinds.items() for name, value in ids.items()}

@@ -16,6 +16,7 @@ from lanecast_infra.provider.declarations import (
     peerings,
     questions,
     security,
+    shared_addresses,
 )
 from lanecast_infra.provider.model import Resource
 
@@ -27,6 +28,7 @@ MODULES: Final[dict[str, tuple[Resource, ...]]] = {
     "dedicated_lines": dedicated_lines.RESOURCES,
     "security": security.RESOURCES,
     "machines": machines.RESOURCES,
+    "shared_addresses": shared_addresses.RESOURCES,
     "balancers": balancers.RESOURCES,
     "names": names.RESOURCES,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from baidubce.services.bcc.bcc_client import BccClient
@@ -32,12 +33,24 @@ def _create(call: Call, inputs: Values) -> str:
         subnet_id=inputs["subnetId"],
         security_group_ids=inputs.get("securityGroupIds"),
         internal_ips=[wanted] if wanted else None,
-        user_data=inputs.get("userData"),
+        user_data=_in_base64(inputs.get("userData")),
         key_pair_id=inputs.get("keypairId"),
         tags=[Tag(key, value) for key, value in sorted(inputs.get("tags", {}).items())] or None,
         client_token=call.token("instance"),
     )
     return str(reply["instanceIds"][0])
+
+
+def _in_base64(text: str | None) -> str | None:
+    """[docs: query user data] The API has it in base64."""
+    return base64.b64encode(text.encode()).decode() if text else None
+
+
+def _plain(told: str) -> str:
+    try:
+        return base64.b64decode(told, validate=True).decode()
+    except ValueError:  # it is no text, or was not encoded
+        return told
 
 
 def _read(call: Call, instance_id: str) -> Values | None:
@@ -51,6 +64,9 @@ def _read(call: Call, instance_id: str) -> Values | None:
         live["keypairId"] = instance["keypairId"] or None
     if "nicInfo" in instance:
         live["securityGroupIds"] = instance["nicInfo"].get("securityGroups") or []
+    told = call.ask(BccClient, "get_instance_user_data", instance_id=instance_id)
+    if told.get("userData"):
+        live["userData"] = _plain(told["userData"])
     return {**live, **live_tags(instance)}
 
 
@@ -100,7 +116,12 @@ INSTANCE: Final = Resource(
             assigned=True,
         ),
         _made_of("internalIp", "Its address in the subnet.", "internal_ips", assigned=True, tests=(address,)),
-        _made_of("userData", "What cloud-init runs at its first start.", "user_data", secret=True),
+        _made_of(
+            "userData",
+            "What cloud-init runs at its first start, as it is; it travels in base64.",
+            "user_data; get_instance_user_data",
+            secret=True,
+        ),
         _made_of("keypairId", "The key that may log in.", "key_pair_id"),
         description_field("modify_instance_desc: desc"),
         tags_field("create_instance_by_spec: tags"),

@@ -5,9 +5,10 @@ Replies are bce-sdk-go's ``InstanceModel``, ``CreateInstanceBySpecResult``, ``Im
 
 from __future__ import annotations
 
+import base64
 import re
 
-from lanecast_lab.cloud.api import eip, route, security_group, subnet
+from lanecast_lab.cloud.api import eip, havip, route, security_group, subnet
 from lanecast_lab.cloud.api.calls import (
     Call,
     Context,
@@ -155,9 +156,18 @@ def get(context: Context) -> JsonObject:
 
 
 def get_user_data(context: Context) -> JsonObject:
-    """What the instance was given when it was made, as it was sent."""
+    """What the instance was given when it was made. [docs] In base64."""
     instance = context.require(KIND, context.body["instanceId"], "instance")
-    return {"instanceId": instance.key, "userData": instance.body["_userData"]}
+    return {"instanceId": instance.key, "userData": base64.b64encode(user_data_of(instance)).decode()}
+
+
+def user_data_of(instance: Resource) -> bytes:
+    """The user data as the instance finds them. [assumed] They were sent in base64, as they are told, or plain."""
+    sent: str = instance.body["_userData"]
+    try:
+        return base64.b64decode(sent, validate=True)
+    except ValueError:  # no base64
+        return sent.encode()
 
 
 def _switch(context: Context, before: str, during: str, after: str) -> None:
@@ -232,6 +242,7 @@ def release(context: Context) -> None:
         raise in_use(f"instance {instance.key} is a backend of load balancer {backend.parent}")
     for address in eip.of_instance(context, instance.key):
         eip.detach(context, address)
+    havip.forget_instance(context, instance)
     context.leave(instance, "Deleted")
 
 

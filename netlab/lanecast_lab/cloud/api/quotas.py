@@ -32,6 +32,8 @@ DEFAULTS = {
     "et-channel": Quota(100, "channels of a line", "assumed"),
     "et-gateway": Quota(10, "dedicated-line gateways in a VPC", "assumed"),
     "instance": Quota(100, "instances in a region", "assumed"),
+    "havip": Quota(50, "high-availability virtual addresses in a VPC", "assumed"),
+    "havip-instance": Quota(5, "instances bound to such an address", "docs: VPC, bind instance to HAVIP"),
     "blb": Quota(20, "load balancers in a region", "assumed"),
     "blb-listener": Quota(50, "listeners of a load balancer", "assumed"),
     "blb-backend": Quota(50, "backends of a load balancer", "assumed"),

@@ -15,11 +15,11 @@ from lanecast_lab.cloud.api.store import Resource
 TABLE = "route-table"
 KIND = "route-rule"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
-NEXT_HOPS = {"custom": "instance", "nat": "nat", "dcGateway": "et-gateway", "peerConn": "peering"}
+NEXT_HOPS = {"custom": "instance", "nat": "nat", "dcGateway": "et-gateway", "peerConn": "peering", "havip": "havip"}
 """The types of next hops whose resources this cloud has, with the kind of resource."""
 
 WITHOUT_RESOURCE = ("defaultGateway",)
-NOT_EMULATED = ("vpn", "enic", "havip", "ipv6gateway")
+NOT_EMULATED = ("vpn", "enic", "ipv6gateway")
 """Types that the real cloud has, and whose resources this one cannot make, so that none can be found."""
 
 

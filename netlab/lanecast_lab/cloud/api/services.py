@@ -10,6 +10,7 @@ from lanecast_lab.cloud.api import (
     eip,
     et,
     et_gateway,
+    havip,
     nat,
     peering,
     route,
@@ -30,6 +31,7 @@ SERVICES = (
     security_group.SERVICE,
     acl.SERVICE,
     bcc.SERVICE,
+    havip.SERVICE,
     blb.SERVICE,
     dns.SERVICE,
 )

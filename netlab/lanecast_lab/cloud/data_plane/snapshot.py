@@ -46,6 +46,10 @@ class Snapshot:
             if resource.parent is not None:
                 self._parts[resource.parent, resource.kind].append(resource)
 
+    def all(self) -> list[Resource]:
+        """Every resource."""
+        return list(self._keys.values())
+
     def of(self, kind: str) -> list[Resource]:
         """Every resource of a kind."""
         return list(self._kinds.get(kind, ()))
