@@ -65,7 +65,9 @@ def place(plane: DataPlane, later: ExitStack) -> Place:
 
 
 def test_out_goes_what_a_rule_names_by_its_address(place: Place) -> None:
+    seen = heard(place.plane)
     assert place.get_out("one") == NOTHING, "no rule yet"
+    assert heard(place.plane) == seen, "nor did it get out under its own address"
     rule = place.snat("10.0.1.0/24")
     assert [place.get_out("one", protocol) for protocol in ("udp", "tcp")] == [f"somebody {place.out}"] * 2
     assert place.get_out("two") == NOTHING, "another range"
@@ -73,6 +75,12 @@ def test_out_goes_what_a_rule_names_by_its_address(place: Place) -> None:
     place.nats.delete_snat_rule(place.nat, rule)
     place.plane.settle()
     assert place.get_out("one") == NOTHING
+
+
+def heard(plane: DataPlane) -> int:
+    """How many datagrams have come to somebody in the Internet."""
+    lines = [line.split() for line in plane.run(INTERNET, "cat", "/proc/net/snmp").splitlines() if line[:4] == "Udp:"]
+    return int(dict(zip(*lines, strict=True))["InDatagrams"])
 
 
 def test_without_the_route_nothing_gets_out(place: Place) -> None:

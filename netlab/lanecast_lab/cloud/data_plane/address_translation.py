@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
+from lanecast_lab.cloud.api.nat import BINDINGS, DNAT, KIND, SNAT
 from lanecast_lab.cloud.api.nat_ports import ports_of
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import NEXT_ROUTER, TO_VPC, Draft
@@ -32,7 +33,6 @@ SYSCTLS = (
     ("net.ipv4.conf.default.send_redirects", "0"),
     *WITHOUT_IPV6,
 )
-BINDINGS = ("eips", "dnatEips", "bindEips")
 BOUND = ("binded", "updating")
 TABLE = "ip translation"
 
@@ -76,7 +76,7 @@ def describe(draft: Draft) -> None:
     """The Internet of every region that has elastic addresses, and what stands between it and VPCs."""
     snapshot = draft.snapshot
     internets = {region: _Internet(region) for region in sorted({one.region for one in snapshot.of("eip")})}
-    for nat in snapshot.of("nat"):
+    for nat in snapshot.of(KIND):
         if nat.body["vpcId"] in draft.vpcs and snapshot.state(nat) not in ("building", "deleting"):
             _gateway(draft, internets.setdefault(nat.region, _Internet(nat.region)), nat)
     for vpc_id, bound in _bound(snapshot).items():
@@ -99,7 +99,7 @@ def _gateway(draft: Draft, internet: _Internet, nat: Resource) -> None:
     draft.add(
         Node(
             key=nat.key,
-            kind="nat",
+            kind=KIND,
             name=nat.body["name"],
             region=nat.region,
             interfaces=(inside, outside),
@@ -141,7 +141,7 @@ class _GatewayRules:
 
     def table(self) -> str:
         """What may pass is what a rule translates. Flows of rules that stay go on when others change."""
-        going_out = sorted(self.snapshot.parts(self.nat.key, "snat-rule"), key=_length, reverse=True)
+        going_out = sorted(self.snapshot.parts(self.nat.key, SNAT), key=_length, reverse=True)
         return "\n".join(
             [
                 "chain arriving {",
@@ -177,7 +177,7 @@ class _GatewayRules:
 
     def _dnat(self) -> Iterator[str]:
         """No two rules are about the same packet: the API sees to that."""
-        for rule in self.snapshot.parts(self.nat.key, "dnat-rule"):
+        for rule in self.snapshot.parts(self.nat.key, DNAT):
             public, private = rule.body["publicIpAddress"], rule.body["privateIpAddress"]
             arriving = f'iifname "{TO_INTERNET}" ip daddr {public}'
             if rule.body["protocol"] == "all":

@@ -125,8 +125,10 @@ def _write(node: Node, files: Iterable[File]) -> None:
     for file in files:
         path = node.directory / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_placed(file.text, node))
-        path.chmod(file.mode)
+        # with its mode from the first byte on: it may hold a secret
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode), "w") as place:
+            os.fchmod(place.fileno(), file.mode)
+            place.write(_placed(file.text, node))
 
 
 def _copy(source: IO[str], log: str) -> None:
