@@ -21,7 +21,7 @@ from lanecast_lab.cloud.api.calls import (
     shown,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import settled, state_at
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
 
@@ -105,9 +105,9 @@ def create_line(context: Context) -> JsonObject:
 def list_lines(context: Context) -> JsonObject:
     """Pages of lines, or all that are in one state."""
     if wanted := context.query.get("status"):
-        lines = [_show_line(context, line) for line in context.store.find(LINE, context.scope)]
-        chosen = [line for line in lines if line["status"] == wanted]
-        return {"ets": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        lines = context.store.find(LINE, context.scope)
+        chosen = [line for line in lines if state_at(line.body["status"], context.now) == wanted]
+        return page_of(context, "ets", chosen, lambda line: _show_line(context, line))
     return page(context, LINE, "ets", lambda line: _show_line(context, line))
 
 
