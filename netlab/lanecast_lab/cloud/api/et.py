@@ -224,6 +224,8 @@ def delete_channel(context: Context) -> None:
         raise denied(f"channel {channel.key} is {state}, none of {', '.join(DELETABLE)}")
     for gateway in context.store.find("et-gateway", equal={"channelId": channel.key}):
         raise in_use(f"channel {channel.key} is bound to gateway {gateway.key}")
+    for attached in context.store.find("csn-attachment", equal={"instanceId": channel.key}):
+        raise in_use(f"channel {channel.key} is attached to cloud smart network {attached.parent}")
     for rule in context.store.children(channel.key):
         context.store.remove(rule)
     context.leave(channel, "closed")

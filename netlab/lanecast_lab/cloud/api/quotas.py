@@ -39,6 +39,8 @@ DEFAULTS = {
     "blb": Quota(20, "load balancers in a region", "assumed"),
     "blb-listener": Quota(50, "listeners of a load balancer", "assumed"),
     "blb-backend": Quota(50, "backends of a load balancer", "assumed"),
+    "csn": Quota(10, "cloud smart networks of an account", "assumed"),
+    "csn-bandwidth": Quota(20, "bandwidth packages of an account", "assumed"),
     "private-zone": Quota(100, "private zones of an account", "assumed"),
     "private-record": Quota(1000, "records of a private zone", "assumed"),
 }

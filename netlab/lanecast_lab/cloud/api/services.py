@@ -6,6 +6,7 @@ from lanecast_lab.cloud.api import (
     acl,
     bcc,
     blb,
+    csn,
     dns,
     eip,
     enterprise_security_group,
@@ -36,4 +37,5 @@ SERVICES = (
     havip.SERVICE,
     blb.SERVICE,
     dns.SERVICE,
+    csn.SERVICE,
 )

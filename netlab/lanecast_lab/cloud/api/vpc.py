@@ -131,6 +131,8 @@ def delete(context: Context) -> None:
     if holding := [part for part in parts if part.kind not in OWN_PARTS and not part.body.get("_default")]:
         names = ", ".join(f"{part.kind} {part.body.get('_id', part.key)}" for part in holding[:5])
         raise in_use(f"VPC {vpc.key} still holds {names}", "NotAllowDeleteVpc")
+    for attached in context.store.find("csn-attachment", equal={"instanceId": vpc.key}):
+        raise in_use(f"VPC {vpc.key} is attached to cloud smart network {attached.parent}", "NotAllowDeleteVpc")
     context.store.remove_tree(vpc)
 
 
