@@ -11,7 +11,6 @@ from zlib import crc32
 from lanecast.cloud_state import CloudSubnet, CloudVpc
 from lanecast.fabric import Delivery, Fabric, Host
 from lanecast.nat_bridge import Direction
-from lanecast.router import InterfaceRole
 
 ANYWHERE: Final = "all"
 """The provider's word for every address, port or protocol."""
@@ -77,17 +76,13 @@ def subscriber_rules(fabric: Fabric, subscriber: str, instances: Sequence[Host])
     """What a subscriber's instances take: their copies and pings from whoever these come from, and who manages them."""
     rules = {}
     for copy in (one for one in fabric.deliveries if one.subscriber == subscriber):
-        sources = _sources(fabric, copy)
         for channel, endpoint in copy.endpoints.items():
-            source = sources[channel]
             remark = f"{copy.feed} {channel} of {copy.relay}"
-            # Over a bridge the copies of one relay may come from several addresses; else from its own alone.
-            name = f"{subscriber}-{copy.relay}-{endpoint.port}"
-            name += f"-from-{source}" if copy.bridge else ""
-            rules[name] = GroupRule(name, "udp", _host(source), endpoint.port, remark)
-        for source in sources.values():
-            ping = f"{subscriber}-{copy.bridge}-{source}-icmp" if copy.bridge else f"{subscriber}-{copy.relay}-icmp"
-            rules[ping] = GroupRule(ping, "icmp", _host(source), None, f"path of {copy.bridge or copy.relay}")
+            for source in _sources(fabric, copy, channel):
+                name = f"{subscriber}-{copy.relay}-{endpoint.port}-from-{source}"
+                rules[name] = GroupRule(name, "udp", _host(source), endpoint.port, remark)
+                ping = f"{subscriber}-icmp-from-{source}"
+                rules[ping] = GroupRule(ping, "icmp", _host(source), None, f"path of {copy.bridge or copy.relay}")
     rules |= {one.name: one for one in _managing(subscriber, instances)}
     return tuple(rules[name] for name in sorted(rules))
 
@@ -139,11 +134,12 @@ def _host(address: IPv4Address) -> str:
     return f"{address}/32"
 
 
-def _sources(fabric: Fabric, copy: Delivery) -> dict[str, IPv4Address]:
-    """Where an instance sees a copy come from, by channel: the relay's address towards the cloud, or the address of the
-    bridge that the relay sends it to."""
+def _sources(fabric: Fabric, copy: Delivery, channel: str) -> list[IPv4Address]:
+    """Where an instance may see a copy come from: an address of the bridge that translates, or whichever of the relay's
+    addresses it leaves by, while everything works and while something does not."""
+    sent_to = copy.sent_to[channel].address
     if copy.bridge is not None:
-        return {channel: at.address for channel, at in copy.sent_to.items()}
+        return [sent_to]
     relay = next(host for host in fabric.hosts if host.name == copy.relay)
-    lan = next(one for one in relay.interfaces if one.role is InterfaceRole.LAN)
-    return dict.fromkeys(copy.endpoints, lan.addresses[0].ip)
+    leaves_by = {route.interface for route in relay.routes if sent_to in route.prefix}
+    return sorted(one.address.ip for one in relay.interfaces if one.name in leaves_by)

@@ -13,19 +13,13 @@ from lanecast.compiler.invention import PoolExhaustedError
 from lanecast.plan.loader import load_plan
 from lanecast_infra import baiducloud
 from lanecast_infra.components.dedicated_line import DedicatedLineGateway
+from lanecast_infra.components.machines import GuardedMachines, MachineSettings
+from lanecast_infra.components.nat_bridge import NatBridge
 from lanecast_infra.components.peering import Peering
 from lanecast_infra.components.region import Region
 from lanecast_infra.components.subscribers import SubscriberPool
-from lanecast_infra.neighbours import (
-    LEFT_OUT,
-    PLAN,
-    WAITING,
-    ForeignStackError,
-    Neighbours,
-    StackNameError,
-    outputs_of,
-    stack_of,
-)
+from lanecast_infra.neighbours import ForeignStackError, Neighbours, StackNameError, outputs_of, stack_of
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, PLAN, TAKEN, WAITING
 from lanecast_infra.policy import violations
 from lanecast_infra.regional import (
     GATEWAYS,
@@ -43,6 +37,9 @@ from lanecast_infra.regional import (
 from lanecast_infra.regional import Peering as DeclaredPeering
 from lanecast_infra.secrets import MissingSecretError, secret
 from lanecast_relay.config.document import DocumentError, UnreadableDocument
+from lanecast_templates.box_files import SECRET_MODE, RenderedFile, render_user_data
+from lanecast_templates.errors import RenderError
+from lanecast_templates.secrets import SecretResolver
 
 STOPS = (
     UnreadableDocument,
@@ -53,6 +50,7 @@ STOPS = (
     ForeignStackError,
     StackNameError,
     MissingSecretError,
+    RenderError,
 )
 """What ends the program with its text alone."""
 
@@ -67,23 +65,31 @@ def run() -> None:
     path = project_folder() / configuration.require("plan")
     stack = pulumi.get_stack()
     try:
-        part = regional(compile_plan(load_plan(path)), configuration.get("region") or stack)
+        fabric = compile_plan(load_plan(path))
+        part = regional(fabric, configuration.get("region") or stack)
         if found := violations(part):
             raise pulumi.RunError("\n".join(["nothing is made: what the plan asks for breaks a policy", *found]))
         names = {one.region: stack_of(stack, part.region, one.region) for one in part.needed}
         neighbours = Neighbours(part.plan, lambda other: outputs_of(names[other]))
         # All is read before anything is made: the program makes only what it knows everything for.
         known = {one: there for one in part.needed if (there := neighbours.find(one)) is not None}
+        resolver = SecretResolver(directory=path.parent)
+        user_data = {
+            one.name: render_user_data(fabric, one.host, resolver)
+            for pool in (*part.pools, *part.bridges)
+            for one in pool.machines
+        }
         passwords = {one.name: secret(one.password, path, stack) for one in part.gateways if one.password}
     except STOPS as error:
         raise pulumi.RunError(str(error)) from None
     protect = configuration.get_bool("protect") is not False
-    _Making(part, Region(part, protect), known, passwords, protect).make()
+    _Making(part, Region(part, protect), known, passwords, user_data, protect).make()
     for text in (*neighbours.waiting, *part.left_out):
         pulumi.log.info(text)
     pulumi.export(PLAN, part.plan)
     pulumi.export(WAITING, neighbours.waiting)
     pulumi.export(LEFT_OUT, list(part.left_out))
+    pulumi.export(TAKEN, {names[region]: kinds for region, kinds in neighbours.taken.items()})
 
 
 def project_folder() -> Path:
@@ -102,6 +108,8 @@ class _Making:
     region: Region
     known: dict[Elsewhere, str]
     passwords: dict[str, pulumi.Output[str]]
+    user_data: dict[str, RenderedFile]
+    """By machine."""
     protect: bool
 
     def make(self) -> None:
@@ -112,7 +120,7 @@ class _Making:
             },
             GATEWAYS: {one.name: self._gateway(one).gateway.id for one in self.part.gateways},
         }
-        self._pools()
+        pulumi.export(OUTDATED, self._outdated(self._machines()))
         for vpc in self.part.vpcs:
             for rule in vpc.rules:
                 own = made[rule.kind].get(rule.target)
@@ -134,17 +142,37 @@ class _Making:
         key = self.passwords.get(one.name)
         return DedicatedLineGateway(one, vpc, key, self.region, self.region.provider, self.protect)
 
-    def _pools(self) -> None:
-        if not self.part.pools:
-            return
+    def _machines(self) -> dict[str, baiducloud.Instance]:
+        """Every machine of the region, by name."""
+        if not self.user_data:
+            return {}
         settings = pulumi.Config("lanecast")
         spec = settings.require("machine")
         found = baiducloud.get_image(
             name=settings.require("image"), opts=pulumi.InvokeOptions(provider=self.region.provider)
         )
+        given = {name: _given(file) for name, file in self.user_data.items()}
+        made = MachineSettings(spec, found.id, given)
+        groups: list[GuardedMachines] = []
         for one in self.part.pools:
-            network = self.region.networks[one.vpc]
-            SubscriberPool(one, network, spec, found.id, self.region, self.region.provider, self.protect)
+            at = (self.region.networks[one.vpc], made, self.region, self.region.provider, self.protect)
+            groups.append(SubscriberPool(one, *at).machines)
+        for one in self.part.bridges:
+            at = (self.region.networks[one.vpc], made, self.region, self.region.provider, self.protect)
+            groups.append(NatBridge(one, *at).machines)
+        return {name: instance for group in groups for name, instance in group.instances.items()}
+
+    def _outdated(self, machines: dict[str, baiducloud.Instance]) -> pulumi.Output[list[str]]:
+        """The machines whose files are those of an earlier plan."""
+        names = sorted(machines)
+        held = pulumi.Output.all(*(machines[name].user_data for name in names))
+        return pulumi.Output.unsecret(
+            held.apply(
+                lambda texts: [
+                    name for name, text in zip(names, texts, strict=True) if text != self.user_data[name].text
+                ]
+            )
+        )
 
     def _rule(self, vpc: Vpc, rule: RouteRule, target: pulumi.Input[str]) -> None:
         network = self.region.networks[vpc.name]
@@ -161,3 +189,7 @@ class _Making:
 
 NEXT_HOPS = {PEERINGS: "peerConn", GATEWAYS: "dcGateway"}
 """The provider's word for each kind of target."""
+
+
+def _given(file: RenderedFile) -> pulumi.Input[str]:
+    return pulumi.Output.secret(file.text) if file.mode == SECRET_MODE else file.text

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from emulated_cloud import EmulatedCloud, serving
 from engine_runs import Runs, end_what_programs_left
+from region_runs import LINES
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def async_delay_s() -> float:
 
 @pytest.fixture
 def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path / "cloud", async_delay_s) as cloud:
+    with serving(tmp_path / "cloud", async_delay_s, LINES) as cloud:
         yield cloud
 
 

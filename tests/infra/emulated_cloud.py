@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +52,11 @@ class EmulatedCloud:
 
 
 @contextmanager
-def serving(state: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
-    """Serve one from ``state`` on a free port of loopback until the end of the block."""
+def serving(state: Path, async_delay_s: float, lines: Sequence[str] = ()) -> Iterator[EmulatedCloud]:
+    """Serve one from ``state`` on a free port of loopback until the end of the block; ``lines`` are there already."""
     command = [sys.executable, "-m", "lanecast", "cloud", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
     command += ["--region", REGION, "--async-delay", str(async_delay_s)]
+    command += [word for line in lines for word in ("--physical-line", line)]
     environment = {**os.environ, "LANECAST_CLOUD_ACCESS_KEYS": f"{ACCESS_KEY}:{SECRET_KEY}"}
     state.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=state)

@@ -19,7 +19,9 @@ from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import ACCESS_KEY, SECRET_KEY, EmulatedCloud
 from engine_runs import ROOT, environment
 
-EXAMPLE = ROOT / "examples/two-sites.yaml"
+EXAMPLE = ROOT / "examples/three-regions.yaml"
+LINES = ("hkg=dcphy-4tq7w2hk1a9m", "hkg=dcphy-8zc3n5hk1b6v")
+"""The physical lines that it names."""
 CODES = {"hk": "hkg", "gz": "gz", "bj": "bj"}
 """The provider's word for each of the example's regions."""
 
@@ -51,6 +53,7 @@ class Regions:
     cloud: EmulatedCloud
     folder: Path
     plan_name: str = EXAMPLE.name
+    example: Path = EXAMPLE
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,7 +61,7 @@ class Regions:
         (self.folder / "backend").mkdir()
         shutil.copy(ROOT / "Pulumi.yaml", self.folder)
         shutil.copy(ROOT / "infra/__main__.py", self.folder / "infra")
-        shutil.copy(EXAMPLE, self.plan)
+        shutil.copy(self.example, self.plan)
         self.environment = {
             **os.environ,
             **(found := environment(self.folder)),

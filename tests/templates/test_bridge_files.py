@@ -16,8 +16,9 @@ from lanecast.fabric import Fabric, Host
 from lanecast.plan.loader import load_plan
 from lanecast.plan.model import SecretReference
 from lanecast.router import Management, Ntp
+from lanecast_templates.box_files import render_user_data
 from lanecast_templates.oracles.check import PROGRAMS
-from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric, render_user_data
+from lanecast_templates.renderer import RenderedFile, SecretResolver, render_fabric
 from lanecast_templates.user_data import USER_DATA, UserDataError, read_user_data
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,6 +16,7 @@ class VirtualNetwork(pulumi.ComponentResource):
         self.vpc = baiducloud.Vpc(
             vpc.name,
             cidr=vpc.cidr,
+            relay=vpc.transit,
             tags=vpc.tags,
             opts=pulumi.ResourceOptions(parent=self, provider=provider, protect=protect),
         )

@@ -14,28 +14,30 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lanecast.fabric import Fabric, Link
 from lanecast_lab import waits
-from lanecast_lab.cloud.api import bcc, et, et_gateway, vpc
+from lanecast_lab.cloud.api import et
 from lanecast_lab.cloud.comparison import differences
+from lanecast_lab.cloud.data_plane.looking import RunningDataPlane, RunningNode, read_registry
 from lanecast_lab.cloud.data_plane.snapshot import Reader, Snapshot, Surroundings
 from lanecast_lab.cloud.held import comparable, held
 from lanecast_lab.cloud.side import Say
 from lanecast_lab.errors import LabError
 from lanecast_lab.judge import Check
-from lanecast_lab.node import Node, prepare
+from lanecast_lab.node import Node
 from lanecast_lab.wires import End, Wire
 
 ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
-SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
-"""Kinds of the resources whose namespaces the lab looks into, by the plan's names."""
+SERVED: Final = ("vpc", "instance", "gateway")
+LINE: Final = "line"
+"""The data plane's kinds of nodes: those that have the plan's names, and the patch panel of a dedicated line."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0
@@ -77,9 +79,9 @@ class EmulatedCloud:
 
     def nodes(self, directory: Path) -> list[Node]:
         """VPC routers, instances and gateways of the plan as the data plane has them."""
-        snapshot, registry = self._applied()
+        snapshot, running = self._applied()
         self._differences = differences(comparable(self.fabric.cloud), held(snapshot))
-        there = {one["name"]: one for one in registry["nodes"] if one["kind"] in SERVED}
+        there = {one.name: one for one in running.nodes if one.kind in SERVED}
         if missing := sorted({one.name for one in self.fabric.cloud.instances} - there.keys()):
             raise LabError(
                 f"the cloud has no instance {', '.join(missing)}; how it differs from the plan:\n"
@@ -88,12 +90,9 @@ class EmulatedCloud:
         return [self._node(name, one, directory / name) for name, one in sorted(there.items())]
 
     @staticmethod
-    def _node(name: str, entry: Mapping[str, Any], directory: Path) -> Node:
+    def _node(name: str, there: RunningNode, directory: Path) -> Node:
         directory.mkdir(parents=True, exist_ok=True)
-        node = Node(name, entry["pid"], directory)
-        if entry["kind"] == bcc.KIND:
-            prepare(node)  # folders of its own for a relay and its files
-        return node
+        return Node(name, there.pid, directory)
 
     def wires(self) -> list[Wire]:
         """None: the data plane has them."""
@@ -102,13 +101,12 @@ class EmulatedCloud:
     def uplink_end(self, link: Link, address: str) -> End:
         """A new port of the dedicated line's patch panel."""
         gateway = next(one for one in self.fabric.cloud.gateways if one.name == link.ends[1][0])
-        registry = self._registry()
-        panel = next((one for one in registry["nodes"] if one["id"] == gateway.physical_line), None)
+        panel = next((one for one in read_registry(self._state).nodes if one.id == gateway.physical_line), None)
         if panel is None:
             raise LabError(f"{link.name}: the cloud has no dedicated line {gateway.physical_line}")
-        directory = self.directory / "panels" / panel["id"]
+        directory = self.directory / "panels" / panel.id
         directory.mkdir(parents=True, exist_ok=True)
-        return End(Node(panel["id"], panel["pid"], directory), f"site{gateway.vlan}", address)
+        return End(Node(panel.id, panel.pid, directory), f"site{gateway.vlan}", address)
 
     def configure(self) -> None:
         """Put each uplink's port into the bridge of its VLAN."""
@@ -142,9 +140,9 @@ class EmulatedCloud:
         started = time.monotonic()
         self._infra("destroy", "--remove")
         self.timings["pulumi_destroy_s"] = time.monotonic() - started
-        snapshot, registry = self._applied()
+        snapshot, running = self._applied()
         left = [f"{one.kind} {one.key}" for one in snapshot.all() if one.kind != et.LINE]
-        left += [f"namespace {one['namespace']}" for one in registry["nodes"] if one["kind"] != et.LINE]
+        left += [f"namespace {one.namespace}" for one in running.nodes if one.kind != LINE]
         return _none("cloud empty after pulumi destroy", left, "resources", "dedicated lines stay")
 
     def stop(self) -> None:
@@ -190,7 +188,7 @@ class EmulatedCloud:
         )
         options = [word for line in lines for word in ("--physical-line", line)]
         for peering in self.fabric.cloud.peerings:
-            options += ["--peering-delay", f"{peering.name}={peering.delay_ns}ns"]
+            options += ["--peering-delay", f"{peering.name}={peering.delay_ns // 1000}us"]
         command = [
             *LANECAST, "cloud", "serve", "--listen", "127.0.0.1:0", "--state", str(self._state), "--data-plane",
             "--async-delay", ASYNC_DELAY_S, *options,
@@ -255,33 +253,26 @@ class EmulatedCloud:
             raise LabError(f"{what}: exit status {done.returncode}: {self._pulumi_log.read_text()[-2000:]}")
         return done.stdout
 
-    def _registry(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self._state / "data-plane.json").read_text())
-        return content
-
-    def _applied(self) -> tuple[Snapshot, dict[str, Any]]:
-        """The store once all of its states have ended, and the registry of the data plane that has applied them."""
+    def _applied(self) -> tuple[Snapshot, RunningDataPlane]:
+        """The store once all of its states have ended, and the data plane that has applied them."""
         reader = Reader(self._state)
-        found: list[tuple[Snapshot, dict[str, Any]]] = []
+        found: list[tuple[Snapshot, RunningDataPlane]] = []
 
         def missing() -> list[str]:
-            snapshot = reader.read(time.time(), Surroundings())
-            registry = self._registry()
+            running = read_registry(self._state)
+            snapshot = reader.read(running.as_of, Surroundings())
             if snapshot.next_end() is not None:
-                return ["states that have not ended"]
-            if registry["change"] < snapshot.change or registry["next_round_at"] is not None:
-                return [f"change {snapshot.change}, at {registry['change']}"]
-            found.append((snapshot, registry))
-            return []
+                return ["asynchronous work goes on"]
+            if running.change < snapshot.change:
+                return [f"change {running.change} is applied, of {snapshot.change}"]
+            found.append((snapshot, running))
+            return list(running.problems)
 
         try:
             waits.until("the cloud's data plane", APPLIED_S, missing)
         finally:
             reader.close()
-        snapshot, registry = found[-1]
-        if registry["problems"]:
-            raise LabError("the cloud's data plane has problems:\n" + "\n".join(registry["problems"]))
-        return snapshot, registry
+        return found[-1]
 
 
 def _none(name: str, found: list[str], unit: str, detail: str) -> Check:

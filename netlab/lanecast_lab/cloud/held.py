@@ -155,7 +155,7 @@ class _Reader:
         for one in self._snapshot.of(havip.KIND):
             bound = (self._name_of(bcc.KIND, each) for each, _ in one.body["_bound"])
             yield CloudSharedAddress(
-                _name(one),
+                one.body["name"],
                 self._name_of(subnet.KIND, one.body["subnetId"]),
                 IPv4Address(one.body["privateIpAddress"]),
                 tuple(sorted(bound)),

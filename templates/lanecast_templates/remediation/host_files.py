@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from lanecast_templates.renderer import RELAY_PROGRAM
+from lanecast_templates.box_files import RELAY_PROGRAM
 
 
 @dataclass(frozen=True, slots=True)

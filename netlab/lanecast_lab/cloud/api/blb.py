@@ -28,6 +28,7 @@ from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, no_su
 from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
+from lanecast_lab.cloud.data_plane.status import read_status
 
 KIND, LISTENER, BACKEND = "blb", "blb-listener", "blb-backend"
 SCHEDULERS = ("RoundRobin", "LeastConnection", "Hash")
@@ -319,22 +320,42 @@ def remove_backends(context: Context) -> None:
         context.store.remove(_backend(context, blb, instance_id))
 
 
-def _show_backend(context: Context, backend: Resource) -> JsonObject:
+def _show_backend(context: Context, backend: Resource, port: int | None) -> JsonObject:
+    """[docs] ``Alive`` or ``Dead``; [assumed] without a port, it is alive when every listener finds it so."""
+    return {**backend.body, "status": "Alive" if _is_alive(context, backend, port) else "Dead"}
+
+
+def _is_alive(context: Context, backend: Resource, port: int | None) -> bool:
+    """What the data plane found out by asking; without one, whether the instance runs."""
     instance = context.store.get("instance", backend.body["instanceId"])
     running = (
         instance is not None
         and state_at(instance.body["status"], context.now) == "Running"
         and instance.body["zoneName"] not in context.outages
     )
-    return {**backend.body, "status": "Alive" if running else "Dead"}
+    found = read_status(context.store.directory, backend.parent or "")
+    if found is None or not running:
+        return running
+    healthy = found["healthy"]
+    return all(
+        target(one.body["_type"], one.body["listenerPort"], backend.body["instanceId"]) in healthy
+        for one in context.store.find(LISTENER, parent=backend.parent)
+        if port in (None, one.body["listenerPort"])
+    )
+
+
+def target(listener: str, port: int, instance_id: str) -> str:
+    """A backend as one listener has it, by which the data plane says who is healthy."""
+    return f"{listener}:{port}:{instance_id}"
 
 
 def list_backends(context: Context) -> JsonObject:
     """Pages of backends; with a port, as its listener finds them."""
     blb = _require(context)
-    reply = page(context, BACKEND, "backendServerList", lambda one: _show_backend(context, one), blb.key)
-    if context.query.get("listenerPort"):
-        listener = _listener(context, blb, *DEFAULTS).body
+    port = _port(context) if context.query.get("listenerPort") else None
+    listener = None if port is None else _listener(context, blb, *DEFAULTS).body
+    reply = page(context, BACKEND, "backendServerList", lambda one: _show_backend(context, one, port), blb.key)
+    if listener is not None:
         reply |= {name: listener[name] for name in ("listenerPort", "backendPort")} | {"type": listener["_type"]}
     return reply
 

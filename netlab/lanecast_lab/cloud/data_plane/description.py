@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lanecast_lab.cloud.data_plane import instances, peerings, subnets, vpcs
+from lanecast_lab.cloud.data_plane import (
+    address_translation,
+    balancers,
+    gateways,
+    instances,
+    lines,
+    peerings,
+    subnets,
+    vpcs,
+)
 from lanecast_lab.cloud.data_plane.draft import Draft
 from lanecast_lab.cloud.data_plane.model import Description
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
@@ -18,6 +27,10 @@ from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 PARTS: tuple[Callable[[Draft], None], ...] = (
     instances.describe,
     peerings.describe,
+    address_translation.describe,
+    balancers.describe,
+    gateways.describe,
+    lines.describe,
     subnets.describe,
     vpcs.describe,
 )

@@ -44,6 +44,11 @@ def subnet_port(subnet_id: str) -> str:
     return port_name("s", subnet_id)
 
 
+def vlan_bridge(vlan: int) -> str:
+    """The bridge of a VLAN in a physical line's patch panel."""
+    return f"vlan{vlan}"
+
+
 @dataclass(slots=True)
 class SubnetPort:
     """Something that has addresses in a subnet, as the subnet's switch sees it.
@@ -67,6 +72,8 @@ class SubnetDraft:
 
     resource: Resource
     ports: list[SubnetPort] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
+    """nftables of other parts; ``bridge ports`` and ``ip groups`` are the switch's own."""
 
 
 @dataclass(slots=True)
@@ -78,6 +85,8 @@ class VpcDraft:
     interfaces: list[Interface] = field(default_factory=list)
     next_hops: dict[str, Hop] = field(default_factory=dict)
     """Where packets for a resource go that route rules can name, by its id. What is not here is a black hole."""
+    own_ways_out: dict[str, Hop] = field(default_factory=dict)
+    """Addresses that go another way than the default route's rules say, and which."""
     peering_ports: list[str] = field(default_factory=list)
     """The router's interfaces towards peerings: what comes in by one leaves by none, unless the VPC is a relay."""
     routes: list[Route] = field(default_factory=list)
@@ -85,6 +94,15 @@ class VpcDraft:
     rules: list[PolicyRule] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     """nftables of other parts; ``inet access`` is the router's own."""
+
+
+@dataclass(slots=True)
+class LineDraft:
+    """A physical line's patch panel so far."""
+
+    resource: Resource
+    ports: list[tuple[int, Interface]] = field(default_factory=list)
+    """Each with the VLAN that it is in."""
 
 
 class Draft:
@@ -95,6 +113,7 @@ class Draft:
         self.nodes: dict[str, Node] = {}
         self.links: dict[str, Link] = {}
         self.vpcs = {vpc.key: VpcDraft(vpc) for vpc in snapshot.of("vpc")}
+        self.lines = {line.key: LineDraft(line) for line in snapshot.of("et-line")}
         self.subnets: dict[str, SubnetDraft] = {}
         for subnet in snapshot.of("subnet"):
             draft = self.subnets[subnet.key] = SubnetDraft(subnet)
@@ -160,7 +179,8 @@ class Draft:
         The node needs a default route by ``Hop(interface, gateway_of(subnet))``.
         """
         subnet = self.subnets[subnet_id]
-        mac = hardware_address(node, interface)
+        # who gets an address that another had is not looked for where the other was
+        mac = hardware_address(subnet_id, addresses[0]) if addresses else hardware_address(node, interface)
         port = SubnetPort(
             key=node,
             name=port_name(prefix, node),
@@ -174,6 +194,12 @@ class Draft:
         length = subnet.resource.body["cidr"].partition("/")[2]
         self.link(f"{node}:{interface}", (subnet_id, port.name), (node, interface))
         return Interface(interface, tuple(f"{address}/{length}" for address in addresses), mac)
+
+    def join_line(self, line_id: str, vlan: int, node: str, interface: str, up: bool = True) -> None:
+        """Link a node's interface to a VLAN of a physical line."""
+        port = Interface(port_name("c", node), up=up, master=vlan_bridge(vlan))
+        self.lines[line_id].ports.append((vlan, port))
+        self.link(f"{node}:{interface}", (line_id, port.name), (node, interface))
 
     def description(self) -> Description:
         """What the parts have written."""

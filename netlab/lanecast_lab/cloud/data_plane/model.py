@@ -118,6 +118,9 @@ class Node:
     tables: Mapping[str, str] = field(default_factory=dict)
     """nftables by family and name (``inet filter``), each the text between its braces. A table whose text changes is
     replaced in one transaction, sets and counters included; what is in no table here is the node's own."""
+    flow_marks: frozenset[int] = frozenset()
+    """Marks of the flows that the tables' rules translate: when one is no longer here, its flows are forgotten, so that
+    they begin anew by the rules that there are then."""
     programs: tuple[Program, ...] = ()
     user_data: str = ""
     """What an instance is started with, once, as cloud-init's text."""

@@ -17,6 +17,7 @@ from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Interface, Node, h
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
 BRIDGE = "switch"
+EVERYWHERE = "0.0.0.0/0"
 ROUTER_PORT = "router"
 SYSCTLS = (
     ("net.bridge.bridge-nf-call-iptables", "1"),
@@ -57,6 +58,7 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
             tables={
                 "bridge ports": _ports_table(subnet.ports),
                 "ip groups": _groups_table(draft.snapshot, numbered),
+                **subnet.tables,
             },
         )
     )
@@ -87,8 +89,7 @@ def _ports_table(ports: list[SubnetPort]) -> str:
             f"chain from-{port.name} {{",
             f"ether saddr != {port.mac} drop",
             f"ether type arp arp saddr ether != {port.mac} drop",
-            f"ether type arp arp saddr ip != {filters.one_of(['0.0.0.0/32', *port.sources])} drop",
-            f"ether type ip ip saddr != {filters.one_of(port.sources)} drop",
+            *_sources(port),
             *([f"meta mark set {number}"] if guarded else []),
             "accept",
             "}",
@@ -96,6 +97,16 @@ def _ports_table(ports: list[SubnetPort]) -> str:
         if guarded:
             text += [f"chain to-{port.name} {{", f"meta mark set meta mark or {number << 16:#x}", "}"]
     return "\n".join(text)
+
+
+def _sources(port: SubnetPort) -> list[str]:
+    """From where it may send; nothing where that is anywhere (nft takes a prefix of no length for the address 0)."""
+    if EVERYWHERE in port.sources:
+        return []
+    return [
+        f"ether type arp arp saddr ip != {filters.one_of(['0.0.0.0/32', *port.sources])} drop",
+        f"ether type ip ip saddr != {filters.one_of(port.sources)} drop",
+    ]
 
 
 def _groups_table(snapshot: Snapshot, ports: dict[int, SubnetPort]) -> str:

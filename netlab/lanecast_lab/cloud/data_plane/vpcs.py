@@ -17,6 +17,11 @@ SYSCTLS = (
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
+    # a gateway that has lost its site has its cable pulled: routes over it count no longer
+    ("net.ipv4.conf.all.ignore_routes_with_linkdown", "1"),
+    ("net.ipv4.conf.default.ignore_routes_with_linkdown", "1"),
+    # each flow keeps to one of several equal ways
+    ("net.ipv4.fib_multipath_hash_policy", "1"),
     *WITHOUT_IPV6,
 )
 EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -24,6 +29,8 @@ CONNECTED_PRIORITY, PEERING_PRIORITY, SOURCE_PRIORITY, LAST_PRIORITY = 100, 200,
 FROM_PEERINGS = 100
 FROM_ANYWHERE = 101
 FIRST_SOURCE_TABLE = 1000
+ACTIVE, STANDBY, NOWHERE = 10, 20, 30
+"""Metrics: what is active, what stands by for it, and the black hole behind both."""
 
 
 def describe(draft: Draft) -> None:
@@ -56,7 +63,7 @@ def _routing(snapshot: Snapshot, vpc: VpcDraft) -> tuple[list[Route], list[Polic
     wanted = [
         rule for table in snapshot.parts(vpc.resource.key, "route-table") for rule in _live_rules(snapshot, table)
     ]
-    routes = [Route(destination, hops, FROM_ANYWHERE) for destination, hops in _chosen(vpc, wanted, EVERYWHERE).items()]
+    routes = _routes(vpc, wanted, EVERYWHERE, FROM_ANYWHERE)
     rules = [
         PolicyRule(CONNECTED_PRIORITY, "", MAIN_TABLE),
         PolicyRule(LAST_PRIORITY, "", FROM_ANYWHERE),
@@ -68,19 +75,39 @@ def _routing(snapshot: Snapshot, vpc: VpcDraft) -> tuple[list[Route], list[Polic
             for index, port in enumerate(sorted(vpc.peering_ports))
         ]
     sources = {IPv4Network(rule.body["sourceAddress"]) for rule in wanted} - {EVERYWHERE}
+    sources |= {IPv4Network(address) for address in vpc.own_ways_out}
     for index, source in enumerate(sorted(sources, key=lambda network: (-network.prefixlen, network))):
         table = FIRST_SOURCE_TABLE + index
         rules.append(PolicyRule(SOURCE_PRIORITY + index, f"from {source}", table))
-        routes += [Route(destination, hops, table) for destination, hops in _chosen(vpc, wanted, source).items()]
+        routes += _routes(vpc, wanted, source, table)
     return routes, rules
+
+
+def _routes(vpc: VpcDraft, wanted: list[Resource], source: IPv4Network, table: int) -> list[Route]:
+    """The routes for packets from ``source``. [docs] An elastic address goes before the rules for everywhere."""
+    chosen = _chosen(wanted, source)
+    own = vpc.own_ways_out.get(str(source.network_address)) if source.prefixlen == source.max_prefixlen else None
+    routes = [Route(str(EVERYWHERE), (own,), table, ACTIVE)] if own is not None else []
+    if own is not None:
+        chosen.pop(str(EVERYWHERE), None)
+    for destination, rules in chosen.items():
+        ways = {
+            ACTIVE: [rule for rule in rules if rule.body.get("pathType") != "ha:standby"],
+            STANDBY: [rule for rule in rules if rule.body.get("pathType") == "ha:standby"],
+        }
+        for metric, alike in ways.items():
+            if hops := _hops(vpc, alike):
+                routes.append(Route(destination, hops, table, metric))
+        routes.append(Route(destination, (), table, NOWHERE))
+    return routes
 
 
 def _from_peerings(vpc: VpcDraft, wanted: list[Resource]) -> list[Route]:
     """What comes by a peering leaves by none. [docs]"""
     others = [rule for rule in wanted if rule.body["nexthopType"] != "peerConn"]
-    routes = [Route(destination, hops, FROM_PEERINGS) for destination, hops in _chosen(vpc, others, EVERYWHERE).items()]
+    routes = _routes(vpc, others, EVERYWHERE, FROM_PEERINGS)
     if not any(route.destination == str(EVERYWHERE) for route in routes):
-        routes.append(Route(str(EVERYWHERE), (), FROM_PEERINGS))
+        routes.append(Route(str(EVERYWHERE), (), FROM_PEERINGS, NOWHERE))
     return routes
 
 
@@ -88,8 +115,8 @@ def _live_rules(snapshot: Snapshot, table: Resource) -> Iterable[Resource]:
     return (rule for rule in snapshot.parts(table.key, "route-rule") if rule.body.get("ipVersion") in ("4", 4, None))
 
 
-def _chosen(vpc: VpcDraft, wanted: list[Resource], source: IPv4Network) -> dict[str, tuple[Hop, ...]]:
-    """For each destination the hops of the rules with the longest source around ``source``; none: a black hole."""
+def _chosen(wanted: list[Resource], source: IPv4Network) -> dict[str, list[Resource]]:
+    """For each destination the rules with the longest source around ``source``."""
     best: dict[str, tuple[int, list[Resource]]] = {}
     for rule in wanted:
         origin = IPv4Network(rule.body["sourceAddress"])
@@ -101,15 +128,13 @@ def _chosen(vpc: VpcDraft, wanted: list[Resource], source: IPv4Network) -> dict[
             best[destination] = (origin.prefixlen, [rule])
         elif origin.prefixlen == length:
             rules.append(rule)
-    return {destination: _hops(vpc, rules) for destination, (_, rules) in best.items()}
+    return {destination: rules for destination, (_, rules) in best.items()}
 
 
 def _hops(vpc: VpcDraft, rules: list[Resource]) -> tuple[Hop, ...]:
-    """Where rules of one source and destination lead: the active ones, without any the standby ones. [docs]"""
-    live = [rule for rule in rules if (rule.body["nexthopId"] or rule.body["nexthopType"]) in vpc.next_hops]
-    first = [rule for rule in live if rule.body.get("pathType") != "ha:standby"]
-    chosen = first or live
-    return tuple(vpc.next_hops[rule.body["nexthopId"] or rule.body["nexthopType"]] for rule in chosen)
+    """Where rules lead, of those whose next hop is there."""
+    targets = (rule.body["nexthopId"] or rule.body["nexthopType"] for rule in rules)
+    return tuple(vpc.next_hops[target] for target in targets if target in vpc.next_hops)
 
 
 def _access_table(snapshot: Snapshot, vpc: VpcDraft) -> str:

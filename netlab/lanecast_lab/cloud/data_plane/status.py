@@ -1,0 +1,27 @@
+"""What programs of the data plane find out, for the API to show: a file in the node's own folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+STATUS = "status.json"
+NODES = "nodes"
+"""The folder of the state directory in which each node has its own, while a data plane runs."""
+
+
+def write_status(directory: Path, status: dict[str, Any]) -> None:
+    """Put this in place of what was there, whole."""
+    fresh = directory / f"{STATUS}.new"
+    fresh.write_text(json.dumps(status))
+    fresh.replace(directory / STATUS)
+
+
+def read_status(state: Path, key: str) -> dict[str, Any] | None:
+    """What was found out in a node; None while nothing was, and where no data plane runs."""
+    try:
+        found: dict[str, Any] = json.loads((state / NODES / key / STATUS).read_text())
+    except FileNotFoundError:
+        return None
+    return found
