@@ -19,6 +19,7 @@ from rich.console import Console
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
+from lanecast_infra.deployment.file_backend import clear_torn
 from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
 from lanecast_infra.deployment.rounds import (
@@ -265,6 +266,8 @@ def _session(
                 soft_wrap=True,
             )
         engine = Engine(find_project(project), {**environment(), **variables})
+        if torn := clear_torn(engine):
+            _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
         yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
     except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:
