@@ -83,6 +83,24 @@ def heard(plane: DataPlane) -> int:
     return int(dict(zip(*lines, strict=True))["InDatagrams"])
 
 
+def test_sources_are_shared_out_over_several_addresses(plane: DataPlane, later: ExitStack) -> None:
+    vpc = plane.a_vpc("10.0.0.0/16")
+    subnet = plane.a_subnet(vpc, "10.0.1.0/24")
+    names = [f"host-{number}" for number in range(6)]
+    for name in names:
+        plane.an_instance(subnet, name)
+    addresses = [plane.client(EipClient).create_eip(1).eip for _ in range(2)]
+    nats = plane.client(NatClient)
+    nat = nats.create_nat("nat", vpc, cu_num=1, bind_eips=addresses).nat_id
+    nats.create_snat_rule(nat, "rule", "10.0.1.0/24", addresses)
+    a_route(plane, vpc, "0.0.0.0/0", "nat", nat)
+    plane.settle(BUILT_WITHIN_S)
+    serve(plane, later, INTERNET, 53, "somebody")
+    answers = {name: set(ask(plane, name, "udp", SOMEBODY, 53, 3)) for name in names}
+    assert all(len(said) == 1 for said in answers.values()), "a source keeps its address"
+    assert {next(iter(said)) for said in answers.values()} == {f"somebody {address}" for address in addresses}
+
+
 def test_without_the_route_nothing_gets_out(place: Place) -> None:
     place.snat("10.0.0.0/16")
     assert place.get_out("two") == f"somebody {place.out}"

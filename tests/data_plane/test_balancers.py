@@ -119,7 +119,7 @@ def test_a_connection_is_remembered_as_long_as_its_listener_says(place: Place) -
 
 def test_sources_keep_to_a_backend_where_they_are_hashed(place: Place) -> None:
     place.listen("tcp", 80, "Hash")
-    place.back(near=1, far=100)
+    place.back(near=1, far=2)
     place.serve("near", "far")
     for key in ("client", "stranger"):
         assert len(set(place.ask("tcp", 80, 8, key))) == 1, "weights mean nothing, and nobody takes turns"

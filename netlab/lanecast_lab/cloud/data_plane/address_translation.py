@@ -35,6 +35,8 @@ SYSCTLS = (
 )
 BOUND = ("binded", "updating")
 TABLE = "ip translation"
+HASH_SEED = 1
+"""A source keeps its address also after a restart."""
 
 
 @dataclass(slots=True)
@@ -172,7 +174,7 @@ class _GatewayRules:
         chosen = addresses[0]
         if len(addresses) > 1:
             numbered = ", ".join(f"{index} : {one}" for index, one in enumerate(addresses))
-            chosen = f"jhash ip saddr mod {len(addresses)} map {{ {numbered} }}"
+            chosen = f"jhash ip saddr mod {len(addresses)} seed {HASH_SEED:#x} map {{ {numbered} }}"
         return f'oifname "{TO_INTERNET}" ip saddr {source} ct mark set {mark} counter snat to {chosen}'
 
     def _dnat(self) -> Iterator[str]:
