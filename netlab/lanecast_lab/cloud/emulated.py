@@ -21,7 +21,7 @@ from typing import Final
 
 from lanecast.fabric import Fabric, Link
 from lanecast_lab import waits
-from lanecast_lab.cloud.api import bcc, et, et_gateway, vpc
+from lanecast_lab.cloud.api import et
 from lanecast_lab.cloud.comparison import differences
 from lanecast_lab.cloud.data_plane.looking import RunningDataPlane, RunningNode, read_registry
 from lanecast_lab.cloud.data_plane.snapshot import Reader, Snapshot, Surroundings
@@ -29,14 +29,15 @@ from lanecast_lab.cloud.held import comparable, held
 from lanecast_lab.cloud.side import Say
 from lanecast_lab.errors import LabError
 from lanecast_lab.judge import Check
-from lanecast_lab.node import Node, prepare
+from lanecast_lab.node import Node
 from lanecast_lab.wires import End, Wire
 
 ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
-SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
-"""Kinds of the resources whose namespaces the lab looks into, by the plan's names."""
+SERVED: Final = ("vpc", "instance", "gateway")
+LINE: Final = "line"
+"""The data plane's kinds of nodes: those that have the plan's names, and the patch panel of a dedicated line."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0
@@ -91,10 +92,7 @@ class EmulatedCloud:
     @staticmethod
     def _node(name: str, there: RunningNode, directory: Path) -> Node:
         directory.mkdir(parents=True, exist_ok=True)
-        node = Node(name, there.pid, directory)
-        if there.kind == bcc.KIND:
-            prepare(node)  # folders of its own for a relay and its files
-        return node
+        return Node(name, there.pid, directory)
 
     def wires(self) -> list[Wire]:
         """None: the data plane has them."""
@@ -144,7 +142,7 @@ class EmulatedCloud:
         self.timings["pulumi_destroy_s"] = time.monotonic() - started
         snapshot, running = self._applied()
         left = [f"{one.kind} {one.key}" for one in snapshot.all() if one.kind != et.LINE]
-        left += [f"namespace {one.namespace}" for one in running.nodes if one.kind != et.LINE]
+        left += [f"namespace {one.namespace}" for one in running.nodes if one.kind != LINE]
         return _none("cloud empty after pulumi destroy", left, "resources", "dedicated lines stay")
 
     def stop(self) -> None:

@@ -25,7 +25,7 @@ from lanecast_lab.cloud.api.calls import (
     whole_number,
 )
 from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.status import read_status
@@ -123,12 +123,12 @@ def list_all(context: Context) -> JsonObject:
     part, instance_id = context.query.get("name", ""), context.query.get("bccId", "")
     if (part and "name" not in equal) or instance_id:
         chosen = [
-            _show(context, blb)
+            blb
             for blb in context.store.find(KIND, context.scope, equal=equal)
             if part in blb.body["name"]
             and (not instance_id or context.store.get(BACKEND, _backend_key(blb, instance_id)) is not None)
         ]
-        return {"blbList": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        return page_of(context, "blbList", chosen, lambda blb: _show(context, blb))
     return page(context, KIND, "blbList", lambda blb: _show(context, blb), equal=equal)
 
 
@@ -218,6 +218,16 @@ def _list_listeners(kind: str) -> Callable[[Context], JsonObject]:
         return page(context, LISTENER, "listenerList", lambda one: shown(one.body), _require(context).key, equal)
 
     return list_listeners
+
+
+def list_all_listeners(context: Context) -> JsonObject:
+    """Pages of listeners of every kind. [go] ``DescribeAllListenersResult``: each says its ``listenerType``."""
+    equal: JsonObject = {"listenerPort": _port(context)} if context.query.get("listenerPort") else {}
+    return page(context, LISTENER, "listenerList", _show_of_any_kind, _require(context).key, equal)
+
+
+def _show_of_any_kind(listener: Resource) -> JsonObject:
+    return {**shown(listener.body), "listenerType": listener.body["_type"]}
 
 
 def _port(context: Context) -> int:
@@ -398,9 +408,11 @@ SERVICE = Service(
             fields("portList:[i] portTypeList:[{}]"),
             "batchdelete",
         ),
+        Call("describe_all_listeners", "GET", _ONE + "/listener", list_all_listeners),
         Call("add_backend_servers", "POST", _BACKENDS, add_backends, _SERVERS),
         Call("describe_backend_servers, describe_health_status", "GET", _BACKENDS, list_backends),
         Call("update_backend_servers", "PUT", _BACKENDS, update_backends, _SERVERS, "update"),
         Call("remove_backend_servers", "PUT", _BACKENDS, remove_backends, fields("backendServerList:[]!")),
     ),
+    endpoint="blb",
 )

@@ -21,7 +21,7 @@ from lanecast_lab.cloud.api.calls import (
     shown,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import settled, state_at
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
 from lanecast_lab.cloud.data_plane.status import read_status
@@ -117,9 +117,9 @@ def create_line(context: Context) -> JsonObject:
 def list_lines(context: Context) -> JsonObject:
     """Pages of lines, or all that are in one state."""
     if wanted := context.query.get("status"):
-        lines = [_show_line(context, line) for line in context.store.find(LINE, context.scope)]
-        chosen = [line for line in lines if line["status"] == wanted]
-        return {"ets": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        lines = context.store.find(LINE, context.scope)
+        chosen = [line for line in lines if state_at(line.body["status"], context.now) == wanted]
+        return page_of(context, "ets", chosen, lambda line: _show_line(context, line))
     return page(context, LINE, "ets", lambda line: _show_line(context, line))
 
 
@@ -239,6 +239,8 @@ def delete_channel(context: Context) -> None:
         raise denied(f"channel {channel.key} is {state}, none of {', '.join(DELETABLE)}")
     for gateway in context.store.find("et-gateway", equal={"channelId": channel.key}):
         raise in_use(f"channel {channel.key} is bound to gateway {gateway.key}")
+    for attached in context.store.find("csn-attachment", equal={"instanceId": channel.key}):
+        raise in_use(f"channel {channel.key} is attached to cloud smart network {attached.parent}")
     for rule in context.store.children(channel.key):
         context.store.remove(rule)
     context.leave(channel, "closed")

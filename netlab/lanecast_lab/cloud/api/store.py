@@ -308,6 +308,13 @@ class Store:
             (scope.account, scope.region, service, token, fingerprint, reply, self.now),
         )
 
+    def renew_reply(self, scope: Scope, service: str, token: str) -> None:
+        """A client token came again: it is kept from now on."""
+        self._db.execute(
+            "UPDATE tokens SET kept_at = ? WHERE account = ? AND region = ? AND service = ? AND token = ?",
+            (self.now, scope.account, scope.region, service, token),
+        )
+
     def forget_replies(self, before: float) -> None:
         """Forget the client tokens that are older."""
         self._db.execute("DELETE FROM tokens WHERE kept_at < ?", (before,))
