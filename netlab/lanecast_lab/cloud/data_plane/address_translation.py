@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from lanecast_lab.cloud.api.nat import BINDINGS, DNAT, KIND, SNAT
+from lanecast_lab.cloud.api.nat import DNAT, KIND, SNAT
+from lanecast_lab.cloud.api.nat_addresses import BINDINGS
 from lanecast_lab.cloud.api.nat_ports import ports_of
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import NEXT_ROUTER, TO_VPC, Draft
