@@ -171,11 +171,17 @@ def test_an_instance_with_an_address_of_its_own(place: Place) -> None:
     assert place.get_out("one") == f"somebody {place.free}", "it goes before the NAT gateway"
     assert place.get_out("two") == f"somebody {place.out}"
     assert place.plane.pings("one", place.plane.address("two"))
-    with flow(place.plane, INTERNET, "udp", place.free, 8080) as come_in:
-        assert come_in() == f"one {SOMEBODY}"
+    another = place.eips.create_eip(1).eip
+    place.eips.bind_eip(another, "BCC", place.two)
+    place.plane.settle()
+    with (
+        flow(place.plane, INTERNET, "udp", place.free, 8080) as come_in,
+        flow(place.plane, INTERNET, "udp", another, 8080) as come_in_there,
+    ):
+        assert (come_in(), come_in_there()) == (f"one {SOMEBODY}", f"two {SOMEBODY}")
         place.eips.unbind_eip(place.free)
         place.plane.settle()
-        assert come_in() == NOTHING
+        assert (come_in(), come_in_there()) == (NOTHING, f"two {SOMEBODY}")
     assert place.get_out("one") == f"somebody {place.out}"
 
 
