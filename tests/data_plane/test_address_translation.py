@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from baidubce.services.eip.eip_client import EipClient
+from baidubce.services.havip.havip_client import HavipClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.nat_client import NatClient
 from data_plane_under_test import DataPlane
@@ -21,7 +22,8 @@ class Place:
     def __init__(self, plane: DataPlane, later: ExitStack) -> None:
         self.plane, self.nats, self.eips = plane, plane.client(NatClient), plane.client(EipClient)
         self.vpc = plane.a_vpc("10.0.0.0/16")
-        self.one = plane.an_instance(plane.a_subnet(self.vpc, "10.0.1.0/24"), "one")
+        self.subnet = plane.a_subnet(self.vpc, "10.0.1.0/24")
+        self.one = plane.an_instance(self.subnet, "one")
         self.two = plane.an_instance(plane.a_subnet(self.vpc, "10.0.2.0/24"), "two")
         self.out, self.into, self.free = (self.eips.create_eip(1).eip for _ in range(3))
         self.nat = self.nats.create_nat("nat", self.vpc, spec="small", eips=[self.out], dnat_eips=[self.into]).nat_id
@@ -183,6 +185,16 @@ def test_an_instance_with_an_address_of_its_own(place: Place) -> None:
         place.plane.settle()
         assert (come_in(), come_in_there()) == (NOTHING, f"two {SOMEBODY}")
     assert place.get_out("one") == f"somebody {place.out}"
+
+
+def test_a_shared_address_with_an_elastic_one(place: Place) -> None:
+    havips = place.plane.client(HavipClient)
+    havip = havips.create_havip("shared", place.subnet, "10.0.1.200").ha_vip_id
+    havips.havip_attach_instance([place.one], "SERVER", havip)
+    havips.havip_bind_public_ip(havip, place.free)
+    place.plane.run("one", "ip", "address", "add", "10.0.1.200/24", "dev", "eth0")
+    place.plane.settle()
+    assert place.get_in("tcp", 8080, place.free) == f"one {SOMEBODY}"
 
 
 def test_elastic_addresses_reach_each_other(place: Place) -> None:
