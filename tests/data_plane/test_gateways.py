@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ LINE, KEY = "dcphy-lab", "s3cr3t-key"
 SESSION_WITHIN_S = 30.0
 BFD_MS, MULTIPLIER = 200, 3
 DETECTED_WITHIN_S = BFD_MS * MULTIPLIER / 1000
-SLACK_S = 1.0
+SLACK_S = 2.0
 """For FRR's, the kernel's and a busy machine's share in a fail-over."""
 
 
@@ -286,6 +288,30 @@ def test_networks_that_come_and_go(place: Place) -> None:
     place.lines.add_et_channel_routes(LINE, place.channels[0], "static-route", networks=[NETWORK])
     place.plane.settle()
     assert place.reaches()
+
+
+def test_a_killed_server_leaves_no_router(place: Place) -> None:
+    gateway = place.gateway(0)
+    place.plane.settle(BUILT_WITHIN_S)
+    until("FRR", SESSION_WITHIN_S, lambda: len(daemons(place.plane, gateway)) == 3)
+    before = daemons(place.plane, gateway)
+    place.plane.stop(signal.SIGKILL)
+    assert all(Path(f"/proc/{pid}").exists() for pid in before.values())
+    place.plane.start()
+    place.plane.settle(BUILT_WITHIN_S)
+    until("FRR again", SESSION_WITHIN_S, lambda: len(daemons(place.plane, gateway)) == 3)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in before.values())
+
+
+def test_a_program_that_dies_takes_its_router_along(place: Place) -> None:
+    gateway = place.gateway(0)
+    site = place.site(0)
+    until("a session", SESSION_WITHIN_S, lambda: site.session_age_s() > 0)
+    before = daemons(place.plane, gateway)
+    program = int((place.plane.state / "nodes" / gateway / "gateway.pid").read_text())
+    os.kill(program, signal.SIGKILL)
+    until("gone", SLACK_S, lambda: not any(Path(f"/proc/{pid}").exists() for pid in before.values()))
+    until("a session again", SESSION_WITHIN_S, lambda: place.bgp_status() == "up" and site.session_age_s() > 0)
 
 
 def test_a_gateway_that_goes_leaves_nothing(place: Place) -> None:

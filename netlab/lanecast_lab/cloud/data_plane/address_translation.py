@@ -36,6 +36,8 @@ SYSCTLS = (
 )
 BOUND = ("binded", "updating")
 TABLE = "ip translation"
+HASH_SEED = 1
+"""A source keeps its address also after a restart."""
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ class _GatewayRules:
         chosen = addresses[0]
         if len(addresses) > 1:
             numbered = ", ".join(f"{index} : {one}" for index, one in enumerate(addresses))
-            chosen = f"jhash ip saddr mod {len(addresses)} map {{ {numbered} }}"
+            chosen = f"jhash ip saddr mod {len(addresses)} seed {HASH_SEED:#x} map {{ {numbered} }}"
         return f'oifname "{TO_INTERNET}" ip saddr {source} ct mark set {mark} counter snat to {chosen}'
 
     def _dnat(self) -> Iterator[str]:
@@ -206,17 +208,19 @@ class _Bound:
     private: str
 
 
+HOLDERS = (("instance", "internalIp"), ("blb", "address"), ("havip", "privateIpAddress"))
+"""What an elastic address can stand for itself, and the field with the address that is meant."""
+
+
 def _bound(snapshot: Snapshot) -> dict[str, list[_Bound]]:
-    """The elastic addresses of instances and load balancers, by VPC."""
+    """The elastic addresses of instances, load balancers and shared addresses, by VPC."""
     found: dict[str, list[_Bound]] = {}
     for eip in snapshot.of("eip"):
         if snapshot.state(eip) not in BOUND:
             continue
-        key = eip.body["instanceId"]
-        holder = snapshot.get("instance", key) or snapshot.get("blb", key)
-        if holder is not None:
-            private = holder.body.get("internalIp") or holder.body["address"]
-            found.setdefault(holder.body["vpcId"], []).append(_Bound(eip.key, private))
+        for kind, address in HOLDERS:
+            if (holder := snapshot.get(kind, eip.body["instanceId"])) is not None:
+                found.setdefault(holder.body["vpcId"], []).append(_Bound(eip.key, holder.body[address]))
     return found
 
 
