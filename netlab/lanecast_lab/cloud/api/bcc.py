@@ -241,8 +241,9 @@ def release(context: Context) -> None:
     if instance.body["deletionProtection"]:
         raise denied(f"instance {instance.key} is protected from deletion")
     route.check_not_a_next_hop(context, instance.key)
-    for backend in context.store.find("blb-backend", equal={"instanceId": instance.key}):
-        raise in_use(f"instance {instance.key} is a backend of load balancer {backend.parent}")
+    for kind in ("blb-backend", "app-server"):
+        for backend in context.store.find(kind, equal={"instanceId": instance.key}):
+            raise in_use(f"instance {instance.key} is a backend of {backend.parent}")
     for address in eip.of_instance(context, instance.key):
         eip.detach(context, address)
     havip.forget_instance(context, instance)
