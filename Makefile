@@ -13,6 +13,7 @@ BENCH_FLAGS :=
 FUZZ := bash relay/core/fuzz/fuzz.sh
 FUZZ_S := 2
 SOAK_S := 600
+SOAK_KILL_SEEDS := 20
 
 .PHONY: help setup pulumi demo cloud-demo test check rust-test fuzz sanitize soak python-test bench lock clean
 .NOTPARALLEL:
@@ -55,8 +56,9 @@ fuzz: setup ## every fuzz target for FUZZ_S seconds
 sanitize: setup ## the pure crate's tests under the address sanitizer
 	$(FUZZ) sanitize
 
-soak: setup ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each; ends with a table
+soak: setup pulumi ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each, with a table; then runs that are killed
 	$(FUZZ) soak $(SOAK_S)
+	LANECAST_KILL_SEEDS=$(SOAK_KILL_SEEDS) LANECAST_KILL_FIRST_SEED=$$(date +%s) $(BIN)/python -m pytest -ra tests/infra/test_killed_runs.py
 
 python-test: setup pulumi ## tests of the Python packages and the lab; ARGS go to pytest
 	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)

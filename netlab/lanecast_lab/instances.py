@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
-from lanecast_lab.node import Node, executable
+from lanecast_lab.node import Node, executable, give_relay_folders
 from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
@@ -126,6 +126,7 @@ def _start_keepalived(node: Node) -> None:
 
 
 def _start_relay(node: Node) -> None:
+    give_relay_folders(node)
     node.start(RELAY, executable("lanecast-relay"), "run", "/etc/lanecast/relay.yaml", "--json")
 
 

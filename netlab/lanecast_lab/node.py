@@ -88,12 +88,17 @@ def hold_namespace(name: str, directory: Path) -> Node:
 
 def prepare(node: Node) -> None:
     """Give a node its own folders for a relay and switch off what a bare network would chatter about."""
+    give_relay_folders(node)
+    node.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+    node.run("ip", "link", "set", "lo", "up")
+
+
+def give_relay_folders(node: Node) -> None:
+    """Put folders of the node's own over those that a relay uses at run time and keeps its journal in."""
     for folder in RELAY_FOLDERS:
         own = node.directory / folder.relative_to("/").parts[0]
         own.mkdir(parents=True, exist_ok=True)
         node.run("mount", "--bind", str(own), str(folder))
-    node.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
-    node.run("ip", "link", "set", "lo", "up")
 
 
 def executable(name: str) -> str:

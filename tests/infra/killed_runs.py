@@ -63,7 +63,10 @@ class KilledRun:
             command.wait(moment_s)
             killed = False
         except subprocess.TimeoutExpired:
-            killed = self._kill(command, moment_s, victim)
+            killed = self._kill(command, victim)
+        except KeyboardInterrupt:  # of the tests: it lets the engine end, too
+            command.terminate()
+            raise
         text, _ = command.communicate(timeout=ENDS_WITHIN_S)
         if killed:
             self.killed.append(f"{victim} at {moment_s:.2f} s: {text[-200:]!r}")
@@ -83,7 +86,7 @@ class KilledRun:
             text=True,
         )
 
-    def _kill(self, command: subprocess.Popen[str], moment_s: float, victim: str) -> bool:
+    def _kill(self, command: subprocess.Popen[str], victim: str) -> bool:
         """Kill the victim as soon as there is one, and wait for the command; whether there was one."""
         while not (targets := self._targets(command.pid, victim)):
             try:

@@ -7,7 +7,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from region_runs import EXAMPLE, ROOT
+from engine_runs import ROOT
+from region_runs import EXAMPLE
 
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric

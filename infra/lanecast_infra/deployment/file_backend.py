@@ -1,7 +1,7 @@
 """What a kill leaves torn in a backend of files.
 
-Pulumi (gocloud.dev/blob/fileblob) writes a file's attributes in place. One that a kill left empty fails every command on the
-stack with nothing but `EOF`; without it, all is well.
+Pulumi (gocloud.dev/blob/fileblob) writes a file's attributes in place. One that a kill left empty fails every command
+on the stack with nothing but `EOF`; without it, all is well.
 """
 
 from __future__ import annotations

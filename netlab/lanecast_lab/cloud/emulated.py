@@ -29,14 +29,14 @@ from lanecast_lab.cloud.held import comparable, held
 from lanecast_lab.cloud.side import Say
 from lanecast_lab.errors import LabError
 from lanecast_lab.judge import Check
-from lanecast_lab.node import Node, prepare
+from lanecast_lab.node import Node
 from lanecast_lab.wires import End, Wire
 
 ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
 SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
-"""Kinds of the resources whose namespaces the lab looks into, by the plan's names."""
+"""The data plane's kinds of nodes that have the plan's names."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0
@@ -91,10 +91,7 @@ class EmulatedCloud:
     @staticmethod
     def _node(name: str, there: RunningNode, directory: Path) -> Node:
         directory.mkdir(parents=True, exist_ok=True)
-        node = Node(name, there.pid, directory)
-        if there.kind == bcc.KIND:
-            prepare(node)  # folders of its own for a relay and its files
-        return node
+        return Node(name, there.pid, directory)
 
     def wires(self) -> list[Wire]:
         """None: the data plane has them."""
