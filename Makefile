@@ -6,14 +6,16 @@ BIN := .venv/bin
 AS_ROOT := bash setup/as-root.sh "build an emulated network"
 PACKAGES := lanecast relay/lanecast_relay templates/lanecast_templates netlab/lanecast_lab infra/lanecast_infra bench/lanecast_bench
 DEMO_PLAN := examples/two-sites.yaml
+CLOUD_DEMO_PLAN := examples/three-regions.yaml
 DEMO_FLAGS :=
 BENCH_ROUNDS := 5
 BENCH_FLAGS :=
 FUZZ := bash relay/core/fuzz/fuzz.sh
 FUZZ_S := 2
 SOAK_S := 600
+SOAK_KILL_SEEDS := 20
 
-.PHONY: help setup pulumi demo test check rust-test fuzz sanitize soak python-test bench lock clean
+.PHONY: help setup pulumi demo cloud-demo test check rust-test fuzz sanitize soak python-test bench lock clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -28,13 +30,17 @@ pulumi: setup ## find the Pulumi command, or build it from its sources with Go (
 demo: setup ## run the example of two sites as an emulated network and print its verdict
 	$(AS_ROOT) $(BIN)/lanecast lab run $(DEMO_PLAN) --report build/demo $(DEMO_FLAGS)
 
+cloud-demo: setup ## let the real Pulumi make three regions in an emulated cloud, send packets through them, take all down
+	@bash setup/pulumi.sh
+	$(AS_ROOT) $(BIN)/lanecast lab run $(CLOUD_DEMO_PLAN) --cloud pulumi --report build/cloud-demo $(DEMO_FLAGS)
+
 test: setup check rust-test sanitize fuzz python-test ## linters, types, Rust tests, a little fuzzing, then all Python tests with the lab's
 
 check: setup ## linters, formatters and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES) tests hatch_build.py infra/__main__.py
-	for each in cloud infra; do $(BIN)/mypy --strict tests/$$each/*.py || exit 1; done
+	for each in cloud data_plane infra; do $(BIN)/mypy --strict tests/$$each/*.py || exit 1; done
 	$(BIN)/python -m mypy.stubtest lanecast_relay._core
 	cargo fmt --all --check
 	cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
@@ -50,8 +56,9 @@ fuzz: setup ## every fuzz target for FUZZ_S seconds
 sanitize: setup ## the pure crate's tests under the address sanitizer
 	$(FUZZ) sanitize
 
-soak: setup ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each; ends with a table
+soak: setup pulumi ## every fuzz target, then the simulator on new seeds, for SOAK_S seconds each, with a table; then runs that are killed
 	$(FUZZ) soak $(SOAK_S)
+	LANECAST_KILL_SEEDS=$(SOAK_KILL_SEEDS) LANECAST_KILL_FIRST_SEED=$$(date +%s) $(BIN)/python -m pytest -ra tests/infra/test_killed_runs.py
 
 python-test: setup pulumi ## tests of the Python packages and the lab; ARGS go to pytest
 	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)

@@ -16,7 +16,7 @@ from pathlib import Path
 from lanecast.cloud_state import CloudState
 from lanecast.nat_bridge import NatBridge
 from lanecast.plan.model import Promise
-from lanecast.router import NOT_MANAGED, Firewall, Interface, Management, Route, Router, Sysctl
+from lanecast.router import NOT_MANAGED, Firewall, Interface, Management, Route, Router, RouterRole, Sysctl
 from lanecast_relay.config.model import Endpoint, Protocol, RelayFile
 
 
@@ -65,6 +65,11 @@ class Segment:
     multicast: bool
     attachments: tuple[tuple[str, str], ...]
     """(node, interface), the router first."""
+
+
+def is_in_the_cloud(node: Router | Host) -> bool:
+    """Whether the cloud makes it: a gateway or an instance."""
+    return node.role is RouterRole.GATEWAY or node.role in IN_THE_CLOUD
 
 
 class LinkKind(StrEnum):

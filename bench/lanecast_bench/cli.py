@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from lanecast_bench import journal, machine, memory, namespaces, results, scale, suites
+from lanecast_bench import cloud, journal, machine, memory, namespaces, results, scale, suites
 from lanecast_bench.measure import SEARCHED, measure
 from lanecast_bench.mix import mix_of
 from lanecast_bench.processes import BenchError
@@ -37,6 +37,7 @@ from lanecast_bench.trials import Trial
 
 PLOT = ROOT / "docs" / "performance.svg"
 DOCUMENT = ROOT / "docs" / "performance.md"
+CLOUD_DOCUMENT = ROOT / "docs" / "cloud-provider.md"
 MEASURED = "measured"
 """The markers of the document between which the tables of a whole run stand."""
 
@@ -271,13 +272,22 @@ def measure_scale(
     _keep(scale.measure(routers), document)
 
 
-def _keep(measured: Requirements, document: bool) -> None:
+@app.command("cloud")
+def measure_cloud(
+    resources: Annotated[int, typer.Option(min=1, help="Of the stack.")] = 1000,
+    document: DocumentOption = False,
+) -> None:
+    """Measure the provider with a stack of many resources, and long lists of the emulated cloud: about five minutes."""
+    _keep(cloud.measure(resources, _tell), document, CLOUD_DOCUMENT)
+
+
+def _keep(measured: Requirements, document: bool, page: Path = DOCUMENT) -> None:
     path = results.new_path(RESULTS / measured.name, measured.machine.revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(measured.model_dump_json(indent=1) + "\n")
     console.print(heading(measured), console_table(requirements_grid(measured)), f"results: {path}", sep="\n")
     if document:
-        write_into(DOCUMENT, measured.name, requirements_markdown(measured))
+        write_into(page, measured.name, requirements_markdown(measured))
 
 
 @app.command()

@@ -116,7 +116,7 @@ def _in_order(model: Model) -> Model:
 def _written_asns(plan: Plan) -> list[int]:
     exchanges = [exchange.asn for exchange in plan.exchanges.values()]
     sites = [site.asn for site in plan.sites.values() if site.asn is not None]
-    return exchanges + sites + [region.asn for region in plan.regions.values() if region.asn is not None]
+    return exchanges + sites
 
 
 def _written_addresses(plan: Plan) -> list[IPv4Address]:

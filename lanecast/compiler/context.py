@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from lanecast.compiler.invention import Inventions, SpreadPorts, Subnets
 from lanecast.plan.layout import FIRST_INSTANCE_OFFSET, SiteLayout, subnet_cidr
 from lanecast.plan.model import Bridge, Plan
+from lanecast.plan.providers import PROVIDERS
 from lanecast_relay.config.model import Endpoint
 
 PRIVATE_ASNS = range(64512, 65535)
@@ -33,14 +34,11 @@ class Context:
 
     def site_asn(self, site: str) -> int:
         """A site's AS number: the plan's, or one from the private range."""
-        return self.plan.sites[site].asn or self._private_asn(f"sites.{site}")
+        return self.plan.sites[site].asn or self.inventions.choose("asn", f"sites.{site}", PRIVATE_ASNS, int)
 
     def region_asn(self, region: str) -> int:
-        """The AS number of a region's dedicated-line gateways."""
-        return self.plan.regions[region].asn or self._private_asn(f"regions.{region}")
-
-    def _private_asn(self, owner: str) -> int:
-        return self.inventions.choose("asn", owner, PRIVATE_ASNS, int)
+        """The AS number of a region's dedicated-line gateways, which is the provider's."""
+        return PROVIDERS[self.plan.regions[region].cloud.provider].asn
 
     def segment(self, site: str, router: str, purpose: str) -> IPv4Network:
         """The address range of a router's ``multicast`` or ``lan`` segment."""

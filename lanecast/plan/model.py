@@ -322,8 +322,6 @@ class Region(Strict):
     """A cloud region and its VPCs."""
 
     cloud: Cloud
-    asn: Asn | None = None
-    """What the dedicated-line gateways of the region use; None: chosen from the private range and kept."""
     vpcs: dict[Name, Vpc] = Field(min_length=1)
 
 

@@ -16,7 +16,7 @@ from lanecast_lab import session
 from lanecast_lab.errors import LabError
 from lanecast_lab.loading import load_fabric
 from lanecast_lab.progress import Progress
-from lanecast_lab.request import RunRequest
+from lanecast_lab.request import CloudSource, RunRequest
 from lanecast_lab.run import verdict_of
 from lanecast_lab.traffic import TrafficError, read_losses, read_replays, skew_report
 
@@ -28,6 +28,21 @@ app = typer.Typer(
 COULD_NOT_RUN = 2
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan's file.", metavar="PLAN")]
+CloudOption = Annotated[
+    CloudSource,
+    typer.Option(
+        help="The cloud's side: built from the plan (fabric), or an emulated cloud in which the real `pulumi up` makes "
+        "every region (pulumi)."
+    ),
+]
+ChangeOption = Annotated[
+    str,
+    typer.Option(
+        help="With --cloud pulumi: run this once the regions are up, with the cloud's endpoint and keys in the "
+        "environment, to see what a change behind Pulumi's back does.",
+        metavar="COMMAND",
+    ),
+]
 LabOption = Annotated[str | None, typer.Option("--lab", help="Which lab, when several are up.", metavar="NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
 
@@ -57,6 +72,12 @@ def run(
         Path, typer.Option(help="Where verdict.json, junit.xml, logs and pcaps go.", metavar="DIR")
     ] = Path("report"),
     pcap: Annotated[bool, typer.Option(help="Record every node's packets into the report.")] = True,
+    cloud: CloudOption = CloudSource.FABRIC,
+    cloud_change: ChangeOption = "",
+    destroy: Annotated[
+        bool,
+        typer.Option(help="With --cloud pulumi: let Pulumi remove the regions at the end, and look what is left."),
+    ] = True,
     strict: Annotated[bool, typer.Option(help="Exit 1 also when a promise could not be shown.")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -75,6 +96,9 @@ def run(
             seed=seed,
             duration_s=duration,
             captures=pcap,
+            cloud=cloud,
+            cloud_change=cloud_change,
+            destroy=destroy,
             width=console.width if console.is_terminal else 120,
             color=console.is_terminal,
         )
@@ -101,10 +125,14 @@ def run(
 def up(
     plan: PlanArgument,
     name: Annotated[str | None, typer.Option(help="What to call the lab; by default after the plan.")] = None,
+    cloud: CloudOption = CloudSource.FABRIC,
+    cloud_change: ChangeOption = "",
     json_output: JsonOption = False,
 ) -> None:
     """Build PLAN's network with routers and relays running, and leave it up."""
-    request = RunRequest(plan=str(plan.resolve()), name=name or plan.stem, keep_up=True)
+    request = RunRequest(
+        plan=str(plan.resolve()), name=name or plan.stem, keep_up=True, cloud=cloud, cloud_change=cloud_change
+    )
     try:
         session.check_machine()
         if any(lab.name == request.name for lab in session.running_labs()):

@@ -8,12 +8,13 @@ Kernel settings that a machine has once are left alone: the machine is not the l
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
-from lanecast_lab.node import Node, executable
-from lanecast_templates.user_data import USER_DATA, InstanceFile, UserDataError, read_user_data
+from lanecast_lab.node import Node, executable, give_relay_folders
+from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
 MACHINES_ETC = "etc-of-the-machine"
@@ -27,10 +28,13 @@ PROGRAMS = {"nftables": "nft", "keepalived": "keepalived", "conntrack": "conntra
 """What each Debian package is wanted for."""
 
 
-def start(node: Node, rendered: Path) -> None:
+def start(node: Node, text: str) -> None:
     """Do what an instance's user data says. Raises :class:`LabError`."""
+    if text.startswith("#!"):
+        _run_script(node, text)
+        return
     try:
-        data = read_user_data((rendered / USER_DATA).read_text())
+        data = read_user_data(text)
     except UserDataError as error:
         raise LabError(f"{node.name}: user data: {error}") from None
     missing = [package for package in data.packages if shutil.which(PROGRAMS.get(package, package)) is None]
@@ -39,6 +43,20 @@ def start(node: Node, rendered: Path) -> None:
     _write(node, data.files)
     for command in data.commands:
         _run(node, command)
+
+
+def _run_script(node: Node, text: str) -> None:
+    """User data may be a script as well (cloud-init, user-data formats). What it leaves running goes with the node."""
+    script = node.directory / "user-data"
+    script.write_text(text)
+    script.chmod(0o700)
+    with (node.directory / "user-data.log").open("w") as log:
+        status = subprocess.run(
+            node.inside([str(script)]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        ).returncode
+    if status != 0:
+        said = (node.directory / "user-data.log").read_text(errors="replace")[-500:].strip()
+        raise LabError(f"{node.name}: user data: exit status {status}: {said}")
 
 
 def _write(node: Node, files: tuple[InstanceFile, ...]) -> None:
@@ -107,6 +125,7 @@ def _start_keepalived(node: Node) -> None:
 
 
 def _start_relay(node: Node) -> None:
+    give_relay_folders(node)
     node.start(RELAY, executable("lanecast-relay"), "run", "/etc/lanecast/relay.yaml", "--json")
 
 

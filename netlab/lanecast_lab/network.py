@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from lanecast.fabric import (
-    IN_THE_CLOUD,
     Fabric,
     HostRole,
+    is_in_the_cloud,
 )
-from lanecast.plan.layout import COUNTERPARTS
-from lanecast_lab import instances, services, states
+from lanecast.router import RouterRole
+from lanecast_lab import services, states
+from lanecast_lab.cloud.side import CloudSide, Say
 from lanecast_lab.errors import LabError
 from lanecast_lab.frr import FrrRouter
 from lanecast_lab.node import Node, run
@@ -25,9 +26,6 @@ from lanecast_templates.renderer import RenderError, SecretResolver, node_folder
 
 WORKERS = 4
 """Commands in nodes mostly wait for the kernel or a daemon; more at once gain nothing on two cores."""
-
-Say = Callable[[str], None]
-"""Tells the person which phase has begun."""
 
 
 @dataclass(slots=True)
@@ -50,15 +48,20 @@ class Network:
 
 
 def rendered_directory(rendered: Path, fabric: Fabric, name: str) -> Path:
-    """Where the rendered files of a node are. The cloud's own nodes, which the Fabric does not have, have none."""
-    node = next((node for node in fabric.nodes() if node.name == name), None)
-    return rendered / (COUNTERPARTS if node is None else node_folder(node).parent) / name
+    """Where the rendered files of a node are."""
+    node = next(node for node in fabric.nodes() if node.name == name)
+    return rendered / node_folder(node).parent / name
 
 
 def bring_up(
-    fabric: Fabric, secrets: SecretResolver, directory: Path, say: Say, partial: Callable[[Network], None]
+    fabric: Fabric,
+    cloud: CloudSide,
+    secrets: SecretResolver,
+    directory: Path,
+    say: Say,
+    partial: Callable[[Network], None],
 ) -> Network:
-    """Build and start everything and wait until it has converged.
+    """Build and start everything beside the cloud, join it to that, and wait until it has converged.
 
     ``partial`` gets the network as soon as something of it exists, so that a failure can still be cleaned up after.
     Raises :class:`~lanecast_lab.errors.LabError`.
@@ -67,23 +70,25 @@ def bring_up(
     write_rendered(fabric, secrets, rendered)
     started = time.monotonic()
     say("building the topology")
-    topology = build(fabric, directory / "nodes")
+    topology = build(fabric, cloud, directory / "nodes")
     routers = {
         router.name: FrrRouter(router, topology.nodes[router.name], rendered_directory(rendered, fabric, router.name))
         for router in fabric.routers
+        if not (cloud.given and router.role is RouterRole.GATEWAY)
     }
     network = Network(fabric, topology, routers)
     partial(network)
     ports = {node.name: {interface.name for interface in node.interfaces} for node in fabric.nodes()}
-    for host in fabric.hosts:
-        if host.role in IN_THE_CLOUD:
-            instances.start(topology.nodes[host.name], rendered_directory(rendered, fabric, host.name))
-    _in_parallel(
-        lambda node: services.apply_settings(
-            node, rendered_directory(rendered, fabric, node.name), ports.get(node.name, set())
-        ),
-        network,
-    )
+    cloud.start_instances(lambda name: rendered_directory(rendered, fabric, name))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(
+            pool.map(
+                lambda node: services.apply_settings(
+                    topology.nodes[node.name], rendered_directory(rendered, fabric, node.name), ports[node.name]
+                ),
+                (node for node in fabric.nodes() if not (cloud.given and is_in_the_cloud(node))),
+            )
+        )
     network.timings["build_s"] = time.monotonic() - started
     started = time.monotonic()
     say("starting routers")
@@ -116,19 +121,18 @@ def write_rendered(fabric: Fabric, secrets: SecretResolver, directory: Path) -> 
         path.chmod(file.mode)
 
 
-def _in_parallel(action: Callable[[Node], None], network: Network) -> None:
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(action, network.topology.nodes.values()))
-
-
 def _start_relays(network: Network, rendered: Path) -> None:
     for host in services.relay_hosts(network.fabric.hosts, HostRole.RELAY):
         directory = rendered_directory(rendered, network.fabric, host.name)
         network.relays.append(services.start_relay(host, network.node(host.name), directory))
-    for host in services.relay_hosts(network.fabric.hosts, HostRole.SUBSCRIBER):
-        network.relays.append(services.started_relay(host, network.node(host.name)))
+    beside_applications = services.relay_hosts(network.fabric.hosts, HostRole.SUBSCRIBER)
+    if not network.topology.cloud.given:
+        network.relays += [services.started_relay(host, network.node(host.name)) for host in beside_applications]
     for relay in network.relays:
         relay.await_ready()
+    if network.topology.cloud.given and beside_applications:
+        network.timings["cloud_relays_s"] = states.await_ports(network.topology, beside_applications)
+        network.notes.append("relays on instances are the cloud's: their counters are not in relays.json")
 
 
 def _measure_delays(network: Network) -> None:
@@ -145,6 +149,7 @@ def tear_down(network: Network) -> dict[str, Any]:
     if network.topology.delay_line is not None:
         network.topology.delay_line.stop()
     network.topology.mininet.stop()
+    network.topology.cloud.stop()
     return counters
 
 

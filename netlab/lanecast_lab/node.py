@@ -64,9 +64,13 @@ def run(command: Sequence[str], where: str = "lab", stdin: str | None = None) ->
 
 
 def hold_namespace(name: str, directory: Path) -> Node:
-    """Make a node of its own namespaces that Mininet knows nothing of: a VPC's router or an instance."""
+    """Make a node of its own namespaces that Mininet knows nothing of: a VPC's router or an instance.
+
+    It sees no names of other namespaces: its copies of their mounts would keep them when they are removed.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    script = "mount -t sysfs sysfs /sys && echo ready && exec cat"
+    forget = "if mountpoint -q /run/netns; then umount -l /run/netns; fi"
+    script = f"{forget}; mount -t sysfs sysfs /sys && ip link set lo up && echo ready && exec cat"
     holder = subprocess.Popen(
         ["unshare", "--net", "--mount", "--propagation=private", "--", "sh", "-c", script],
         stdin=subprocess.PIPE,
@@ -84,12 +88,17 @@ def hold_namespace(name: str, directory: Path) -> Node:
 
 def prepare(node: Node) -> None:
     """Give a node its own folders for a relay and switch off what a bare network would chatter about."""
+    give_relay_folders(node)
+    node.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+    node.run("ip", "link", "set", "lo", "up")
+
+
+def give_relay_folders(node: Node) -> None:
+    """Put folders of the node's own over those that a relay uses at run time and keeps its journal in."""
     for folder in RELAY_FOLDERS:
         own = node.directory / folder.relative_to("/").parts[0]
         own.mkdir(parents=True, exist_ok=True)
         node.run("mount", "--bind", str(own), str(folder))
-    node.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
-    node.run("ip", "link", "set", "lo", "up")
 
 
 def executable(name: str) -> str:

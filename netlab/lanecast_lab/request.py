@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ RUNTIME_FOLDERS = (*RELAY_FOLDERS, Path("/run/frr"), Path("/run/netns"))
 LEDGER = LAB_DIRECTORY / "ledger.json"
 
 
+class CloudSource(StrEnum):
+    """Where the cloud's side of a lab comes from."""
+
+    FABRIC = "fabric"
+    """The compiler's expectation."""
+    PULUMI = "pulumi"
+    """An emulated cloud, in which Pulumi makes the regions."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """A lab to build and, unless ``keep_up``, the traffic to send through it. Paths are absolute."""
@@ -32,6 +42,11 @@ class RunRequest:
     """Percent of datagrams lost, by ``feed.line``."""
     seed: int = 1
     duration_s: float = 10.0
+    cloud: CloudSource = CloudSource.FABRIC
+    cloud_change: str = ""
+    """With ``pulumi``: what is run once the regions are up."""
+    destroy: bool = True
+    """With ``pulumi``: whether Pulumi removes the regions at the end."""
     captures: bool = True
     """Whether every node's packets go into the report."""
     width: int = 100

@@ -19,6 +19,7 @@ from lanecast.fabric import (
     LinkKind,
 )
 from lanecast_lab import services, waits
+from lanecast_lab.cloud.side import Say
 from lanecast_lab.errors import LabError
 from lanecast_lab.judge import (
     Check,
@@ -32,7 +33,7 @@ from lanecast_lab.judge import (
     write_json,
     write_junit,
 )
-from lanecast_lab.network import Network, Say, collect_logs
+from lanecast_lab.network import Network, collect_logs
 from lanecast_lab.node import Node, executable
 from lanecast_lab.request import LAB_DIRECTORY, REPORT_DIRECTORY, RunRequest
 from lanecast_lab.traffic import Traffic, TrafficError, TrafficOptions, build_traffic, write_archives
@@ -147,7 +148,8 @@ class LabRun:
         for process in self._captures:
             services.stop(process)
         network.timings["teardown_s"] = time.monotonic() - teardown
-        return self._report(Summaries(sent, received, answered), counters, wires)
+        of_the_cloud = network.topology.cloud.finish(self._say, REPORT_DIRECTORY)
+        return self._report(Summaries(sent, received, answered), counters, wires, of_the_cloud)
 
     def _start_captures(self) -> None:
         nodes = list(self._network.topology.nodes.values())
@@ -261,7 +263,9 @@ class LabRun:
         tally.process.terminate()
         return tally.finish(waits.PROCESS_STOPPED_S)
 
-    def _report(self, summaries: Summaries, counters: dict[str, Any], wires: list[dict[str, Any]]) -> Verdict:
+    def _report(
+        self, summaries: Summaries, counters: dict[str, Any], wires: list[dict[str, Any]], of_the_cloud: list[Check]
+    ) -> Verdict:
         network = self._network
         self._traffic.write_record(REPORT_DIRECTORY / "source-record.jsonl")
         (REPORT_DIRECTORY / "relays.json").write_text(json.dumps(counters, indent=1))
@@ -276,7 +280,7 @@ class LabRun:
         )
         verdict.plan = self._request.plan
         excuse_late_wires(verdict, wires)
-        verdict.checks += delay_checks(network)
+        verdict.checks += delay_checks(network) + of_the_cloud
         verdict.notes += network.notes + run_notes(network)
         timings = {name: round(value, 3) for name, value in network.timings.items()}
         verdict.timings = Timings(**{name: timings[name] for name in Timings.__dataclass_fields__})

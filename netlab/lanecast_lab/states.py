@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from lanecast.fabric import (
     Fabric,
@@ -52,6 +53,29 @@ def converge_bridges(topology: Topology) -> dict[str, float]:
         return {}
     took = waits.until("addresses of bridges", waits.BRIDGE_ADDRESSES_S, lambda: list(_unheld(topology)))
     return {"bridge_addresses_s": took}
+
+
+def await_ports(topology: Topology, hosts: list[Host]) -> float:
+    """Wait until hosts that others have started take every copy that is sent to them; return the seconds it took."""
+    names = {host.name for host in hosts}
+    wanted = {
+        (delivery.instance, endpoint.port)
+        for delivery in topology.fabric.deliveries
+        if delivery.instance in names
+        for endpoint in delivery.endpoints.values()
+    }
+
+    def missing() -> list[str]:
+        there = {(name, port) for name in names for port in _udp_ports(topology.nodes[name])}
+        return [f"{name}: nobody listens at UDP port {port}" for name, port in sorted(wanted - there)]
+
+    return waits.until("relays of instances", waits.PROCESS_READY_S, missing)
+
+
+def _udp_ports(node: Node) -> set[int]:
+    """proc(5): the local address is the second column, its port in hexadecimal behind the colon."""
+    lines = Path(f"/proc/{node.pid}/net/udp").read_text().splitlines()[1:]
+    return {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
 
 
 def _unheld(topology: Topology) -> Iterator[str]:

@@ -18,10 +18,11 @@ from types import FrameType
 
 from lanecast.fabric import Fabric
 from lanecast_lab import request as protocol
+from lanecast_lab.cloud.side import CloudSide, FabricCloud
 from lanecast_lab.errors import LabError
 from lanecast_lab.loading import load_fabric
 from lanecast_lab.network import Network, bring_up, collect_logs, tear_down
-from lanecast_lab.request import LAB_DIRECTORY, LEDGER, REPORT_DIRECTORY, RunRequest
+from lanecast_lab.request import LAB_DIRECTORY, LEDGER, REPORT_DIRECTORY, CloudSource, RunRequest
 from lanecast_lab.run import LabRun, prepare_traffic, summary
 from lanecast_templates.renderer import SecretResolver
 
@@ -70,9 +71,26 @@ def take_precedence() -> list[str]:
 
 def write_ledger(request: RunRequest, fabric: Fabric, network: Network | None) -> None:
     """Say who this lab is, for ``lab status`` and ``lab exec``: it lives and dies with the lab's own memory."""
-    nodes = {} if network is None else {name: node.pid for name, node in sorted(network.topology.nodes.items())}
+    nodes = {}
+    if network is not None:
+        nodes = {name: node.pid for name, node in sorted(network.topology.nodes.items())}
+        nodes |= network.topology.cloud.services()
     ledger = {"name": request.name, "plan": request.plan, "keep_up": request.keep_up, "nodes": nodes}
     LEDGER.write_text(json.dumps(ledger))
+
+
+def begin_cloud(request: RunRequest, fabric: Fabric) -> CloudSide:
+    """The cloud's side that is asked for; an emulated one is there with its regions."""
+    if request.cloud == CloudSource.FABRIC:
+        return FabricCloud(fabric)
+    # Here, since its API and SQLite are of no use to a lab without it.
+    from lanecast_lab.cloud.emulated import EmulatedCloud
+
+    cloud = EmulatedCloud(fabric, Path(request.plan), LAB_DIRECTORY / "cloud", request.destroy)
+    cloud.begin(_say)
+    if request.cloud_change:
+        cloud.change(request.cloud_change, _say)
+    return cloud
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -88,9 +106,9 @@ def supervise(request: RunRequest) -> None:
     notes += take_precedence()
     built: list[Network] = []
     try:
-        network = bring_up(
-            fabric, SecretResolver(directory=Path(request.plan).parent), LAB_DIRECTORY, _say, built.append
-        )
+        cloud = begin_cloud(request, fabric)
+        secrets = SecretResolver(directory=Path(request.plan).parent)
+        network = bring_up(fabric, cloud, secrets, LAB_DIRECTORY, _say, built.append)
         network.notes += notes
         write_ledger(request, fabric, network)
         if traffic is None:

@@ -1,4 +1,4 @@
-"""The Fabric as namespaces and links: Mininet for the sites and exchanges, the reconciler for the cloud."""
+"""The Fabric as namespaces and links: Mininet for the sites and exchanges, joined to the cloud's side."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from lanecast.fabric import (
     IN_THE_CLOUD,
     Fabric,
     Link,
+    LinkKind,
     Segment,
 )
 from lanecast.router import (
     Router,
     RouterRole,
 )
-from lanecast_lab.cloud import reconciler
-from lanecast_lab.node import Node, hold_namespace, prepare, run
+from lanecast_lab.cloud.side import CloudSide
+from lanecast_lab.node import Node, prepare, run
 from lanecast_lab.wires import DelayLine, End, Wire, connect
 
 # Mininet would otherwise write machine-wide limits when its first network is made.
@@ -35,13 +36,13 @@ class Topology:
     fabric: Fabric
     directory: Path
     mininet: Mininet
+    cloud: CloudSide
     nodes: dict[str, Node] = field(default_factory=dict)
     bridges: dict[str, str] = field(default_factory=dict)
     """The Linux bridge of each segment, by the segment's name."""
     bridge_ports: dict[tuple[str, str], str] = field(default_factory=dict)
     """The bridge's port towards (node, interface)."""
     wires: list[Wire] = field(default_factory=list)
-    cloud: reconciler.CloudNodes = field(default_factory=reconciler.CloudNodes)
     delay_line: DelayLine | None = None
 
     def router_nodes(self) -> list[tuple[Router, Node]]:
@@ -49,26 +50,22 @@ class Topology:
         return [(router, self.nodes[router.name]) for router in self.fabric.routers]
 
 
-def build(fabric: Fabric, directory: Path) -> Topology:
-    """Build the network of ``fabric``; node directories are made under ``directory``."""
+def build(fabric: Fabric, cloud: CloudSide, directory: Path) -> Topology:
+    """Build the sites and exchanges of ``fabric`` and join them to ``cloud``; nodes get folders in ``directory``."""
     setLogLevel("error")
     mininet = Mininet(topo=None, controller=None, switch=LinuxBridge, build=False, waitConnected=False)
-    topology = Topology(fabric, directory, mininet)
+    topology = Topology(fabric, directory, mininet, cloud)
     _add_mininet_nodes(topology)
     _add_segments(topology)
     mininet.build()
     for switch in mininet.switches:
         switch.start([])
     _configure_bridges(topology)
-    _add_gateways(topology)
-    gateways = {g.name: topology.nodes[g.name] for g in fabric.cloud.gateways}
-    topology.cloud = reconciler.build(fabric.cloud, gateways, directory)
-    for node in topology.cloud.nodes():
-        topology.nodes[node.name] = node
-    topology.wires = [_wire(topology, link) for link in fabric.links] + topology.cloud.wires
+    topology.nodes |= {node.name: node for node in cloud.nodes(directory)}
+    topology.wires = [_wire(topology, link) for link in fabric.links] + cloud.wires()
     connect(topology.wires)
     topology.delay_line = DelayLine(topology.wires)
-    reconciler.configure(fabric.cloud, topology.cloud)
+    cloud.configure()
     return topology
 
 
@@ -82,14 +79,6 @@ def _add_mininet_nodes(topology: Topology) -> None:
         node = Node(name, host.pid, directory)
         prepare(node)
         topology.nodes[name] = node
-
-
-def _add_gateways(topology: Topology) -> None:
-    for router in topology.fabric.routers:
-        if router.role is RouterRole.GATEWAY:
-            node = hold_namespace(router.name, topology.directory / router.name)
-            prepare(node)
-            topology.nodes[router.name] = node
 
 
 def _add_segments(topology: Topology) -> None:
@@ -126,8 +115,11 @@ def _wire(topology: Topology, link: Link) -> Wire:
         for node in topology.fabric.nodes()
         for interface in node.interfaces
     }
-    first, second = (_end(topology, end, addresses[end]) for end in link.ends)
-    return Wire(link.name, first, second, link.delay_ns)
+    inner, outer = link.ends
+    first = _end(topology, inner, addresses[inner])
+    if link.kind is LinkKind.UPLINK:
+        return Wire(link.name, first, topology.cloud.uplink_end(link, str(addresses[outer])), link.delay_ns)
+    return Wire(link.name, first, _end(topology, outer, addresses[outer]), link.delay_ns)
 
 
 def _end(topology: Topology, end: tuple[str, str], address: IPv4Address) -> End:

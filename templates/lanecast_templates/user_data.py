@@ -72,7 +72,12 @@ def read_user_data(text: str) -> UserData:
     """Read the subset that is written here. Raises :class:`UserDataError` for anything else."""
     if not text.startswith(f"{FIRST_LINE}\n"):
         raise UserDataError(f"the first line is not {FIRST_LINE}")
-    document = yaml.safe_load(text)
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserDataError(f"no YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise UserDataError("it is not a mapping")
     unknown = sorted(set(document) - {"packages", "write_files", "runcmd"})
     if unknown:
         raise UserDataError(f"{', '.join(unknown)} is not run here")

@@ -393,10 +393,9 @@ def fillings(draw: st.DrawFn, document: Document, site: Document) -> None:
 @st.composite
 def options(draw: st.DrawFn, document: Document) -> None:
     """What a plan may leave out."""
-    for section, first in (("sites", 64520), ("regions", 64530)):
-        for number, owner in enumerate(document[section].values()):
-            if draw(st.booleans()):
-                owner["asn"] = first + number
+    for number, site in enumerate(document["sites"].values()):
+        if draw(st.booleans()):
+            site["asn"] = 64520 + number
     for number, exchange in enumerate(document["exchanges"].values()):
         if draw(st.booleans()):
             exchange["prefixes"] = [f"203.0.113.{64 * number + 32 * half}/27" for half in (1, 0)]

@@ -39,6 +39,7 @@ from lanecast.compiler import compile_plan
 from lanecast.fabric import Fabric
 from lanecast.lockfile import read_lock, write_lock
 from lanecast.plan.loader import load_plan
+from lanecast.plan.providers import PROVIDERS
 from lanecast.router import (
     InterfaceRole,
     Router,
@@ -160,25 +161,26 @@ def test_router_ids_and_as_numbers_are_unique(compiled: Compile, document: Docum
     identifiers = [router.bgp.router_id for router in fabric.routers if router.bgp]
     assert len(identifiers) == len(set(identifiers))
     owners: dict[int, set[tuple[str, str]]] = {}
+    clouds = {provider.asn for provider in PROVIDERS.values()}
     for router in fabric.routers:
         if router.bgp:
             assert router.bgp.router_id in [address.ip for held in router.interfaces for address in held.addresses]
+            if router.role is RouterRole.GATEWAY:
+                assert router.bgp.asn in clouds
+                continue
             owner = owner_of(router)
             owners.setdefault(router.bgp.asn, set()).add(owner)
             planned = document[owner[0]][owner[1]].get("asn")
             assert router.bgp.asn == planned if planned else 64512 <= router.bgp.asn <= 65534
     assert [held for held in owners.values() if len(held) > 1] == []
-    assert len(owners) == len({owner_of(router) for router in fabric.routers if router.bgp})
-    written = [
-        held["asn"] for key in ("exchanges", "sites", "regions") for held in document[key].values() if "asn" in held
-    ]
+    written = [held["asn"] for key in ("exchanges", "sites") for held in document[key].values() if "asn" in held]
     invented = [int(value) for purpose, value in fabric.invented.items() if purpose.startswith("asn/")]
     assert set(Counter(written + invented).values()) == {1}
 
 
 def owner_of(router: Router) -> tuple[str, str]:
     """The plan's section and name of whose AS a router is in."""
-    section = {RouterRole.EXCHANGE: "exchanges", RouterRole.SITE: "sites", RouterRole.GATEWAY: "regions"}[router.role]
+    section = {RouterRole.EXCHANGE: "exchanges", RouterRole.SITE: "sites"}[router.role]
     return section, router.place.partition(".")[0]
 
 

@@ -53,6 +53,7 @@ class Regions:
     cloud: EmulatedCloud
     folder: Path
     plan_name: str = EXAMPLE.name
+    example: Path = EXAMPLE
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Regions:
         (self.folder / "backend").mkdir()
         shutil.copy(ROOT / "Pulumi.yaml", self.folder)
         shutil.copy(ROOT / "infra/__main__.py", self.folder / "infra")
-        shutil.copy(EXAMPLE, self.plan)
+        shutil.copy(self.example, self.plan)
         self.environment = {
             **os.environ,
             **(found := environment(self.folder)),

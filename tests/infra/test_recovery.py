@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import EmulatedCloud
+from engine_processes import descendants
 from region_runs import Regions
 
-from lanecast_infra.deployment import recovery
+from lanecast_infra.deployment import file_backend, recovery
+from lanecast_infra.deployment.engine import Engine
 from lanecast_infra.deployment.recovery import Holder
 
 
@@ -44,6 +46,7 @@ def begin(regions: Regions) -> subprocess.Popen[bytes]:
 
 def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_made_twice(regions: Regions) -> None:
     engine = begin(regions)
+    started = descendants(engine.pid)
     engine.kill()
     engine.wait()
     locked = regions.pulumi("up", "--yes", "--skip-preview", "--stack", "hk")
@@ -59,6 +62,8 @@ def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_made_twice(regions
     assert after.code == 0, after.out
     assert regions.infra("destroy", "--stack", "hk").code == 0
     assert regions.held()["vpcs"] == []
+    for one in started:  # a language host would look for its engine for minutes yet
+        one.kill()
 
 
 def test_a_run_that_goes_on_is_waited_for(regions: Regions) -> None:
@@ -121,3 +126,34 @@ def test_a_process_of_an_engine_that_is_gone_is_a_survivor_and_one_whose_engine_
             engine.close()
             assert child.pid in set(recovery.survivors())
     assert child.pid not in set(recovery.survivors())
+
+
+def test_what_a_kill_left_half_written_is_removed(regions: Regions) -> None:
+    assert regions.infra("preview", "--stack", "bj").code == 0
+    kept = regions.folder / "backend/.pulumi"
+    attributes = kept / "stacks/lanecast/bj.json.attrs"
+    whole = attributes.read_text()
+    left = [kept / "stacks/lanecast/bj.json.18eb87d9c96833f7.tmp"]
+    left += [kept / "locks/organization/lanecast/bj/0.json.18eb87d9c96833f7.tmp"]
+    for path in (attributes, *left):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert "EOF" in regions.pulumi("stack", "export", "--stack", "bj").err
+    done = regions.infra("up", "--stack", "bj")
+    assert done.stacks["bj"]["error"] is None, done.err
+    assert "removed what a killed run left half written: 0.json." in done.err
+    assert json.loads(attributes.read_text()).keys() == json.loads(whole).keys()
+    assert not any(path.exists() for path in left)
+
+
+def test_what_is_being_written_is_left_to_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "here/.pulumi/stacks"
+    folder.mkdir(parents=True)
+    (tmp_path / "Pulumi.yaml").write_text("name: lanecast\nbackend: {url: 'file://./here'}\n")
+    written, dead = folder / "hk.json.attrs", folder / "gz.json.attrs"
+    for path in (written, dead):
+        path.write_text("")
+    monkeypatch.setattr("time.sleep", lambda _: written.write_text("{}"))
+    assert file_backend.clear_torn(Engine(tmp_path, {})) == [dead.name]
+    assert (written.read_text(), dead.exists()) == ("{}", False)
+    assert file_backend.clear_torn(Engine(tmp_path, {"PULUMI_BACKEND_URL": "s3://bucket"})) == []

@@ -112,6 +112,7 @@ MISTAKES = {
     "switch-and-ports": router_1("nx-os", NEXUS, f", switch: {{{SEGMENTS}}}"),
     "switch-of-one-vlan": router_1("nx-os", "circuit-a: Ethernet1/1, uplink-1: Ethernet1/2", f", switch: {{{SEGMENTS.replace('311', '310').replace('1/12', '1/2')}}}"),
     "asn-of-exchange-and-site": ("asn: 65101", "asn: 65010"),
+    "asn-of-the-cloud": ("asn: 65101", "asn: 45085"),
     "asn-zero": ("asn: 65010", "asn: 0"),
     "bandwidth-without-unit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 100"),
     "capacity-of-circuit": ("delay: 2ms, bandwidth: 100M", "delay: 2ms, bandwidth: 2M"),

@@ -243,7 +243,7 @@ def test_the_reader_tells_what_it_cannot_read(change: Callable[[str], str], told
         (changed("igmp query-interval 5", "igmp query-interval 6"), "igmp: has"),
         (changed("behavior cpu-icmp\n car cir 1639", "behavior cpu-icmp\n car cir 2049"), "control_plane: has"),
         (changed("ttl-security hops 1\n", "ttl-security hops 2\n"), "neighbors: has"),
-        (changed("as-path-acl 2 import", "as-path-acl 1 import"), "accept_paths_of 64512"),
+        (changed("as-path-acl 2 import", "as-path-acl 1 import"), "accept_paths_of 45085"),
         (changed("destination 224.0.32.2 0 vpn", "destination 224.0.32.3 0 vpn"), "boundaries: has"),
         (changed(" undo proxy-arp enable\n", ""), "no_redirects: lacks"),
         (changed("port access vlan 311", "port access vlan 310"), "cannot be read"),

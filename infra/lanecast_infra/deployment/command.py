@@ -19,7 +19,8 @@ from rich.console import Console
 from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
-from lanecast_infra.deployment.project import ProjectError, environment, find_project
+from lanecast_infra.deployment.file_backend import clear_torn
+from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
 from lanecast_infra.deployment.rounds import (
     Progress,
@@ -223,6 +224,23 @@ def _outdated_lines(machines: Sequence[str]) -> list[str]:
     return [f"{name} {what}" for name in machines]
 
 
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new folder, or an empty one.", metavar="DIR")],
+    project: ProjectOption = None,
+) -> None:
+    """Begin a Pulumi project of your own in DIR, to keep stacks' settings there and to change what is made.
+
+    Exit status: 0, 2 when DIR holds something already or could not be written.
+    """
+    try:
+        begin_project(find_project(project), directory)
+    except (ProjectError, OSError) as error:
+        _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    typer.echo(f"{directory} is a project: lanecast infra up PLAN --project {directory}")
+
+
 @contextmanager
 def _session(
     plan: Path,
@@ -248,6 +266,8 @@ def _session(
                 soft_wrap=True,
             )
         engine = Engine(find_project(project), {**environment(), **variables})
+        if torn := clear_torn(engine):
+            _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
         yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
     except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:

@@ -81,7 +81,8 @@ class Engine:
             check=False,
         )
         if done.returncode:
-            raise CommandFailedError(done.stderr.strip().removeprefix("error: ") or done.stdout.strip())
+            said = done.stderr.strip().removeprefix("error: ") or done.stdout.strip()
+            raise CommandFailedError(said or f"pulumi {words[0]} ended with {done.returncode} and told no reason")
         return done.stdout
 
     def stacks(self) -> dict[str, dict[str, Any]]:

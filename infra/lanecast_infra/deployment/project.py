@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,21 @@ def find_project(given: Path | None) -> Path:
     )
 
 
+def begin_project(source: Path, directory: Path) -> None:
+    """Copy a project's file and program, and no stack's settings. Raises :class:`ProjectError` and ``OSError``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise ProjectError(f"{directory} is not empty: name a new folder")
+    for name in (PROJECT_FILE, PROGRAM):
+        (directory / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, directory / name)
+
+
+def pulumi_home(environment: Mapping[str, str]) -> Path:
+    """Where Pulumi keeps what it knows of this user."""
+    return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
 def environment() -> dict[str, str]:
     """This process's, with the commands on PATH and nothing fetched from elsewhere. Raises :class:`ProjectError`."""
     folders = [str(Path(sys.executable).parent), str(SOURCE_TREE / BUILT), os.environ.get("PATH", os.defpath)]
@@ -44,8 +60,7 @@ def environment() -> dict[str, str]:
     for program, how in NEEDED.items():
         if shutil.which(program, path=path) is None:
             raise ProjectError(f"{program} is missing: {how}")
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    if not os.environ.get("PULUMI_BACKEND_URL") and not (home / "credentials.json").exists():
+    if not os.environ.get("PULUMI_BACKEND_URL") and not (pulumi_home(os.environ) / "credentials.json").exists():
         raise ProjectError("Pulumi has nowhere to keep its state: set PULUMI_BACKEND_URL=file://DIR, or `pulumi login`")
     return {
         **os.environ,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Outcome, Tell
+from lanecast_infra.deployment.file_backend import clear_torn
 
 LOCKED: Final = "the stack is currently locked by"
 LOCKED_ELSEWHERE: Final = "Another update is currently in progress"
@@ -88,6 +89,7 @@ def free(engine: Engine, stack: str, text: str, tell: Tell) -> None:
         time.sleep(LOOKS_EVERY_S)
     wait_for_survivors(tell)
     tell(f"clearing what {', '.join(map(str, holders))} may have left locked", False)
+    clear_torn(engine)
     engine.ask("cancel", "--yes", "--stack", stack)
 
 

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from lanecast.plan.checks.bridges import may_overlap
 from lanecast.plan.checks.context import CheckContext
 from lanecast.plan.layout import FIRST_INSTANCE_OFFSET, subnet_cidr
+from lanecast.plan.providers import PROVIDERS
 from lanecast_relay.config.document import PathKey, Problem
 
 Place = tuple[PathKey, ...]
@@ -129,15 +130,17 @@ def instances(context: CheckContext) -> Iterator[Problem]:
 
 
 def as_numbers(context: CheckContext) -> Iterator[Problem]:
-    """Exchanges, sites and regions speak eBGP with each other: no two may share a number."""
+    """Exchanges, sites and clouds speak eBGP with each other: no two may share a number."""
+    of_clouds = {provider.asn: provider.title for provider in PROVIDERS.values()}
     first: dict[int, Place] = {}
     for section, owners in (
         ("exchanges", {name: exchange.asn for name, exchange in context.plan.exchanges.items()}),
         ("sites", {name: site.asn for name, site in context.plan.sites.items()}),
-        ("regions", {name: region.asn for name, region in context.plan.regions.items()}),
     ):
         for name, asn in owners.items():
             place = (section, name, "asn")
+            if asn in of_clouds:
+                yield context.error(f"{asn} is {of_clouds[asn]}'s own, on the other end of uplinks", *place)
             if asn is not None and asn in first:
                 held = ".".join(str(key) for key in first[asn])
                 yield context.error(f"{asn} is {held} already", *place, related=first[asn])

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lanecast.plan.checks.context import CheckContext
 from lanecast.plan.model import Uplink
+from lanecast.plan.providers import PROVIDERS, Provider
 from lanecast_relay.config.document import PathKey, Problem
 
 MILLISECOND_NS = 10**6
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelLimits:
-    """What a provider takes of a channel; the bounds are included."""
-
-    title: str
-    vlans: tuple[int, int]
-    bfd_interval_ms: tuple[int, int]
-    bfd_multiplier: tuple[int, int]
-
-
-LIMITS = {"baidu": ChannelLimits("Baidu AI Cloud", (2, 4009), (200, 1000), (3, 10))}
-"""By provider. Baidu: ET channel, vlanId; its BFD, sendInterval, receivInterval and detectMultiplier."""
 
 
 def channels(context: CheckContext) -> Iterator[Problem]:
@@ -31,11 +17,11 @@ def channels(context: CheckContext) -> Iterator[Problem]:
     for site_name, site in context.plan.sites.items():
         for name, uplink in site.uplinks.items():
             provider = context.plan.regions[uplink.to.partition(".")[0]].cloud.provider
-            for key, message in _refused(uplink, LIMITS[provider]):
+            for key, message in _refused(uplink, PROVIDERS[provider]):
                 yield context.error(message, "sites", site_name, "uplinks", name, *key)
 
 
-def _refused(uplink: Uplink, limits: ChannelLimits) -> Iterator[tuple[tuple[PathKey, ...], str]]:
+def _refused(uplink: Uplink, limits: Provider) -> Iterator[tuple[tuple[PathKey, ...], str]]:
     first, last = limits.vlans
     if not first <= uplink.vlan <= last:
         yield ("vlan",), f"{limits.title} takes VLANs {first} to {last} on a dedicated line, found {uplink.vlan}"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from lanecast_lab.cloud.api.admin import SETTING
 from lanecast_lab.cloud.api.application import Application, Cloud
@@ -20,14 +25,21 @@ from lanecast_lab.cloud.api.faults import FaultError, Faults, FaultSettings, par
 from lanecast_lab.cloud.api.quotas import DEFAULTS, Quotas
 from lanecast_lab.cloud.api.regions import REGIONS, Regions
 from lanecast_lab.cloud.api.signing import AccessKey
-from lanecast_lab.cloud.api.store import Scope, StateError, Store
+from lanecast_lab.cloud.api.store import Scope, StateError, Store, locked
+from lanecast_lab.cloud.data_plane import looking
+from lanecast_lab.cloud.data_plane.reconciler import Reconciler
+from lanecast_lab.cloud.data_plane.snapshot import Surroundings
+from lanecast_lab.cloud.data_plane.worker import REGISTRY, Worker
 from lanecast_lab.cloud.server import bind, serve
+from lanecast_lab.errors import LabError
 
 app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
 
 COULD_NOT_RUN = 2
 DEFAULT_ACCOUNT = "00000000000000000000000000000001"
 """[assumed] Accounts are 32 hexadecimal digits."""
+
+StateOption = Annotated[Path, typer.Option(help="The server's --state.", metavar="DIR")]
 
 _messages = Console(stderr=True)
 
@@ -87,12 +99,30 @@ def serve_cloud(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="What faults are drawn from.", metavar="N")] = 1,
+    data_plane: Annotated[
+        bool,
+        typer.Option(
+            "--data-plane", help="Make VPCs, instances and what joins them as network namespaces. Needs root."
+        ),
+    ] = False,
+    peering_delay: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a peering of the data plane takes one way: its id, description or interface's name.",
+            metavar="NAME=TIME",
+        ),
+    ] = None,
 ) -> None:
     """Answer the API until stopped. Everything that was answered is kept in DIR.
 
     Exit status: 0 when stopped, 2 when it could not begin.
     """
     try:
+        delays = dict(_parse_delay(text) for text in peering_delay or ())
+        if data_plane:
+            looking.check_machine()
+        elif delays:
+            raise _WrongOption("--peering-delay: is of the data plane, so it needs --data-plane")
         listens = [_parse_listen(text) for text in listen]
         quotas = Quotas(dict(_parse_quota(text) for text in quota or ()))
         keys = dict(_parse_key(text) for text in access_key or [_own_key(state)])
@@ -104,7 +134,7 @@ def serve_cloud(
         lines = [_parse_line(text, region) for text in physical_line or ()]
         sockets = [bind(one.host, one.port) for one in listens]
         store = Store(state)
-    except (_WrongOption, FaultError, StateError, OSError) as error:
+    except (_WrongOption, FaultError, StateError, LabError, OSError) as error:
         _messages.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(COULD_NOT_RUN) from None
     if not (fault or down) and (kept := store.setting(SETTING)):
@@ -115,9 +145,81 @@ def serve_cloud(
             ensure_line(store, Scope(account, line_region), line)
     by_port = {one.getsockname()[1]: asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
     cloud = Cloud(store, keys, Regions(region, by_port), quotas, Faults(settings), async_delay)
-    _announce(sockets, cloud.regions)
-    serve(Application(cloud), sockets)
+    with _data_plane(cloud, state, delays) if data_plane else nullcontext():
+        _announce(sockets, cloud.regions)
+        serve(Application(cloud), sockets)
     store.close()
+
+
+@contextmanager
+def _data_plane(cloud: Cloud, state: Path, delays_ns: dict[str, int]) -> Iterator[None]:
+    """Packets go where the store says, as long as this lasts."""
+    worker = Worker(state, lambda: Surroundings(cloud.faults.down, delays_ns))
+    cloud.store.on_change = worker.wake
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
+@app.command("status")
+def status(
+    state: StateOption, json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List the nodes of a running data plane, and what could not be made.
+
+    Exit status: 0, 1 when something could not be made, 2 when no data plane runs.
+    """
+    running = _running(state)
+    if json_output:
+        print(json.dumps(asdict(running), indent=2))
+        raise typer.Exit(1 if running.problems else 0)
+    table = Table("id", "kind", "name", "region", "addresses")
+    for node in running.nodes:
+        table.add_row(node.id, node.kind, node.name, node.region, " ".join(node.addresses))
+    Console().print(table)
+    for problem in running.problems:
+        _messages.print(f"problem: {problem}", style="red", markup=False, highlight=False)
+    raise typer.Exit(1 if running.problems else 0)
+
+
+@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def execute(
+    node: Annotated[str, typer.Argument(help="Its id or name; `lanecast cloud status` lists them.")],
+    command: Annotated[list[str], typer.Argument(help="The command, after --.", metavar="-- COMMAND")],
+    state: StateOption,
+) -> None:
+    """Run a command in a node of the data plane; its exit status is this command's."""
+    running = _running(state)
+    try:
+        looking.execute(looking.find_node(running, node), command)
+    except (LabError, OSError) as error:
+        raise _failed(error) from None
+
+
+@app.command("clean")
+def clean(state: StateOption) -> None:
+    """Remove what a killed server's data plane has left. Nothing else is touched, and what the cloud holds is kept."""
+    try:
+        with locked(state):
+            count = Reconciler(state, lambda: None).clean()
+            (state / REGISTRY).unlink(missing_ok=True)
+    except (StateError, LabError, OSError) as error:
+        raise _failed(error) from None
+    print(f"{count} namespaces removed")
+
+
+def _running(state: Path) -> looking.RunningDataPlane:
+    try:
+        return looking.read_registry(state)
+    except LabError as error:
+        raise _failed(error) from None
+
+
+def _failed(error: Exception) -> typer.Exit:
+    _messages.print(f"error: {error}", style="red", markup=False, highlight=False)
+    return typer.Exit(COULD_NOT_RUN)
 
 
 def _announce(sockets: list[socket.socket], regions: Regions) -> None:
@@ -151,6 +253,14 @@ def _parse_key(text: str) -> tuple[str, AccessKey]:
     if not key or not secret:
         raise _WrongOption("--access-key: has to be AK:SK or AK:SK:ACCOUNT")
     return key, AccessKey(secret, account or DEFAULT_ACCOUNT)
+
+
+def _parse_delay(text: str) -> tuple[str, int]:
+    name, _, value = text.rpartition("=")
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s)", value)
+    if not name or not found:
+        raise _WrongOption(f"--peering-delay {text}: has to be NAME=TIME, the time as in 20ms")
+    return name, round(float(found[1]) * {"us": 1e3, "ms": 1e6, "s": 1e9}[found[2]])
 
 
 def _parse_line(text: str, default: str) -> tuple[str, str]:

@@ -13,10 +13,13 @@ from lanecast_lab.cloud.api.store import Store
 PREFIX = "/_lanecast/"
 FAULTS = PREFIX + "faults"
 SETTING = "faults"
+CHANGE_HEADER = "x-lanecast-change"
+"""Of answers to writes: the number of the store's last change; ``data-plane.json`` says which one is applied."""
 
 
-def _shown(faults: Faults) -> JSONResponse:
-    return JSONResponse({**faults.settings.model_dump(mode="json"), "struck": faults.struck()})
+def _shown(faults: Faults, store: Store) -> JSONResponse:
+    shown = {**faults.settings.model_dump(mode="json"), "struck": faults.struck()}
+    return JSONResponse(shown, headers={CHANGE_HEADER: str(store.change)})
 
 
 def answer(method: str, path: str, body: bytes, faults: Faults, store: Store) -> Response:
@@ -35,4 +38,4 @@ def answer(method: str, path: str, body: bytes, faults: Faults, store: Store) ->
         return JSONResponse({"error": f"{method} is not done here"}, 405)
     if method != "GET":
         store.set_setting(SETTING, faults.settings.model_dump(mode="json"))
-    return _shown(faults)
+    return _shown(faults, store)

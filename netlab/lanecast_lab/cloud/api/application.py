@@ -129,7 +129,10 @@ class Application:
             traceback.print_exc()
             return _refusal(ApiError(500, "InternalError", "we encountered an internal error"), request_id)
         content = EMPTY if reply is None else _json(reply)
-        return Response(content, 200, {"x-bce-request-id": request_id}, JSON_TYPE)
+        headers = {"x-bce-request-id": request_id}
+        if incoming.method != "GET":
+            headers[admin.CHANGE_HEADER] = str(self.cloud.store.change)
+        return Response(content, 200, headers, JSON_TYPE)
 
     def _perform(self, incoming: _Incoming, key: AccessKey, now: float) -> JsonObject | None:
         call, service, variables = self.cloud.router.find(incoming.method, incoming.path, incoming.query)

@@ -23,7 +23,7 @@ class PortSpan:
         """That of a rule whose ports are right."""
         if rule["protocol"] == "all":
             return PortSpan("all", 0, LAST_PORT)
-        return PortSpan(rule["protocol"], *_ports(rule, "public"))
+        return PortSpan(rule["protocol"], *ports_of(rule, "public"))
 
     def meets(self, other: PortSpan) -> bool:
         """Whether one packet could be for both."""
@@ -31,7 +31,7 @@ class PortSpan:
         return one_protocol and self.first <= other.last and other.first <= self.last
 
 
-def _ports(rule: JsonObject, side: str) -> tuple[int, int]:
+def ports_of(rule: JsonObject, side: str) -> tuple[int, int]:
     """First and last port of one side of a rule."""
     if text := rule.get(f"{side}PortRange"):
         first, last = (whole_number(part) for part in (str(text) + "-").split("-")[:2])
@@ -51,7 +51,7 @@ def check_ports(rule: JsonObject) -> PortSpan:
     """A rule's public ports, after both sides were found to be alike."""
     if rule["protocol"] == "all":
         return PortSpan.of(rule)
-    public, private = _ports(rule, "public"), _ports(rule, "private")
+    public, private = ports_of(rule, "public"), ports_of(rule, "private")
     if public[1] - public[0] != private[1] - private[0]:
         raise inappropriate("privatePortRange: is not as long as publicPortRange")
     return PortSpan(rule["protocol"], *public)

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 LOOKED_UP = ("instanceId", "nexthopId", "channelId", "zoneId")
 """Fields by which others are found: each has an index."""
+
+FILE = "cloud.sqlite"
+CHANGE = "change"
+"""The setting that counts the transactions that changed something."""
 
 COLUMNS = "seq, key, kind, account, region, parent, body, gone_at"
 
@@ -98,18 +102,33 @@ def _resource(row: tuple[Any, ...]) -> Resource:
     return Resource(key, kind, account, region, parent, json.loads(body), gone_at, seq)
 
 
+def _lock(directory: Path) -> int:
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise StateError(f"{directory}: another emulated cloud is using it") from None
+    return lock
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Nobody else has the state directory in the meantime; raises :class:`StateError` when somebody does."""
+    lock = _lock(directory)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 class Store:
     """The tables, for one thread at a time. Reads see no resource whose deletion is done."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise StateError(f"{directory}: another emulated cloud is using it") from None
-        self._db = sqlite3.connect(directory / "cloud.sqlite", isolation_level=None, cached_statements=256)
+        self._lock = _lock(directory)
+        self._db = sqlite3.connect(directory / FILE, isolation_level=None, cached_statements=256)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # a committed write is on the disk before it is answered
         layout = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -120,6 +139,9 @@ class Store:
             self._db.execute(f"CREATE INDEX IF NOT EXISTS by_{name} ON resources (kind, {_field(name)})")
         self._db.execute(f"PRAGMA user_version = {LAYOUT}")
         self.now = 0.0
+        self.change = int(self.setting(CHANGE) or 0)
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each transaction that changed something; it must return at once."""
 
     def close(self) -> None:
         """Let go of the file, so that another server can have it."""
@@ -130,14 +152,21 @@ class Store:
     def transaction(self, now: float) -> Iterator[None]:
         """All of what is written inside, or nothing of it. ``now``: seconds of Unix time, for everything inside."""
         self.now = now
+        before = self._db.total_changes
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.execute("DELETE FROM resources WHERE gone_at <= ?", (now,))
             yield
+            changed = self._db.total_changes != before
+            if changed:
+                self._keep(CHANGE, self.change + 1)
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        if changed:
+            self.change += 1
+            self.on_change()
 
     @contextmanager
     def reading(self, now: float) -> Iterator[None]:
@@ -289,4 +318,11 @@ class Store:
 
     def set_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the server's own."""
+        if self._db.in_transaction:
+            self._keep(name, value)
+            return
+        with self.transaction(self.now):
+            self._keep(name, value)
+
+    def _keep(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))

@@ -1,0 +1,85 @@
+"""Instances: a node each, with one interface in its subnet."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from lanecast_lab.cloud.api.store import Resource
+from lanecast_lab.cloud.data_plane.draft import TO_SUBNET, Draft, gateway_of, subnet_port
+from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Hop, Node, Route
+from lanecast_lab.cloud.data_plane.snapshot import Snapshot
+
+KIND = "instance"
+HAVIP = "havip"
+EVERYWHERE = "0.0.0.0/0"
+
+
+def is_running(snapshot: Snapshot, instance: Resource) -> bool:
+    """Whether it runs, and its zone is not down."""
+    return snapshot.state(instance) == "Running" and not snapshot.is_down(instance.key, instance.body["zoneName"])
+
+
+def describe(draft: Draft) -> None:
+    """A node for each instance; one that does not run keeps its node and is unplugged."""
+    snapshot = draft.snapshot
+    for instance in snapshot.of(KIND):
+        subnet = snapshot.get("subnet", instance.parent or "")
+        if subnet is None:
+            continue
+        interface = draft.join_subnet(
+            subnet.key,
+            instance.key,
+            "i",
+            (instance.body["internalIp"],),
+            sources=(*_shared_addresses(snapshot, instance), *_routed_to(snapshot, instance)),
+            groups=tuple(instance.body["_groups"]),
+            up=is_running(snapshot, instance),
+        )
+        draft.add(
+            Node(
+                key=instance.key,
+                kind="instance",
+                name=instance.body["name"],
+                region=instance.region,
+                interfaces=(interface,),
+                sysctls=WITHOUT_IPV6,
+                routes=(Route(EVERYWHERE, (Hop(TO_SUBNET, gateway_of(subnet)),)),),
+                user_data=_user_data(instance),
+                booted=snapshot.state(instance) == "Running",
+            )
+        )
+        if is_running(snapshot, instance):
+            draft.vpcs[subnet.parent or ""].next_hops[instance.key] = Hop(
+                subnet_port(subnet.key), instance.body["internalIp"]
+            )
+
+
+def _user_data(instance: Resource) -> str:
+    """[SDK] It is sent as base64; what is none is taken as it stands."""
+    text: str = instance.body["_userData"]
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return text
+
+
+def _shared_addresses(snapshot: Snapshot, instance: Resource) -> list[str]:
+    """The highly available addresses that it may hold."""
+    interface = "eni-" + instance.key.removeprefix("i-")
+    return [
+        f"{havip.body['privateIpAddress']}/32"
+        for havip in snapshot.parts(instance.parent or "", HAVIP)
+        if any(bound in (instance.key, interface) for bound, _ in havip.body["_bound"])
+    ]
+
+
+def _routed_to(snapshot: Snapshot, instance: Resource) -> list[str]:
+    """What route rules say to be behind it: it may send from there."""
+    return sorted(
+        {
+            rule.body["destinationAddress"]
+            for rule in snapshot.of("route-rule")
+            if rule.body["nexthopType"] == "custom" and rule.body["nexthopId"] == instance.key
+        }
+    )

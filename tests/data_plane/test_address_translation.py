@@ -1,0 +1,163 @@
+"""Packets to and from the Internet: NAT gateways, and elastic addresses of instances."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from baidubce.services.eip.eip_client import EipClient
+from baidubce.services.route.route_client import RouteClient
+from baidubce.services.vpc.nat_client import NatClient
+from data_plane_under_test import DataPlane
+from edges import INTERNET, NOTHING, SOMEBODY, ask, flow, serve
+
+pytestmark = pytest.mark.lab
+
+
+class Place:
+    """A VPC with two subnets, an instance in each, and a NAT gateway that the default route leads to."""
+
+    def __init__(self, plane: DataPlane, later: ExitStack) -> None:
+        self.plane, self.nats, self.eips = plane, plane.client(NatClient), plane.client(EipClient)
+        self.vpc = plane.a_vpc("10.0.0.0/16")
+        self.one = plane.an_instance(plane.a_subnet(self.vpc, "10.0.1.0/24"), "one")
+        self.two = plane.an_instance(plane.a_subnet(self.vpc, "10.0.2.0/24"), "two")
+        self.out, self.into, self.free = (self.eips.create_eip(1).eip for _ in range(3))
+        self.nat = self.nats.create_nat("nat", self.vpc, spec="small", eips=[self.out], dnat_eips=[self.into]).nat_id
+        self.route = a_route(plane, self.vpc, "0.0.0.0/0", "nat", self.nat)
+        plane.settle()
+        for name in ("one", "two"):
+            serve(plane, later, name, 8080)
+        serve(plane, later, INTERNET, 53, "somebody")
+
+    def snat(self, source: str) -> str:
+        """A rule by which a range gets out."""
+        made: str = self.nats.create_snat_rule(self.nat, "rule", source, [self.out]).rule_id
+        self.plane.settle()
+        return made
+
+    def dnat(self, target: str, protocol: str = "TCP", **ports: Any) -> str:
+        """A rule by which something gets in."""
+        made: str = self.nats.create_dnat_rule(self.nat, self.into, target, protocol, rule_name="rule", **ports).rule_id
+        self.plane.settle()
+        return made
+
+    def get_out(self, name: str, protocol: str = "udp") -> str:
+        """What somebody in the Internet answers to an instance."""
+        return ask(self.plane, name, protocol, SOMEBODY, 53)[0]
+
+    def get_in(self, protocol: str, port: int, address: str = "") -> str:
+        """Who answers to somebody in the Internet."""
+        return ask(self.plane, INTERNET, protocol, address or self.into, port)[0]
+
+
+def a_route(plane: DataPlane, vpc: str, destination: str, kind: str, hop: str) -> str:
+    routes = plane.client(RouteClient)
+    table = routes.get_route(vpc_id=vpc).route_table_id
+    made: str = routes.create_route(table, "0.0.0.0/0", destination, kind, "", hop).route_rule_id
+    return made
+
+
+@pytest.fixture
+def place(plane: DataPlane, later: ExitStack) -> Place:
+    return Place(plane, later)
+
+
+def test_out_goes_what_a_rule_names_by_its_address(place: Place) -> None:
+    assert place.get_out("one") == NOTHING, "no rule yet"
+    rule = place.snat("10.0.1.0/24")
+    assert [place.get_out("one", protocol) for protocol in ("udp", "tcp")] == [f"somebody {place.out}"] * 2
+    assert place.get_out("two") == NOTHING, "another range"
+    assert place.plane.pings("one", SOMEBODY)
+    place.nats.delete_snat_rule(place.nat, rule)
+    place.plane.settle()
+    assert place.get_out("one") == NOTHING
+
+
+def test_without_the_route_nothing_gets_out(place: Place) -> None:
+    place.snat("10.0.0.0/16")
+    assert place.get_out("two") == f"somebody {place.out}"
+    place.plane.client(RouteClient).delete_route(place.route)
+    place.plane.settle()
+    assert place.get_out("two") == NOTHING
+
+
+def test_in_comes_what_a_rule_names(place: Place) -> None:
+    assert place.get_in("tcp", 80) == NOTHING
+    place.dnat(place.plane.address("one"), public_port=80, private_port=8080)
+    assert place.get_in("tcp", 80) == f"one {SOMEBODY}"
+    assert place.get_in("udp", 80) == NOTHING, "another protocol"
+    assert place.get_in("tcp", 81) == NOTHING, "another port"
+    place.dnat(place.plane.address("two"), "UDP", public_port_range="8000-8090", private_port_range="8000-8090")
+    assert place.get_in("udp", 8080) == f"two {SOMEBODY}", "a range, port by port"
+    place.dnat(place.plane.address("two"), "UDP", public_port_range="90-95", private_port_range="8077-8082")
+    assert [place.get_in("udp", port) for port in (92, 93, 94)] == [NOTHING, f"two {SOMEBODY}", NOTHING]
+
+
+def test_everything_comes_in_by_a_rule_for_everything(place: Place) -> None:
+    assert not place.plane.pings(INTERNET, place.into)
+    place.dnat(place.plane.address("one"), "all")
+    assert [place.get_in(protocol, 8080) for protocol in ("tcp", "udp")] == [f"one {SOMEBODY}"] * 2
+    assert place.plane.pings(INTERNET, place.into)
+
+
+def test_other_rules_leave_a_flow_alone_and_its_own_ends_it(place: Place) -> None:
+    one, two = place.plane.address("one"), place.plane.address("two")
+    rule = place.dnat(one, "UDP", public_port=80, private_port=8080)
+    place.snat("10.0.1.0/24")
+    with (
+        flow(place.plane, INTERNET, "udp", place.into, 80) as come_in,
+        flow(place.plane, "one", "udp", SOMEBODY, 53) as go_out,
+    ):
+        assert (come_in(), go_out()) == (f"one {SOMEBODY}", f"somebody {place.out}")
+        source = place.plane.run(place.nat, "cat", "/proc/net/nf_conntrack")
+        place.dnat(two, "UDP", public_port=81, private_port=8080)
+        place.snat("10.0.2.0/24")
+        assert (come_in(), go_out()) == (f"one {SOMEBODY}", f"somebody {place.out}")
+        assert ports(source) <= ports(place.plane.run(place.nat, "cat", "/proc/net/nf_conntrack")), "the same flows"
+        place.nats.update_dnat_rule(place.nat, rule, private_ip_address=two)
+        place.plane.settle()
+        assert (come_in(), go_out()) == (f"two {SOMEBODY}", f"somebody {place.out}"), "pointed elsewhere"
+        place.nats.delete_dnat_rule(place.nat, rule)
+        place.plane.settle()
+        assert (come_in(), go_out()) == (NOTHING, f"somebody {place.out}"), "gone"
+
+
+def ports(conntrack: str) -> set[str]:
+    return {word for word in conntrack.split() if word.startswith("sport=")}
+
+
+def test_a_gateway_that_is_down_lets_nothing_through(place: Place) -> None:
+    place.snat("10.0.0.0/16")
+    place.dnat(place.plane.address("one"), public_port=80, private_port=8080)
+    place.plane.admin("PUT", settings={"down": [place.nat]})
+    place.plane.settle()
+    assert (place.get_out("one"), place.get_in("tcp", 80)) == (NOTHING, NOTHING)
+    place.plane.admin("DELETE")
+    place.plane.settle()
+    assert (place.get_out("one"), place.get_in("tcp", 80)) == (f"somebody {place.out}", f"one {SOMEBODY}")
+
+
+def test_an_instance_with_an_address_of_its_own(place: Place) -> None:
+    place.snat("10.0.0.0/16")
+    assert place.get_in("tcp", 8080, place.free) == NOTHING
+    place.eips.bind_eip(place.free, "BCC", place.one)
+    place.plane.settle()
+    assert place.get_in("tcp", 8080, place.free) == f"one {SOMEBODY}"
+    assert place.get_out("one") == f"somebody {place.free}", "it goes before the NAT gateway"
+    assert place.get_out("two") == f"somebody {place.out}"
+    assert place.plane.pings("one", place.plane.address("two"))
+    with flow(place.plane, INTERNET, "udp", place.free, 8080) as come_in:
+        assert come_in() == f"one {SOMEBODY}"
+        place.eips.unbind_eip(place.free)
+        place.plane.settle()
+        assert come_in() == NOTHING
+    assert place.get_out("one") == f"somebody {place.out}"
+
+
+def test_elastic_addresses_reach_each_other(place: Place) -> None:
+    place.eips.bind_eip(place.free, "BCC", place.two)
+    place.snat("10.0.1.0/24")
+    place.plane.settle()
+    assert ask(place.plane, "one", "tcp", place.free, 8080) == [f"two {place.out}"]
