@@ -95,6 +95,13 @@ def test_pages_of_records(cloud: Cloud, later: ExitStack) -> None:
     assert sorted(one.record_id for page in (first, second) for one in page.records) == sorted(made)
 
 
+def test_an_aaaa_record_has_an_ipv6_address(cloud: Cloud, later: ExitStack) -> None:
+    dns, zone_id = cloud.client(LdClient), a_zone(cloud, later)
+    assert refusal(dns.add_record, zone_id, record(type="AAAA", value="10.0.0.1"))[0] == 400
+    dns.add_record(zone_id, record(type="AAAA", value="2001:db8::1"))
+    assert [one.value for one in dns.list_record(zone_id).records] == ["2001:db8::1"]
+
+
 def test_what_a_record_cannot_be(cloud: Cloud, later: ExitStack) -> None:
     dns, zone_id = cloud.client(LdClient), a_zone(cloud, later)
     dns.add_record(zone_id, record())

@@ -21,7 +21,7 @@ from typing import Final
 
 from lanecast.fabric import Fabric, Link
 from lanecast_lab import waits
-from lanecast_lab.cloud.api import bcc, et, et_gateway, vpc
+from lanecast_lab.cloud.api import et
 from lanecast_lab.cloud.comparison import differences
 from lanecast_lab.cloud.data_plane.looking import RunningDataPlane, RunningNode, read_registry
 from lanecast_lab.cloud.data_plane.snapshot import Reader, Snapshot, Surroundings
@@ -35,8 +35,8 @@ from lanecast_lab.wires import End, Wire
 ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
-SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
-"""Kinds of the resources whose namespaces the lab looks into, by the plan's names."""
+SERVED: Final = ("vpc", "instance", "gateway")
+"""The data plane's kinds of nodes that have the plan's names."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0

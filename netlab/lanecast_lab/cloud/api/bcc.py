@@ -21,7 +21,7 @@ from lanecast_lab.cloud.api.calls import (
     timestamp,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 
@@ -140,13 +140,14 @@ def list_all(context: Context) -> JsonObject:
     ids = context.query.get("instanceIds", "").split(",") if context.query.get("instanceIds") else None
     wanted = {"status": context.query.get("status"), "name": context.query.get("instanceNames")}
     if ids or any(wanted.values()):
-        found = (_show(context, one) for one in context.store.find(KIND, context.scope, equal=equal))
+        found = ((one, _show(context, one)) for one in context.store.find(KIND, context.scope, equal=equal))
         chosen = [
             one
-            for one in found
-            if (not ids or one["id"] in ids) and all(not value or one[name] == value for name, value in wanted.items())
+            for one, shown_one in found
+            if (not ids or one.key in ids)
+            and all(not value or shown_one[name] == value for name, value in wanted.items())
         ]
-        return {"instances": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        return page_of(context, "instances", chosen, lambda one: _show(context, one))
     return page(context, KIND, "instances", lambda one: _show(context, one), equal=equal)
 
 
@@ -240,8 +241,9 @@ def release(context: Context) -> None:
     if instance.body["deletionProtection"]:
         raise denied(f"instance {instance.key} is protected from deletion")
     route.check_not_a_next_hop(context, instance.key)
-    for backend in context.store.find("blb-backend", equal={"instanceId": instance.key}):
-        raise in_use(f"instance {instance.key} is a backend of load balancer {backend.parent}")
+    for kind in ("blb-backend", "app-server"):
+        for backend in context.store.find(kind, equal={"instanceId": instance.key}):
+            raise in_use(f"instance {instance.key} is a backend of {backend.parent}")
     for address in eip.of_instance(context, instance.key):
         eip.detach(context, address)
     havip.forget_instance(context, instance)

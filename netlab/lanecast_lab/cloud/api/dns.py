@@ -6,6 +6,7 @@ Replies are bce-sdk-go's services/localDns/model.go: ``GetPrivateZoneResponse``,
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 from lanecast_lab.cloud.api.calls import (
     Call,
@@ -126,6 +127,13 @@ def unbind(context: Context) -> None:
         context.store.remove(there[vpc.key])
 
 
+def _check_ipv6(value: str) -> None:
+    try:
+        IPv6Address(value)
+    except AddressValueError:
+        raise inappropriate(f"value: {value!r} is no IPv6 address") from None
+
+
 def _check_record(context: Context, zone_id: str, record: JsonObject, but: str = "") -> None:
     if not HOST_NAME.match(record["rr"].lower()):
         raise inappropriate(f"rr: {record['rr']!r} is no host name, nor @ nor *")
@@ -133,6 +141,8 @@ def _check_record(context: Context, zone_id: str, record: JsonObject, but: str =
     between("ttl", record["ttl"], LEAST_TTL_S, MOST_TTL_S)
     if record["type"] == "A":
         address("value", record["value"])
+    if record["type"] == "AAAA":
+        _check_ipv6(record["value"])
     equal = {name: record[name] for name in ("rr", "type")}
     for other in context.store.find(RECORD, parent=zone_id, equal=equal):
         if other.key != but and (other.body["value"] == record["value"] or record["type"] == "CNAME"):
@@ -215,4 +225,5 @@ SERVICE = Service(
         Call("delete_record", "DELETE", _ONE, delete_record),
     ),
     regional=False,
+    endpoint="privatezone",
 )

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import gcd
 
+from lanecast_lab.cloud.api import blb
 from lanecast_lab.cloud.data_plane.health import Check, Kind
 
 CHECKER = "100.64.0.1"
@@ -99,7 +100,7 @@ class Settings:
 
 def target(listener: Listener, backend: Backend) -> str:
     """The name of a backend as a listener has it: what is healthy is said of these."""
-    return f"{listener.kind}:{listener.port}:{backend.instance}"
+    return blb.target(listener.kind, listener.port, backend.instance)
 
 
 def mark(listener: Listener, backend: Backend) -> int:

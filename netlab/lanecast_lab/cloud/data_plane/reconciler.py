@@ -21,6 +21,7 @@ from lanecast_lab.cloud.data_plane.conntrack import forget_marked_in
 from lanecast_lab.cloud.data_plane.model import Description, End, Interface, Link, Node, PolicyRule, Route
 from lanecast_lab.cloud.data_plane.namespaces import Namespaces
 from lanecast_lab.cloud.data_plane.programs import Running, can_reload
+from lanecast_lab.cloud.data_plane.status import NODES
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import Node as Namespace
 from lanecast_lab.node import executable, run
@@ -92,7 +93,7 @@ class Reconciler:
 
     def __init__(self, state: Path, ended: Callable[[], None]) -> None:
         """``ended`` is called, by another thread, when an instance has done what its user data says."""
-        self._directory = (state / "nodes").absolute()
+        self._directory = (state / NODES).absolute()
         self._namespaces = Namespaces(state)
         self._ended = ended
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="data-plane")
@@ -164,8 +165,8 @@ class Reconciler:
 
     def _make(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
-            name = self._namespaces.name_for(node.key)
-            self.built[node.key] = Built(self._namespaces.make(name, self._directory / node.key), name, node)
+            name, namespace = self._namespaces.make(node.key, self._directory / node.key)
+            self.built[node.key] = Built(namespace, name, node)
 
     def _remove(self, keys: Iterable[str]) -> None:
         """Remove nodes with everything that runs in them."""

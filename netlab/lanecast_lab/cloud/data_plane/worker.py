@@ -41,8 +41,9 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="data-plane")
 
     def start(self) -> None:
-        """Remove what a killed server left, and begin."""
+        """Remove what a killed server left, its registry too, and begin."""
         self._reconciler.clean()
+        (self._state / REGISTRY).unlink(missing_ok=True)
         self._thread.start()
 
     def wake(self) -> None:
