@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,9 @@ from region_runs import CODES, LINES, Regions
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
 from lanecast_infra.regional import regional
+from lanecast_lab.cloud.comparison import differences
+from lanecast_lab.cloud.data_plane.snapshot import Reader, Surroundings
+from lanecast_lab.cloud.held import comparable, held
 from lanecast_templates.renderer import SecretResolver, render_fabric
 
 NOTHING: dict[str, list[str]] = {"vpcs": [], "subnets": [], "peerings": [], "routes": []}
@@ -75,6 +79,18 @@ def test_three_regions_come_up_from_nothing(network: Regions) -> None:
             vpc = network.cloud.call(code).ask(VpcClient, "get_vpc", vpc_id=identity)["vpc"]
             tags = {one["tagKey"]: one["tagValue"] for one in vpc["tags"]}
             assert tags == {"lanecast-plan": "three-regions", "lanecast-name": name}
+
+
+def test_the_cloud_holds_what_the_fabric_expects(network: Regions) -> None:
+    fabric = compile_plan(load_plan(network.plan))
+    reader = Reader(network.cloud.state)
+    try:
+        found = held(reader.read(time.time(), Surroundings()))
+    finally:
+        reader.close()
+    assert found.load_balancers
+    assert found.shared_addresses
+    assert differences(comparable(fabric.cloud), found) == []
 
 
 def test_the_peering_is_made_by_the_first_region_and_routed_to_by_both(network: Regions) -> None:
