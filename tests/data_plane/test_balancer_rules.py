@@ -15,6 +15,7 @@ from lanecast_lab.cloud.data_plane.balancer_rules import (
     Balancer,
     Listener,
     hash_slots,
+    least_loaded,
     mark,
     marks,
     ruleset,
@@ -51,6 +52,13 @@ def test_nobody_has_no_turns() -> None:
     assert weighted_slots([]) == [] == hash_slots([])
 
 
+def test_who_has_the_fewest_flows_takes_the_next() -> None:
+    first, second = Backend("i-1", "", 10), Backend("i-2", "", 20)
+    assert [one.instance for one in least_loaded([first, second], [0, 3])][:3] == ["i-1", "i-1", "i-2"]
+    assert Counter(one.instance for one in least_loaded([first, second], [5, 10]))["i-2"] in (10, 11)
+    assert least_loaded([], []) == []
+
+
 def test_a_source_moves_only_when_its_own_backend_goes() -> None:
     everyone = [Backend(f"i-{number}", "", 1) for number in range(5)]
     before = hash_slots(everyone)
@@ -66,13 +74,13 @@ def rule_of(text: str, port: str) -> str:
 
 
 def test_new_flows_go_to_the_healthy_ones_with_a_weight() -> None:
-    text = ruleset(BALANCER, EVERYONE)
+    text = ruleset(BALANCER, EVERYONE, {})
     assert f": {mark(TCP, FIRST)}" in rule_of(text, "80")
     assert f": {mark(TCP, THIRD)}" not in rule_of(text, "80"), "weight 0 takes no new flows"
-    without = ruleset(BALANCER, EVERYONE - {target(TCP, FIRST)})
+    without = ruleset(BALANCER, EVERYONE - {target(TCP, FIRST)}, {})
     assert f": {mark(TCP, FIRST)}" not in without
     assert f": {mark(TCP, SECOND)}" in rule_of(without, "80")
-    assert "tcp dport 80 ct mark" not in ruleset(BALANCER, {target(UDP, FIRST)}), "nobody takes them"
+    assert "tcp dport 80 ct mark" not in ruleset(BALANCER, {target(UDP, FIRST)}, {}), "nobody takes them"
 
 
 def test_flows_to_the_dead_and_the_gone_may_not_go_on() -> None:
@@ -88,7 +96,7 @@ def test_nftables_takes_it() -> None:
         for balancer in (BALANCER, Balancer("lb-1", "10.0.1.9", (), ()), Balancer("lb-1", "10.0.1.9", (TCP,), ())):
             done = subprocess.run(
                 ["unshare", "--net", "nft", "-f", "-"],
-                input=ruleset(balancer, healthy) * 2,
+                input=ruleset(balancer, healthy, {mark(HTTP, FIRST): 3}) * 2,
                 capture_output=True,
                 text=True,
                 check=False,

@@ -117,6 +117,27 @@ def test_a_connection_is_remembered_as_long_as_its_listener_says(place: Place) -
         assert 290 < seconds <= 300
 
 
+def test_who_has_the_fewest_connections_gets_the_next(place: Place) -> None:
+    place.listen("tcp", 80, "LeastConnection")
+    place.back(near=1, far=1)
+    place.serve("near", "far")
+    opened = [ExitStack() for _ in range(8)]
+    for one in opened:
+        place.later.push(one)
+    said = [one.enter_context(flow(place.plane, "client", "tcp", ADDRESS, 80))().split()[0] for one in opened]
+    assert Counter(said) == {"near": 4, "far": 4}
+    for one, name in zip(opened, said, strict=True):
+        if name == "near":
+            one.close()
+
+    def next_four() -> set[str]:
+        with ExitStack() as four:
+            flows = [four.enter_context(flow(place.plane, "client", "tcp", ADDRESS, 80)) for _ in range(4)]
+            return {again().split()[0] for again in flows}
+
+    until("near makes up for it", SLACK_S + 2, lambda: next_four() == {"near"})
+
+
 def test_sources_keep_to_a_backend_where_they_are_hashed(place: Place) -> None:
     place.listen("tcp", 80, "Hash")
     place.back(near=1, far=2)

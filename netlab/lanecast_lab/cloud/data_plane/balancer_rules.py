@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import gcd
 
@@ -20,6 +20,10 @@ CHECKER = "100.64.0.1"
 
 SETTINGS = "balancer.json"
 TABLE = "lanecast_balancer"
+LEAST_CONNECTION = "LeastConnection"
+LOOKAHEAD = 16
+"""Flows that are decided before they are counted anew."""
+
 HASH_SLOTS = 256
 """How finely source addresses are shared out."""
 
@@ -119,8 +123,11 @@ def marks(balancer: Balancer, dead: Collection[str]) -> frozenset[int]:
     )
 
 
-def ruleset(balancer: Balancer, healthy: Collection[str]) -> str:
-    """What ``nft -f`` reads: one table, replaced in one transaction. New flows go to ``healthy`` targets alone."""
+def ruleset(balancer: Balancer, healthy: Collection[str], flows: Mapping[int, int]) -> str:
+    """What ``nft -f`` reads: one table, replaced in one transaction.
+
+    New flows go to ``healthy`` targets alone; ``flows`` is how many of each mark there are.
+    """
     lines = [f"table ip {TABLE} {{}}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
     for listener in balancer.listeners:
         lines += _timeout(listener)
@@ -131,7 +138,7 @@ def ruleset(balancer: Balancer, healthy: Collection[str]) -> str:
     ]
     lines += ["}", "chain balance {", "type nat hook prerouting priority dstnat; policy accept;"]
     for listener in balancer.listeners:
-        lines += _balance(balancer, listener, healthy)
+        lines += _balance(balancer, listener, healthy, flows)
     lines += ["}", "chain hairpin {", "type nat hook postrouting priority srcnat; policy accept;"]
     if balancer.backends:
         pairs = ", ".join(sorted({f"{one.address} . {one.address}" for one in balancer.backends}))
@@ -152,13 +159,19 @@ def _timeout(listener: Listener) -> Iterator[str]:
     yield "}"
 
 
-def _balance(balancer: Balancer, listener: Listener, healthy: Collection[str]) -> Iterator[str]:
+def _balance(
+    balancer: Balancer, listener: Listener, healthy: Collection[str], flows: Mapping[int, int]
+) -> Iterator[str]:
     """The rule of a listener; none where nobody can take a flow, so that nobody answers."""
     usable = [one for one in balancer.backends if target(listener, one) in healthy]
     if listener.scheduler == "Hash":  # [docs] weights mean nothing to it
         slots, choice = hash_slots(usable), f"jhash ip saddr mod {HASH_SLOTS} seed {HASH_SEED:#x}"
     else:
-        slots = weighted_slots([one for one in usable if one.weight])
+        weighted = [one for one in usable if one.weight]
+        if listener.scheduler == LEAST_CONNECTION:
+            slots = least_loaded(weighted, [flows.get(mark(listener, one), 0) for one in weighted])
+        else:
+            slots = weighted_slots(weighted)
         choice = f"numgen inc mod {len(slots)}"
     if not slots:
         return
@@ -179,6 +192,18 @@ def weighted_slots(backends: Sequence[Backend]) -> list[Backend]:
         credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
         chosen = max(range(len(backends)), key=lambda index: credit[index])
         credit[chosen] -= sum(weights)
+        slots.append(backends[chosen])
+    return slots
+
+
+def least_loaded(backends: Sequence[Backend], flows: Sequence[int]) -> list[Backend]:
+    """Who takes the next flows: each goes to who has the fewest for its weight by then."""
+    if not backends:
+        return []
+    counts, slots = list(flows), []
+    for _ in range(LOOKAHEAD):
+        chosen = min(range(len(backends)), key=lambda index: (counts[index] + 1) / backends[index].weight)
+        counts[chosen] += 1
         slots.append(backends[chosen])
     return slots
 
