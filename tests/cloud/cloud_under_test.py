@@ -37,7 +37,13 @@ REAL_KEY, REAL_SECRET = "BAIDUCLOUD_ACCESS_KEY", "BAIDUCLOUD_SECRET_KEY"
 REAL_WANTED = "LANECAST_TEST_REAL_CLOUD"
 """Set to 1 beside the two: the tests then make and delete real resources, which cost money."""
 
-HOSTS = {"eip_client": "eip", "blb_client": "blb", "ld_client": "privatezone", "csn_client": "csn"}
+HOSTS = {
+    "eip_client": "eip",
+    "blb_client": "blb",
+    "app_blb_client": "blb",
+    "ld_client": "privatezone",
+    "csn_client": "csn",
+}
 """Services with a host of their own; the rest has ``bcc``."""
 
 GLOBAL_HOSTS = ("privatezone", "csn")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.app_blb_client import AppBlbClient
 from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.csn.csn_client import CsnClient
 from baidubce.services.eip.eip_client import EipClient
@@ -45,6 +46,7 @@ CLIENTS: dict[str, Any] = {
     "bcc": BccClient,
     "havip": HavipClient,
     "blb": BlbClient,
+    "appblb": AppBlbClient,
     "privatezone": LdClient,
     "csn": CsnClient,
 }

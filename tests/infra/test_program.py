@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from baidubce.services.havip.havip_client import HavipClient
@@ -29,6 +30,10 @@ VPCS = ["bj.core", "gz.core", "hk.hub"]
 SUBNETS = ["bj.core.apps", "gz.core.apps", "gz.core.bridge", "hk.hub.apps"]
 
 
+BALANCED = """subnet: bj.core.apps, count: 2, feeds: [cme-310], from: [hk1-relay-1, hk1-relay-2], load-balancer: {listeners: {
+      quotes-api: {port: 443, backend-port: 8443, clients: [10.10.0.0/16, 10.9.1.0/24]}}}}"""
+
+
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
     with serving(tmp_path_factory.mktemp("cloud"), 0.3, LINES) as cloud:
@@ -39,6 +44,8 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud
 def network(emulated: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Regions:
     """The example's three regions, brought up from nothing; the tests of this module that use it leave it whole."""
     regions = Regions(emulated, tmp_path_factory.mktemp("project") / "project")
+    regions.edit("subnet: bj.core.apps, count: 2, feeds: [cme-310], from: [hk1-relay-1, hk1-relay-2]}", BALANCED)
+    regions.lock()
     made = regions.infra("up", "--no-protect")
     assert made.code == 0, made.err
     assert made.report["passed"]
@@ -236,6 +243,25 @@ def test_a_bridges_shared_addresses_are_bound_to_its_instances(network: Regions)
         "hk-bj-shared-2": "10.9.1.11",
     }
     assert all({bound["instanceId"] for bound in one["bindedInstances"]} == both for one in held.values())
+
+
+def test_a_load_balancer_spreads_over_the_pools_instances(network: Regions) -> None:
+    call = network.cloud.call("bj")
+    fabric = compile_plan(load_plan(network.plan))
+    [wanted] = fabric.cloud.load_balancers
+    [balancer] = call.pages(BlbClient, "describe_loadbalancers", "blbList")
+    assert (balancer["name"], balancer["address"]) == ("quotes-bj-balancer", str(wanted.address))
+    [listener] = call.ask(BlbClient, "describe_tcp_listener", blb_id=balancer["blbId"])["listenerList"]
+    assert (listener["listenerPort"], listener["backendPort"]) == (443, 8443)
+    behind = call.pages(BlbClient, "describe_backend_servers", "backendServerList", blb_id=balancer["blbId"])
+    identities = {name: one["id"] for name, one in machines(network, "bj").items()}
+    assert {(one["instanceId"], one["weight"]) for one in behind} == {
+        (identities[name], 100) for name in ("quotes-bj-1", "quotes-bj-2")
+    }
+    through = [one for one in group(network, "bj", "quotes-bj")["rules"] if one["portRange"] == "8443"]
+    assert {(one["protocol"], one["sourceIp"]) for one in through} == {
+        ("tcp", source) for source in ("10.10.0.0/16", "10.9.1.0/24", f"{wanted.address}/32", "100.64.0.0/10")
+    }
 
 
 def test_machines_that_have_the_files_of_an_earlier_plan_are_told_and_made_anew_when_asked(network: Regions) -> None:

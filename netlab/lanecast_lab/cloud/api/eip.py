@@ -19,7 +19,7 @@ from lanecast_lab.cloud.api.calls import (
     shown,
     timestamp,
 )
-from lanecast_lab.cloud.api.errors import denied
+from lanecast_lab.cloud.api.errors import denied, no_such
 from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
@@ -28,7 +28,7 @@ KIND = "eip"
 POOL = IPv4Network("198.18.0.0/15")
 """[assumed] Where addresses come from: a range that the Internet does not route (RFC 2544)."""
 
-INSTANCE_KINDS = {"BCC": "instance", "BLB": "blb", "NAT": "nat"}
+INSTANCE_KINDS = {"BCC": ("instance",), "BLB": ("blb", "app-blb"), "NAT": ("nat",)}
 MOST_MBPS = 1000
 """[assumed] Of one address."""
 
@@ -138,14 +138,17 @@ def bind(context: Context) -> None:
     """Bind to an instance, a load balancer or a NAT gateway of the region."""
     body = context.body
     one_of("instanceType", body["instanceType"], INSTANCE_KINDS)
-    kind = INSTANCE_KINDS[body["instanceType"]]
-    target = context.require(kind, body["instanceId"], kind)
-    if kind == "nat":
+    kinds = INSTANCE_KINDS[body["instanceType"]]
+    found = (context.store.get(kind, body["instanceId"], context.scope) for kind in kinds)
+    target = next((one for one in found if one), None)
+    if target is None:
+        raise no_such(kinds[0], body["instanceId"])
+    if target.kind == "nat":
         nat_addresses.require_idle(context, target)
         name = "bindEips" if target.body["natType"] == "enhanced" else "eips"
         nat_addresses.add(context, target, name, [context.path["eip"]])
     elif holding := of_instance(context, target.key):
-        raise denied(f"{kind} {target.key} has {holding[0]} already")
+        raise denied(f"{target.kind} {target.key} has {holding[0]} already")
     attach(context, context.path["eip"], body["instanceType"], target.key)
 
 

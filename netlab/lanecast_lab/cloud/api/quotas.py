@@ -41,6 +41,7 @@ DEFAULTS = {
     "blb-backend": Quota(50, "backends of a load balancer", "assumed"),
     "csn": Quota(10, "cloud smart networks of an account", "assumed"),
     "csn-bandwidth": Quota(20, "bandwidth packages of an account", "assumed"),
+    "app-server-group": Quota(50, "server groups of an application load balancer", "assumed"),
     "private-zone": Quota(100, "private zones of an account", "assumed"),
     "private-record": Quota(1000, "records of a private zone", "assumed"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lanecast_lab.cloud.api import (
     acl,
+    app_blb,
     bcc,
     blb,
     csn,
@@ -36,6 +37,7 @@ SERVICES = (
     bcc.SERVICE,
     havip.SERVICE,
     blb.SERVICE,
+    app_blb.SERVICE,
     dns.SERVICE,
     csn.SERVICE,
 )

@@ -47,7 +47,7 @@ class Running:
                 stderr=errors,
                 text=True,
                 cwd=self.node.directory,
-                start_new_session=True,
+                process_group=0,  # and no session of its own: the kernel may share processors by session
             )
         self.process, self.handle = process, os.pidfd_open(process.pid)
         if self.program.ready:
