@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -14,6 +15,7 @@ from lanecast_lab.cloud.data_plane.balancer_rules import (
     Backend,
     Balancer,
     Listener,
+    Settings,
     hash_slots,
     least_loaded,
     mark,
@@ -22,12 +24,13 @@ from lanecast_lab.cloud.data_plane.balancer_rules import (
     target,
     weighted_slots,
 )
+from lanecast_lab.cloud.data_plane.health import Check, Kind
 
-TCP = Listener("TCP", 80, 8080, "RoundRobin", 900)
-UDP = Listener("UDP", 80, 8081, "Hash", 90)
-HTTP = Listener("HTTP", 8000, 8082, "LeastConnection", 900)
 FIRST, SECOND, THIRD = (Backend(f"i-{n}", f"10.0.1.{n}", weight) for n, weight in ((1, 60), (2, 20), (3, 0)))
-BALANCER = Balancer("lb-1", "10.0.1.9", (TCP, UDP, HTTP), (FIRST, SECOND, THIRD))
+TCP = Listener("TCP", 80, 8080, "RoundRobin", 900, (FIRST, SECOND, THIRD))
+UDP = Listener("UDP", 80, 8081, "Hash", 90, (FIRST, SECOND, THIRD))
+HTTP = Listener("HTTP", 8000, 8082, "LeastConnection", 900, (FIRST, SECOND, THIRD))
+BALANCER = Balancer("lb-1", "10.0.1.9", (TCP, UDP, HTTP))
 EVERYONE = {target(listener, backend) for listener in BALANCER.listeners for backend in BALANCER.backends}
 
 
@@ -91,9 +94,20 @@ def test_flows_to_the_dead_and_the_gone_may_not_go_on() -> None:
     assert len(marks(BALANCER, set())) == 9
 
 
+def test_settings_are_read_as_they_were_written() -> None:
+    check = Check(Kind.HTTP, "10.0.1.1", 8080, text="/health", good_statuses=(2, 3))
+    settings = Settings(BALANCER, {target(TCP, FIRST): check})
+    assert Settings.read(settings.text()) == settings
+    assert settings.unchecked == EVERYONE - {target(TCP, FIRST)}
+
+
 def test_nftables_takes_it() -> None:
     for healthy in (EVERYONE, set()):
-        for balancer in (BALANCER, Balancer("lb-1", "10.0.1.9", (), ()), Balancer("lb-1", "10.0.1.9", (TCP,), ())):
+        for balancer in (
+            BALANCER,
+            Balancer("lb-1", "10.0.1.9", ()),
+            Balancer("lb-1", "10.0.1.9", (replace(TCP, backends=()),)),
+        ):
             done = subprocess.run(
                 ["unshare", "--net", "nft", "-f", "-"],
                 input=ruleset(balancer, healthy, {mark(HTTP, FIRST): 3}) * 2,

@@ -49,7 +49,7 @@ class _Program:
     def apply(self) -> None:
         """Rules for what is healthy now; flows to what is dead or gone are forgotten, so that they begin anew."""
         balancer, opinions = self.settings.balancer, self.watch.opinions()
-        healthy = {name for name, opinion in opinions.items() if opinion}
+        healthy = {name for name, opinion in opinions.items() if opinion} | self.settings.unchecked
         dead = {name for name, opinion in opinions.items() if opinion is False}
         rules = ruleset(balancer, healthy, lasting_flows() if self.counts else {})
         if rules != self._rules:

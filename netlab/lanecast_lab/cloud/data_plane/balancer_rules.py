@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import gcd
 
-from lanecast_lab.cloud.api import blb
 from lanecast_lab.cloud.data_plane.health import Check, Kind
+from lanecast_lab.cloud.data_plane.status import target_name
 
 CHECKER = "100.64.0.1"
 """[docs] Load balancers ask backends from 100.64.0.0/10; which address of it is assumed."""
@@ -50,6 +50,7 @@ class Listener:
     backend_port: int
     scheduler: str
     session_timeout_s: int
+    backends: tuple[Backend, ...] = ()
 
     @property
     def protocol(self) -> str:
@@ -69,7 +70,12 @@ class Balancer:
     key: str
     address: str
     listeners: tuple[Listener, ...]
-    backends: tuple[Backend, ...]
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Those of any listener, each instance once."""
+        found = {one.instance: one for listener in self.listeners for one in listener.backends}
+        return tuple(found[instance] for instance in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,13 @@ class Settings:
 
     balancer: Balancer
     checks: dict[str, Check]
+    """By target; who is not asked is taken for healthy."""
+
+    @property
+    def unchecked(self) -> frozenset[str]:
+        """Targets that nobody asks."""
+        pairs = ((listener, one) for listener in self.balancer.listeners for one in listener.backends)
+        return frozenset(target(*pair) for pair in pairs) - self.checks.keys()
 
     def text(self) -> str:
         """As JSON."""
@@ -92,8 +105,10 @@ class Settings:
             Balancer(
                 balancer["key"],
                 balancer["address"],
-                tuple(Listener(**one) for one in balancer["listeners"]),
-                tuple(Backend(**one) for one in balancer["backends"]),
+                tuple(
+                    Listener(**{**one, "backends": tuple(Backend(**each) for each in one["backends"])})
+                    for one in balancer["listeners"]
+                ),
             ),
             {
                 name: Check(**{**one, "kind": Kind(one["kind"]), "good_statuses": tuple(one["good_statuses"])})
@@ -104,7 +119,7 @@ class Settings:
 
 def target(listener: Listener, backend: Backend) -> str:
     """The name of a backend as a listener has it: what is healthy is said of these."""
-    return blb.target(listener.kind, listener.port, backend.instance)
+    return target_name(listener.kind, listener.port, backend.instance)
 
 
 def mark(listener: Listener, backend: Backend) -> int:
@@ -118,7 +133,7 @@ def marks(balancer: Balancer, dead: Collection[str]) -> frozenset[int]:
     return frozenset(
         mark(listener, backend)
         for listener in balancer.listeners
-        for backend in balancer.backends
+        for backend in listener.backends
         if target(listener, backend) not in dead
     )
 
@@ -163,7 +178,7 @@ def _balance(
     balancer: Balancer, listener: Listener, healthy: Collection[str], flows: Mapping[int, int]
 ) -> Iterator[str]:
     """The rule of a listener; none where nobody can take a flow, so that nobody answers."""
-    usable = [one for one in balancer.backends if target(listener, one) in healthy]
+    usable = [one for one in listener.backends if target(listener, one) in healthy]
     if listener.scheduler == "Hash":  # [docs] weights mean nothing to it
         slots, choice = hash_slots(usable), f"jhash ip saddr mod {HASH_SLOTS} seed {HASH_SEED:#x}"
     else:
