@@ -177,9 +177,7 @@ def _matches(snapshot: Snapshot, rule: Resource) -> str | None:
         if (network := rule.body[address]) not in filters.EVERYWHERE:
             words.append(f"ip {side} {network}")
         if named := rule.body[group]:
-            members = [
-                instance.body["internalIp"] for instance in snapshot.of("instance") if named in instance.body["_groups"]
-            ]
+            members = [instance.body["internalIp"] for instance in snapshot.having("instance", "_groups", named)]
             if not members:
                 return None
             words.append(f"ip {side} {filters.one_of(sorted(members))}")
