@@ -12,6 +12,9 @@ OUTDATED: Final = "outdated"
 TAKEN: Final = "taken"
 """What it took from other stacks: by stack, kind and name the id, or nothing where it is not there yet."""
 
+RENEWED_VARIABLE: Final = "LANECAST_RENEW"
+"""In the environment of a run: names of machines, separated by commas, that are made anew where their files changed."""
+
 NOT_THERE: Final = ""
 
 

@@ -56,6 +56,8 @@ def test_an_instance_from_its_making_to_its_end(cloud: Cloud, later: ExitStack) 
     bcc.modify_instance_desc(instance_id, "of the lab")
     instance = bcc.get_instance(instance_id).instance
     assert (instance.name, instance.desc) == ("renamed", "of the lab")
+    bcc.modify_instance_desc(instance_id, "")
+    assert bcc.get_instance(instance_id).instance.desc == ""
     bcc.release_instance(instance_id)
     cloud.eventually(lambda: is_gone(bcc.get_instance, instance_id), True)
 

@@ -36,14 +36,35 @@ def interfaces_here() -> set[str]:
     return {place.name for place in Path("/sys/class/net").iterdir()}
 
 
-def remains(nodes: list[dict[str, Any]], numbers: dict[int, str]) -> list[str]:
-    """What is left of nodes: their namespaces' names, and processes in them. ``numbers``: the namespaces', with names."""
-    left = [node["namespace"] for node in nodes if (NAMES / node["namespace"]).exists()]
+Life = tuple[int, str]
+"""A process: its id, and when it began, in the kernel's ticks."""
+
+
+def _began(pid: int) -> str:
+    """When a process began; empty when it has ended and nobody has asked how yet."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def processes_in(namespaces: list[str]) -> set[Life]:
+    """The processes in namespaces of these names."""
+    numbers = {(NAMES / name).stat().st_ino for name in namespaces}
+    found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                if name := numbers.get((entry / "ns/net").stat().st_ino):
-                    left.append(f"process {entry.name} in {name}")
+                if (entry / "ns/net").stat().st_ino in numbers:
+                    found.add((int(entry.name), _began(int(entry.name))))
+    return found
+
+
+def remains(namespaces: list[str], processes: set[Life]) -> list[str]:
+    """Which of these namespaces and processes are still there. Numbers of namespaces are given to others at once."""
+    left = [name for name in namespaces if (NAMES / name).exists()]
+    for pid, began in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if _began(pid) == began:
+                left.append(f"process {pid}")
     return left
 
 
@@ -120,22 +141,27 @@ class DataPlane(Emulator):
             process.terminate()
             process.communicate()
 
-    def numbers(self) -> dict[int, str]:
-        """The numbers of the nodes' namespaces, with their names."""
-        names = [node["namespace"] for node in self.registry()["nodes"]]
-        return {(NAMES / name).stat().st_ino: name for name in names}
+    def namespaces(self) -> list[str]:
+        """The names of the nodes' namespaces."""
+        return [str(node["namespace"]) for node in self.registry()["nodes"]]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it; when it is not killed, nothing is left of it."""
-        nodes, numbers = (self.registry()["nodes"], self.numbers()) if how is signal.SIGTERM else ([], {})
-        with contextlib.ExitStack() as held:
-            for name in numbers.values():  # or another's namespace may get its number
-                held.enter_context((NAMES / name).open())
-            status = super().stop(how)
-            assert not remains(nodes, numbers)
+        namespaces = self.namespaces() if how is signal.SIGTERM else []
+        processes = processes_in(namespaces)
+        status = super().stop(how)
+        assert not remains(namespaces, processes)
         if how is signal.SIGTERM:
             assert sorted(place.name for place in self.state.iterdir()) == ["cloud.sqlite", "lock"]
         return status
+
+    def end(self) -> None:
+        """Leave nothing, after a test that failed."""
+        if self.running():
+            super().stop(signal.SIGKILL)
+        if (self.state / "data-plane-ledger.json").exists():
+            command = [sys.executable, "-m", "lanecast", "cloud", "clean", "--state", str(self.state)]
+            subprocess.run(command, check=True, timeout=60)
 
     # -- resources
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.havip.havip_client import HavipClient
 from baidubce.services.vpc.acl_client import AclClient
 from data_plane_under_test import ANYTHING_OUT, DataPlane, rule
 
@@ -81,6 +82,59 @@ def test_multicast_and_broadcast_are_not_forwarded(plane: DataPlane) -> None:
     assert not heard
     assert not _heard(plane, ("three", "7000", LISTENS_S, "239.1.2.3"), ("one", "send", "239.1.2.3", "7000"))
     assert _heard(plane, ("two", "7000", LISTENS_S), ("one", "send", plane.address("two"), "7000"))
+
+
+def _announce(plane: DataPlane, node: str, address: str) -> None:
+    plane.run(node, "ip", "address", "add", f"{address}/32", "dev", "eth0")
+    with plane.probe(node, "announce", "eth0", address) as saying:
+        saying.communicate()
+
+
+def test_a_shared_address_moves_by_arp_among_the_instances_bound_to_it(plane: DataPlane) -> None:
+    made = _two_subnets(plane)
+    made["stranger"] = plane.an_instance(made["first"], "stranger")
+    havips = plane.client(HavipClient)
+    havip = havips.create_havip("shared", made["first"], "10.0.1.50", "").ha_vip_id
+    plane.a_route(made["vpc"], "192.168.7.0/24", "havip", havip)
+    havips.havip_attach_instance([made["one"], made["two"]], "SERVER", havip)
+    plane.settle()
+    for node in ("one", "two", "one"):
+        _announce(plane, node, "10.0.1.50")
+        for asking in ("three", "stranger"):
+            with plane.probe(node, "listen", "7000", LISTENS_S) as holder:
+                with plane.probe(asking, "send", "10.0.1.50", "7000") as sender:
+                    sender.communicate()
+                assert set(holder.communicate()[0].split()) == {plane.address(asking)}, (node, asking)
+            assert plane.pings(asking, "10.0.1.50")
+        plane.run(node, "ip", "address", "add", "192.168.7.1/32", "dev", "lo")
+        assert plane.pings("three", "192.168.7.1"), "a route rule can name it"
+        for address, interface in (("192.168.7.1", "lo"), ("10.0.1.50", "eth0")):
+            plane.run(node, "ip", "address", "delete", f"{address}/32", "dev", interface)
+    _announce(plane, "one", "10.0.1.50")
+    assert plane.pings("three", "10.0.1.50")
+    _announce(plane, "stranger", "10.0.1.50")
+    assert plane.pings("three", "10.0.1.50"), "who is not bound cannot take it"
+    with plane.probe("stranger", "listen", "7000", LISTENS_S) as listening:
+        with plane.probe("three", "send", "10.0.1.50", "7000") as sender:
+            sender.communicate()
+        assert not listening.communicate()[0]
+    havips.havip_detach_instance([made["one"]], "SERVER", havip)
+    plane.settle()
+    assert not plane.pings("three", "10.0.1.50")
+
+
+def test_vrrp_passes_between_instances_whose_groups_allow_it(plane: DataPlane) -> None:
+    made = _two_subnets(plane)
+    for protocol in ("udp", ""):
+        group = plane.a_group(made["vpc"], rule("ingress", protocol, source="10.0.1.0/24"))
+        name = f"listens-{protocol or 'all'}"
+        plane.an_instance(made["first"], name, security_group_id=group)
+        plane.settle()
+        with plane.probe(name, "raw-listen", "112", LISTENS_S) as listening:
+            with plane.probe("one", "raw-send", "112", plane.address(name)) as sender:
+                sender.communicate()
+            heard = set(listening.communicate()[0].split())
+        assert heard == (set() if protocol else {plane.address("one")})
 
 
 @pytest.mark.parametrize("place", ["first", "second"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
-from data_plane_under_test import NAMES, DataPlane, remains
+from data_plane_under_test import NAMES, DataPlane, processes_in, remains
 
 pytestmark = pytest.mark.lab
 
@@ -61,7 +61,8 @@ def test_clean_removes_what_a_killed_server_left_and_nothing_else(start: Callabl
     refused = _lanecast("clean", "--state", str(plane.state))
     assert refused.returncode == 2
     assert "another emulated cloud is using it" in refused.stderr
-    numbers, nodes = plane.numbers(), plane.registry()["nodes"]
+    namespaces = plane.namespaces()
+    processes = processes_in(namespaces)
     plane.stop(signal.SIGKILL)
     shown = _lanecast("status", "--state", str(plane.state))
     assert shown.returncode == 2
@@ -77,7 +78,7 @@ def test_clean_removes_what_a_killed_server_left_and_nothing_else(start: Callabl
         assert taken.exists()
     finally:
         subprocess.run(["ip", "netns", "delete", made["two"]], check=True)
-    assert not remains([node for node in nodes if node["id"] != made["two"]], numbers)
+    assert not remains([name for name in namespaces if name != made["two"]], processes)
     assert sorted(place.name for place in plane.state.iterdir() if "sqlite" not in place.name) == ["lock"]
     assert other.pings("one", other.address("two"))
     assert (NAMES / others["one"]).exists()
@@ -95,10 +96,7 @@ def test_two_servers_of_the_same_resources_do_not_collide(start: Callable[..., D
     for plane in (first, second):
         plane.settle(within_s=5)
         assert plane.pings("one", plane.address("two"))
-    assert not first.numbers().keys() & second.numbers().keys()
-    assert {node["namespace"] for node in second.registry()["nodes"]} == {
-        f"{node['id']}.2" for node in second.registry()["nodes"]
-    }
+    assert second.namespaces() == [f"{name}.2" for name in first.namespaces()]
     second.stop()
     assert first.pings("one", first.address("two"))
 
@@ -106,12 +104,13 @@ def test_two_servers_of_the_same_resources_do_not_collide(start: Callable[..., D
 def test_what_is_deleted_is_removed(plane: DataPlane) -> None:
     made = _pair(plane)
     plane.settle()
-    numbers, node = plane.numbers(), plane.node("two")
+    namespace = str(plane.node("two")["namespace"])
+    processes = processes_in([namespace])
     running = subprocess.Popen([*plane.inside("two"), "sleep", "600"])
     plane.client(BccClient).release_instance(made["two"])
     plane.settle()
     assert running.wait(5) == -signal.SIGKILL
-    assert not remains([node], {number: name for number, name in numbers.items() if name == made["two"]})
+    assert not remains([namespace], processes)
     assert "i-" + made["two"][2:] not in plane.run(made["subnet"], "ip", "-o", "link")
 
 

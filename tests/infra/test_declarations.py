@@ -255,9 +255,17 @@ def test_what_the_cloud_chose_is_no_difference() -> None:
     assert inputs_of(declared("LoadBalancer"), live, old) == {
         name: value for name, value in old.items() if value != ""
     } | {"description": ""}
+    said = {**old, "address": "10.8.1.9"}
+    assert [one.replaces for one in differences(declared("LoadBalancer"), old, said)] == [True]
+    assert differences(declared("LoadBalancer"), old, said, live=live) == []
     imported = inputs_of(declared("LoadBalancer"), live, None)
     assert imported["address"] == "10.8.1.9"
     assert differences(declared("LoadBalancer"), imported, old) == []
+
+
+def test_an_import_takes_nothing_over_that_the_cloud_chose_and_may_change() -> None:
+    live = {"name": "out", "bandwidthInMbps": 10, "instanceType": "NAT", "instanceId": "nat-1", "status": "binded"}
+    assert inputs_of(declared("Eip"), live, None) == {"name": "out", "bandwidthInMbps": 10}
 
 
 def test_drift_shows_in_the_inputs_and_the_order_of_sets_does_not() -> None:

@@ -8,25 +8,11 @@ from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from emulated_cloud import EmulatedCloud
 from engine_runs import RunFailedError, Runs
+from everything import order_line
 
 from lanecast_infra.baiducloud import DedicatedLineChannel, DedicatedLineGateway, Vpc, get_physical_lines
 
 KEY = "a secret of the two routers"
-
-
-def order_line(cloud: EmulatedCloud) -> str:
-    """A line of the account that is established; people order one, programs find it."""
-    asked = {"name": "hk1", "isp": "ISP_OTHER", "intf_type": "10G", "ap_type": "SINGLE", "ap_addr": "HK"}
-    person = {"user_name": "n", "user_phone": "1", "user_email": "n@example.net", "user_idc": "HK"}
-    line = str(cloud.ask(EtClient, "create_et_dcphy", **asked, **person)["id"])
-    call = cloud.call()
-
-    def left_to_do() -> str | None:
-        state = call.ask(EtClient, "list_et_dcphy_detail", et_id=line)["status"]
-        return None if state == "established" else state
-
-    call.until(left_to_do)
-    return line
 
 
 def uplink(line: str = "", send_ms: int = 300, interval: int | None = 5, bound: bool = True) -> None:

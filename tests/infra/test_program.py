@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from baidubce.services.havip.havip_client import HavipClient
@@ -29,6 +30,10 @@ VPCS = ["bj.core", "gz.core", "hk.hub"]
 SUBNETS = ["bj.core.apps", "gz.core.apps", "gz.core.bridge", "hk.hub.apps"]
 
 
+BALANCED = """subnet: bj.core.apps, count: 2, feeds: [cme-310], from: [hk1-relay-1, hk1-relay-2], load-balancer: {listeners: {
+      quotes-api: {port: 443, backend-port: 8443, clients: [10.10.0.0/16, 10.9.1.0/24]}}}}"""
+
+
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
     with serving(tmp_path_factory.mktemp("cloud"), 0.3, LINES) as cloud:
@@ -39,6 +44,8 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud
 def network(emulated: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Regions:
     """The example's three regions, brought up from nothing; the tests of this module that use it leave it whole."""
     regions = Regions(emulated, tmp_path_factory.mktemp("project") / "project")
+    regions.edit("subnet: bj.core.apps, count: 2, feeds: [cme-310], from: [hk1-relay-1, hk1-relay-2]}", BALANCED)
+    regions.lock()
     made = regions.infra("up", "--no-protect")
     assert made.code == 0, made.err
     assert made.report["passed"]
@@ -238,17 +245,52 @@ def test_a_bridges_shared_addresses_are_bound_to_its_instances(network: Regions)
     assert all({bound["instanceId"] for bound in one["bindedInstances"]} == both for one in held.values())
 
 
-def test_machines_that_have_the_files_of_an_earlier_plan_are_told_and_not_made_anew(network: Regions) -> None:
+def test_a_load_balancer_spreads_over_the_pools_instances(network: Regions) -> None:
+    call = network.cloud.call("bj")
+    fabric = compile_plan(load_plan(network.plan))
+    [wanted] = fabric.cloud.load_balancers
+    [balancer] = call.pages(BlbClient, "describe_loadbalancers", "blbList")
+    assert (balancer["name"], balancer["address"]) == ("quotes-bj-balancer", str(wanted.address))
+    [listener] = call.ask(BlbClient, "describe_tcp_listener", blb_id=balancer["blbId"])["listenerList"]
+    assert (listener["listenerPort"], listener["backendPort"]) == (443, 8443)
+    behind = call.pages(BlbClient, "describe_backend_servers", "backendServerList", blb_id=balancer["blbId"])
+    identities = {name: one["id"] for name, one in machines(network, "bj").items()}
+    assert {(one["instanceId"], one["weight"]) for one in behind} == {
+        (identities[name], 100) for name in ("quotes-bj-1", "quotes-bj-2")
+    }
+    through = [one for one in group(network, "bj", "quotes-bj")["rules"] if one["portRange"] == "8443"]
+    assert {(one["protocol"], one["sourceIp"]) for one in through} == {
+        ("tcp", source) for source in ("10.10.0.0/16", "10.9.1.0/24", f"{wanted.address}/32", "100.64.0.0/10")
+    }
+
+
+def test_machines_that_have_the_files_of_an_earlier_plan_are_told_and_made_anew_when_asked(network: Regions) -> None:
+    """A bridge's instance keeps its addresses, and the shared ones are bound to the new one."""
     text = network.plan.read_text()
+    before = machines(network, "gz")
     try:
-        network.edit("hole-wait: 5ms", "hole-wait: 6ms")
-        done = network.infra("up", "--stack", "bj", "--stack", "gz")
-        assert (done.code, done.stacks["bj"]["steps"], done.stacks["gz"]["steps"]) == (0, {}, {})
-        assert (done.stacks["bj"]["outdated"], done.stacks["gz"]["outdated"]) == (["quotes-bj-1", "quotes-bj-2"], [])
-        assert network.infra("status").stacks["bj"]["outdated"] == ["quotes-bj-1", "quotes-bj-2"]
+        network.edit('at: "10.8.2.200:8443"', 'at: "10.8.2.201:8443"')
+        done = network.infra("up", "--stack", "gz", "--protect")
+        both = ["hk-bj-bridge-1", "hk-bj-bridge-2"]
+        assert (done.code, done.stacks["gz"]["steps"], done.stacks["gz"]["outdated"]) == (0, {}, both)
+        assert network.infra("status").stacks["gz"]["outdated"] == both
+        assert network.infra("up", "--stack", "gz", "--renew", "hk-bj-bridge-9").code == 2
+        renewed = network.infra("up", "--stack", "gz", "--renew", both[0])
+        assert (renewed.code, renewed.stacks["gz"]["outdated"]) == (0, both[1:]), renewed.stacks["gz"]["error"]
+        after = machines(network, "gz")
+        assert (after[both[0]]["id"] != before[both[0]]["id"], after[both[1]]["id"] == before[both[1]]["id"]) == (
+            True,
+        ) * 2
+        assert after[both[0]]["internalIp"] == before[both[0]]["internalIp"]
+        told = network.cloud.call("gz").ask(BccClient, "get_instance_user_data", instance_id=after[both[0]]["id"])
+        assert "10.8.2.201 . 8443" in b64decode(told["userData"]).decode()
+        test_a_bridges_shared_addresses_are_bound_to_its_instances(network)
+        status = network.infra("status").stacks["gz"]
+        assert (status["protected"] > 0, status["settled"]) == (True, True)
     finally:
         network.plan.write_text(text)
-    assert network.infra("up", "--stack", "bj").stacks["bj"]["outdated"] == []
+    back = network.infra("up", "--stack", "gz", "--no-protect", "--renew", "hk-bj-bridge-1")
+    assert (back.code, back.stacks["gz"]["outdated"]) == (0, [])
 
 
 def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +31,7 @@ from lanecast_infra.deployment.rounds import (
     protected,
     take_down,
 )
-from lanecast_infra.outputs import LEFT_OUT, OUTDATED, WAITING
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, RENEWED_VARIABLE, WAITING
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -85,6 +86,14 @@ def up(
             show_default=False,
         ),
     ] = None,
+    renew: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--renew",
+            help="Make this machine anew if its files are of an earlier plan. Repeatable; one of a bridge at a time.",
+            metavar="MACHINE",
+        ),
+    ] = None,
     project: ProjectOption = None,
     prefix: PrefixOption = "",
     json_output: JsonOption = False,
@@ -95,10 +104,13 @@ def up(
     still work, operations under way. Exit status: 0 when everything is there, 1 when something failed or still
     waits, 2 when it could not run.
     """
-    compile_or_exit(plan)
-    with _session(plan, stack, project, prefix) as session:
+    machines = [one.name for one in compile_or_exit(plan).cloud.instances]
+    with _session(plan, stack, project, prefix, variables={RENEWED_VARIABLE: ",".join(renew or ())}) as session:
+        if unknown := sorted(set(renew or ()) - set(machines)):
+            raise _WrongUseError(f"the plan has no machine {', '.join(unknown)}; it has {', '.join(machines)}")
         with _telling() as tell:
             begun = _begin(session, protect, tell)
+            _let_go(session.engine, sorted(begun), renew or (), tell)
             done = bring_up(session.engine, session.stacks, begun, tell)
         _finish(session, done, json_output)
 
@@ -208,7 +220,7 @@ def _status_line(one: dict[str, Any]) -> str:
 
 def _outdated_lines(machines: Sequence[str]) -> list[str]:
     """What a person does about machines that were made with the files of an earlier plan."""
-    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible)"
+    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible), or --renew it"
     return [f"{name} {what}" for name in machines]
 
 
@@ -231,7 +243,12 @@ def init(
 
 @contextmanager
 def _session(
-    plan: Path, wanted: Sequence[str] | None, project: Path | None, prefix: str, only_known: bool = True
+    plan: Path,
+    wanted: Sequence[str] | None,
+    project: Path | None,
+    prefix: str,
+    only_known: bool = True,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[_Session]:
     """Everything that the command needs, and the exit status of what goes wrong."""
     regions = sorted(load_or_exit(plan).plan.regions)
@@ -248,7 +265,7 @@ def _session(
                 highlight=False,
                 soft_wrap=True,
             )
-        engine = Engine(find_project(project), environment())
+        engine = Engine(find_project(project), {**environment(), **variables})
         if torn := clear_torn(engine):
             _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
@@ -299,8 +316,8 @@ def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> 
     if held and not lock_path(plan).exists():
         raise _WrongUseError(
             f"{plan} has no lock file, and {', '.join(held)} hold what was made of it: addresses and ports that the"
-            f" plan leaves open would move with its next change. Run `lanecast lock {plan}` on the plan as it was made from,"
-            " or bring its lock file back; then change the plan"
+            f" plan leaves open would move with its next change. Bring its lock file back, or run"
+            f" `lanecast lock {plan}` on the plan as they were made from; then change the plan"
         )
 
 
@@ -336,6 +353,16 @@ def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf
         lambda stack: ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes"),
         list(held),
     )
+
+
+def _let_go(engine: Engine, stacks: Sequence[str], machines: Sequence[str], tell: TellOf) -> None:
+    """Machines that are to be made anew cannot be protected meanwhile; the run protects the new ones again."""
+    if not machines:
+        return
+    for stack in stacks:
+        for one in resources(engine.state(stack)):
+            if one["type"].endswith(":Instance") and one["urn"].split("::")[-1] in machines and one.get("protect"):
+                ask_settled(engine, stack, tell(stack), "state", "unprotect", one["urn"], "--yes")
 
 
 @contextmanager

@@ -33,12 +33,17 @@ class Difference:
 
 
 def differences(
-    resource: Resource, old: Values, new: Values, ignored: frozenset[str] = frozenset()
+    resource: Resource, old: Values, new: Values, ignored: frozenset[str] = frozenset(), live: Values | None = None
 ) -> list[Difference]:
-    """Every field that differs. What the program does not say is not compared where the cloud chose it."""
+    """Every field that differs. What the program does not say is not compared where the cloud chose it.
+
+    ``live`` is what was last seen: a program may say at last what the cloud chose.
+    """
     found = []
     for field in resource.fields:
         before, after = old.get(field.name), new.get(field.name)
+        if before is None and field.assigned and after is not None:
+            before = (live or {}).get(field.name)
         if field.name in ignored or same(field, before, after) or _is_left_alone(field, after):
             continue
         how = How.ADD if before is None else How.DELETE if after is None else How.UPDATE

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from lanecast_infra.provider.calls import Call, seed_of
 from lanecast_infra.provider.differences import same
 from lanecast_infra.provider.failures import STOPS, CancelledError, CloudError, NotSettledError
-from lanecast_infra.provider.model import Resource, Values
+from lanecast_infra.provider.model import Change, Resource, Values
 
 APPEARS_WITHIN_S: Final = 5.0
 """A resource that was just made may not be readable yet."""
@@ -36,8 +36,9 @@ def create(resource: Resource, call: Call, urn: str, inputs: Values, previous: C
     for generation in range(MOST_GENERATIONS):
         call.seed = seed_of(urn, inputs, generation)
         identity = _made(resource, call, inputs, previous)
-        seen = None if identity in previous else _appears(resource, call, identity)
-        if seen is None:
+        if identity is None or identity in previous:
+            continue
+        if (seen := _appears(resource, call, identity)) is None:
             continue
         try:
             live = _settle(resource, call, identity, seen)
@@ -99,15 +100,16 @@ def inputs_of(resource: Resource, live: Values, before: Values | None) -> Values
         value, old = live.get(field.name), (before or {}).get(field.name)
         if field.name not in live or same(field, old, value):
             value = old
-        elif before is not None and old is None and field.assigned:
-            continue
+        elif old is None and field.assigned and (before is not None or field.change is Change.UPDATE):
+            continue  # the cloud chose it; an import takes what a replacement would have to be given
         if value not in (None, "", [], {}) or old is not None:
             found[field.name] = value
     return found
 
 
-def _made(resource: Resource, call: Call, inputs: Values, previous: Collection[str]) -> str:
-    """The id of one that was made now or, where the API takes no token, before."""
+def _made(resource: Resource, call: Call, inputs: Values, previous: Collection[str]) -> str | None:
+    """The id of one that was made now or, where the API takes no token, before. None when an earlier run made it and
+    it is gone by now."""
     if resource.find is None:
         return _while_busy(resource, call, lambda: resource.create(call, inputs))
     for _ in call.pauses():
@@ -115,7 +117,8 @@ def _made(resource: Resource, call: Call, inputs: Values, previous: Collection[s
         if found is not None and found not in previous:
             return _adopted(resource, call, found, inputs)
         try:
-            return _while_busy(resource, call, lambda: resource.create(call, inputs))
+            made = _while_busy(resource, call, lambda: resource.create(call, inputs))
+            return made or _soon(call, lambda: resource.find(call, inputs) if resource.find else None)
         except CloudError as error:
             if not error.ambiguous:
                 raise
@@ -141,10 +144,15 @@ def _adopted(resource: Resource, call: Call, identity: str, inputs: Values) -> s
 
 def _appears(resource: Resource, call: Call, identity: str) -> Values | None:
     """What is there, as soon as it is; None when nothing comes."""
+    return _soon(call, lambda: read(resource, call, identity))
+
+
+def _soon(call: Call, look: Callable[[], Answer | None]) -> Answer | None:
+    """What is seen in a little while, or None."""
     until = time.monotonic() + APPEARS_WITHIN_S
     for _ in call.pauses():
-        if (live := read(resource, call, identity)) is not None:
-            return live
+        if (seen := look()) is not None:
+            return seen
         if time.monotonic() > until:
             break
     return None

@@ -99,8 +99,9 @@ class Resource:
     name: str
     doc: str
     fields: tuple[Field, ...]
-    create: Callable[[Call, Values], str]
-    """Makes it and returns its id. Repeated with the same tokens it must make nothing twice."""
+    create: Callable[[Call, Values], str | None]
+    """Makes it and returns its id, or None where the API tells none: it is found then. Repeated with the same tokens
+    it must make nothing twice."""
     read: Callable[[Call, str], Values | None]
     """Its live fields and outputs; those that the API does not tell are absent. None when it is gone."""
     delete: Callable[[Call, str, Values], None]

@@ -128,7 +128,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         resource = _resource(request.type or request.urn, context)
         self._previous[request.urn] = request.id
         old, new = unpack(request.old_inputs)[0], unpack(request.news)[0]
-        found = differences(resource, old, new, frozenset(request.ignoreChanges))
+        live = known(unpack(request.olds)[0])
+        found = differences(resource, old, new, frozenset(request.ignoreChanges), live)
         return pb.DiffResponse(
             changes=pb.DiffResponse.DIFF_SOME if found else pb.DiffResponse.DIFF_NONE,
             diffs=[one.field.name for one in found],

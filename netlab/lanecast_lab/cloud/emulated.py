@@ -21,7 +21,7 @@ from typing import Final
 
 from lanecast.fabric import Fabric, Link
 from lanecast_lab import waits
-from lanecast_lab.cloud.api import et
+from lanecast_lab.cloud.api import bcc, et, et_gateway, vpc
 from lanecast_lab.cloud.comparison import differences
 from lanecast_lab.cloud.data_plane.looking import RunningDataPlane, RunningNode, read_registry
 from lanecast_lab.cloud.data_plane.snapshot import Reader, Snapshot, Surroundings
@@ -35,9 +35,8 @@ from lanecast_lab.wires import End, Wire
 ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
-SERVED: Final = ("vpc", "instance", "gateway")
-LINE: Final = "line"
-"""The data plane's kinds of nodes: those that have the plan's names, and the patch panel of a dedicated line."""
+SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
+"""The data plane's kinds of nodes that have the plan's names."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0
@@ -142,7 +141,7 @@ class EmulatedCloud:
         self.timings["pulumi_destroy_s"] = time.monotonic() - started
         snapshot, running = self._applied()
         left = [f"{one.kind} {one.key}" for one in snapshot.all() if one.kind != et.LINE]
-        left += [f"namespace {one.namespace}" for one in running.nodes if one.kind != LINE]
+        left += [f"namespace {one.namespace}" for one in running.nodes if one.kind != et.LINE]
         return _none("cloud empty after pulumi destroy", left, "resources", "dedicated lines stay")
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lanecast.fabric import Fabric
 from lanecast_lab.judge.model import SubscriberResult
 from lanecast_lab.judge.ways import fastest_way_ns, no_shortcuts

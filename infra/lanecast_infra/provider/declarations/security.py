@@ -21,7 +21,6 @@ from lanecast_infra.provider.declarations.common import (
     parts_of,
     tags_field,
 )
-from lanecast_infra.provider.failures import NotSettledError
 from lanecast_infra.provider.model import Advice, Change, Field, Kind, Resource, Values
 
 ALL: Final = "all"
@@ -98,7 +97,7 @@ def _find_rule(call: Call, inputs: Values) -> str | None:
     return None
 
 
-def _create_rule(call: Call, inputs: Values) -> str:
+def _create_rule(call: Call, inputs: Values) -> None:
     group_id = inputs["securityGroupId"]
     rule = SecurityGroupRuleModel(**_spelt(inputs), securityGroupId=group_id)
     call.ask(
@@ -109,13 +108,6 @@ def _create_rule(call: Call, inputs: Values) -> str:
         rule=rule,
         client_token=call.token("security-group-rule"),
     )
-    return _found(_find_rule(call, inputs))
-
-
-def _found(identity: str | None) -> str:
-    if identity is None:
-        raise NotSettledError("it was made, but the list does not have it: run it again")
-    return identity
 
 
 def _read_rule(call: Call, identity: str) -> Values | None:
@@ -243,10 +235,9 @@ def _find_acl_rule(call: Call, inputs: Values) -> str | None:
     return joined(inputs["subnetId"], rule["id"]) if rule else None
 
 
-def _create_acl_rule(call: Call, inputs: Values) -> str:
+def _create_acl_rule(call: Call, inputs: Values) -> None:
     rule = {"subnetId": inputs["subnetId"], **chosen(inputs, ACL_NAMES)}
     call.ask(AclClient, "create_acl", repeatable=False, rule_list=[rule], client_token=call.token("acl"))
-    return _found(_find_acl_rule(call, inputs))
 
 
 def _read_acl_rule(call: Call, identity: str) -> Values | None:

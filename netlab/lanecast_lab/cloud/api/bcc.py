@@ -220,8 +220,10 @@ def rename(context: Context) -> None:
 
 
 def describe(context: Context) -> None:
-    """Change the description."""
+    """Change the description; [assumed] an empty one takes it away."""
     instance = _require(context)
+    if "desc" not in context.body:
+        raise inappropriate("desc: is missing")
     instance.body["desc"] = context.body["desc"]
     context.store.save(instance)
 
@@ -325,7 +327,7 @@ SERVICE = Service(
         Call("stop_instance", "PUT", _ONE, stop, fields("forceStop:b stopWithNoCharge:b"), "stop"),
         Call("reboot_instance", "PUT", _ONE, reboot, fields("forceStop:b"), "reboot"),
         Call("modify_instance_attributes", "PUT", _ONE, rename, fields("name"), "modifyAttribute"),
-        Call("modify_instance_desc", "PUT", _ONE, describe, fields("desc!"), "modifyDesc"),
+        Call("modify_instance_desc", "PUT", _ONE, describe, fields("desc"), "modifyDesc"),
         Call("bind_instance_to_security_group", "PUT", _ONE, bind_group, _GROUP, "bind"),
         Call("unbind_instance_from_security_group", "PUT", _ONE, unbind_group, _GROUP, "unbind"),
         Call("release_instance", "DELETE", _ONE, release),

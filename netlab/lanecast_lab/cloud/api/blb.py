@@ -145,7 +145,7 @@ def _is_alive(context: Context, backend: Resource, port: int | None) -> bool:
     found = read_status(context.store.directory, backend.parent or "")
     if found is None or not running:
         return running
-    healthy = found["healthy"]
+    healthy = found.get("healthy", ())
     return all(
         target(one.body["_type"], one.body["listenerPort"], backend.body["instanceId"]) in healthy
         for one in context.store.find(LISTENER, parent=backend.parent)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lanecast_lab.cloud.api.blb import BACKEND, KIND, LISTENER
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.balancer_rules import (
     CHECKER,
@@ -59,7 +60,7 @@ def describe(draft: Draft) -> None:
     """A node for each load balancer, once it is made."""
     snapshot = draft.snapshot
     joined: dict[str, list[tuple[str, Interface]]] = {}
-    for blb in snapshot.of("blb"):
+    for blb in snapshot.of(KIND):
         if snapshot.state(blb) in ("available", "updating") and blb.body["subnetId"] in draft.subnets:
             _add(draft, blb, joined)
     for subnet_id, ports in joined.items():
@@ -97,7 +98,7 @@ def _add(draft: Draft, blb: Resource, joined: dict[str, list[tuple[str, Interfac
     draft.add(
         Node(
             key=blb.key,
-            kind="balancer",
+            kind=KIND,
             name=blb.body["name"],
             region=blb.region,
             interfaces=tuple(interfaces),
@@ -122,10 +123,10 @@ def _balancer(snapshot: Snapshot, blb: Resource) -> Balancer:
     return Balancer(
         blb.key,
         blb.body["address"],
-        tuple(_listener(one) for one in snapshot.parts(blb.key, "blb-listener")),
+        tuple(_listener(one) for one in snapshot.parts(blb.key, LISTENER)),
         tuple(
             Backend(one.body["instanceId"], one.body["privateIp"], one.body["weight"])
-            for one in snapshot.parts(blb.key, "blb-backend")
+            for one in snapshot.parts(blb.key, BACKEND)
         ),
     )
 
@@ -144,7 +145,7 @@ def _listener(listener: Resource) -> Listener:
 
 def _checks(snapshot: Snapshot, blb: Resource, balancer: Balancer) -> Iterator[tuple[str, Check]]:
     """Every listener asks every backend."""
-    for resource in snapshot.parts(blb.key, "blb-listener"):
+    for resource in snapshot.parts(blb.key, LISTENER):
         body, listener = resource.body, _listener(resource)
         kind = _kind(listener.kind, body.get("healthCheckType"))
         for backend in balancer.backends:

@@ -165,8 +165,8 @@ class Reconciler:
 
     def _make(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
-            name = self._namespaces.name_for(node.key)
-            self.built[node.key] = Built(self._namespaces.make(name, self._directory / node.key), name, node)
+            name, namespace = self._namespaces.make(node.key, self._directory / node.key)
+            self.built[node.key] = Built(namespace, name, node)
 
     def _remove(self, keys: Iterable[str]) -> None:
         """Remove nodes with everything that runs in them."""

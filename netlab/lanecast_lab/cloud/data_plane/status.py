@@ -19,9 +19,10 @@ def write_status(directory: Path, status: dict[str, Any]) -> None:
 
 
 def read_status(state: Path, key: str) -> dict[str, Any] | None:
-    """What was found out in a node; None while nothing was, and where no data plane runs."""
+    """What was found out in a node, empty while nothing was; None where there is no such node, or no data plane."""
+    folder = state / NODES / key
     try:
-        found: dict[str, Any] = json.loads((state / NODES / key / STATUS).read_text())
+        found: dict[str, Any] = json.loads((folder / STATUS).read_text())
     except FileNotFoundError:
-        return None
+        return {} if folder.exists() else None
     return found
