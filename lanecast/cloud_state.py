@@ -98,6 +98,27 @@ class CloudSharedAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudListener:
+    """A port of a load balancer over TCP, and who may connect to it."""
+
+    name: str
+    port: int
+    backend_port: int
+    clients: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLoadBalancer:
+    """An address of a subnet whose connections are spread over instances that answer, evenly."""
+
+    name: str
+    subnet: str
+    address: IPv4Address
+    instances: tuple[str, ...]
+    listeners: tuple[CloudListener, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CloudState:
     """Everything that the plan's regions hold, each tuple sorted by name."""
 
@@ -107,3 +128,4 @@ class CloudState:
     instances: tuple[CloudInstance, ...]
     regions: tuple[CloudRegion, ...] = ()
     shared_addresses: tuple[CloudSharedAddress, ...] = ()
+    load_balancers: tuple[CloudLoadBalancer, ...] = ()

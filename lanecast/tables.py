@@ -39,6 +39,8 @@ def network_tables(fabric: Fabric) -> Iterator[Table]:
         yield _servers(fabric)
     if any(host.nat is not None for host in fabric.hosts):
         yield _translations(fabric)
+    if fabric.cloud.load_balancers:
+        yield _load_balancers(fabric)
     yield _deliveries(fabric)
     yield _applications(fabric)
 
@@ -110,6 +112,16 @@ def _translations(fabric: Fabric) -> Table:
             for each in direction.translations:
                 at, target = (f"{end} {each.protocol}" for end in (each.at, each.target))
                 table.add_row(name, direction.name, at, target, each.purpose)
+    return table
+
+
+def _load_balancers(fabric: Fabric) -> Table:
+    table = _table("Load balancers", "balancer", "subnet", "address", "spread over", "for")
+    for each in fabric.cloud.load_balancers:
+        for listener in each.listeners:
+            target = f"{', '.join(each.instances)} at {listener.backend_port}"
+            clients = f"{listener.name} from {', '.join(map(str, listener.clients))}"
+            table.add_row(each.name, each.subnet, f"{each.address}:{listener.port} tcp", target, clients)
     return table
 
 

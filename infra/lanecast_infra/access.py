@@ -8,13 +8,14 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 from zlib import crc32
 
-from lanecast.cloud_state import CloudSubnet, CloudVpc
+from lanecast.cloud_state import CloudLoadBalancer, CloudSubnet, CloudVpc
 from lanecast.fabric import Delivery, Fabric, Host
 from lanecast.nat_bridge import Direction
 
 ANYWHERE: Final = "all"
 """The provider's word for every address, port or protocol."""
-PROVIDERS_OWN: Final = (IPv4Network("169.254.0.0/16"), IPv4Network("100.64.0.0/10"))
+SHARED_SPACE: Final = IPv4Network("100.64.0.0/10")
+PROVIDERS_OWN: Final = (IPv4Network("169.254.0.0/16"), SHARED_SPACE)
 """Where a cloud's own services answer its instances from: link-local (RFC 3927), shared address space (RFC 6598)."""
 LAST_POSITION: Final = 5000
 """[docs] An access list's positions are 1 to 5000."""
@@ -51,9 +52,9 @@ class GroupRule:
         return str(self.port) if self.last_port in (None, self.port) else f"{self.port}-{self.last_port}"
 
 
-def access_list(vpc: CloudVpc, subnet: CloudSubnet, managers: Iterable[IPv4Network]) -> tuple[ListRule, ...]:
-    """Into a subnet comes what its VPC has a way back to, the cloud's own services and ``managers``; nothing else."""
-    sources = sorted({vpc.cidr, *(route.prefix for route in vpc.routes), *PROVIDERS_OWN, *managers})
+def access_list(vpc: CloudVpc, subnet: CloudSubnet, others: Iterable[IPv4Network]) -> tuple[ListRule, ...]:
+    """Into a subnet comes what its VPC has a way back to, the cloud's own services and ``others``; nothing else."""
+    sources = sorted({vpc.cidr, *(route.prefix for route in vpc.routes), *PROVIDERS_OWN, *others})
     rules = [
         ListRule(f"{subnet.name}-from-{source}", position, True, str(source))
         for source, position in _positions(sources).items()
@@ -105,6 +106,23 @@ def bridge_rules(bridge: str, instances: Sequence[Host]) -> tuple[GroupRule, ...
     rules += _managing(bridge, instances)
     named = {one.name: one for one in rules}
     return tuple(named[name] for name in sorted(named))
+
+
+def balanced_rules(balancer: CloudLoadBalancer) -> Iterator[GroupRule]:
+    """What instances take through their load balancer: clients as themselves, or by the balancer's address, and probes.
+
+    [docs] A balancer of the fourth layer keeps the clients' addresses; where probes come from is assumed.
+    """
+    for listener in balancer.listeners:
+        probes = (f"{balancer.address}/32", str(SHARED_SPACE))
+        for source in (*map(str, listener.clients), *probes):
+            name = f"{balancer.name}-{listener.name}-from-{source}"
+            yield GroupRule(name, "tcp", source, listener.backend_port, f"{listener.name} through {balancer.name}")
+
+
+def clients_of(balancers: Iterable[CloudLoadBalancer]) -> Iterator[IPv4Network]:
+    """Who may use any of them."""
+    yield from {network for balancer in balancers for listener in balancer.listeners for network in listener.clients}
 
 
 def _translated(bridge: str, direction: Direction) -> Iterator[GroupRule]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from pulumi.runtime import invoke
 
+from lanecast_infra.outputs import NOT_THERE, PLAN, found
 from lanecast_infra.regional import Elsewhere
-
-PLAN: Final = "plan"
-WAITING: Final = "waiting"
-LEFT_OUT: Final = "leftOut"
-OUTDATED: Final = "outdated"
-"""Outputs of every stack beside those that ``regional`` names."""
 
 Outputs = dict[str, Any]
 
@@ -63,18 +58,22 @@ class Neighbours:
     read: Callable[[str], Outputs | None]
     """The outputs of a region's stack."""
     waiting: list[str] = field(default_factory=list)
+    taken: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    """By region, kind and name: the id, or what says that it is not there."""
     _seen: dict[str, Outputs | None] = field(default_factory=dict)
 
     def find(self, wanted: Elsewhere) -> str | None:
         """The id of what is wanted; None, and a note of it, when it is not there yet."""
         outputs = self._outputs(wanted.region)
-        found = ((outputs or {}).get(wanted.kind) or {}).get(wanted.name)
-        if found is None:
+        identity = found(outputs, wanted.kind, wanted.name)
+        kinds = self.taken.setdefault(wanted.region, {})
+        kinds.setdefault(wanted.kind, {})[wanted.name] = identity or NOT_THERE
+        if identity is None:
             reason = "it has not made it yet" if outputs is not None else "there is no such stack yet"
             text = f"waiting for {wanted}: {reason}"
             if text not in self.waiting:
                 self.waiting.append(text)
-        return found
+        return identity
 
     def _outputs(self, region: str) -> Outputs | None:
         if region not in self._seen:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from lanecast_infra.access import ANYWHERE
-from lanecast_infra.regional import Gateway, Machine, Peering, Pool, Regional, Subnet, Vpc
+from lanecast_infra.regional import Balancer, Gateway, Machine, Peering, Pool, Regional, Subnet, Vpc
 
 TAGS = ("lanecast-plan", "lanecast-name")
 """By these a person, and a run after a kill, tell whose a resource is."""
@@ -47,7 +47,7 @@ def _is_everywhere(source: str) -> bool:
     return source == ANYWHERE or IPv4Network(source).prefixlen == 0
 
 
-def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering | Gateway | Pool | Machine]:
+def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering | Gateway | Pool | Machine | Balancer]:
     for vpc in regional.vpcs:
         yield vpc
         yield from vpc.subnets
@@ -56,3 +56,5 @@ def _tagged(regional: Regional) -> Iterator[Vpc | Subnet | Peering | Gateway | P
     for pool in (*regional.pools, *regional.bridges):
         yield pool
         yield from pool.machines
+        if pool.balancer is not None:
+            yield pool.balancer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +19,8 @@ from lanecast_infra.components.nat_bridge import NatBridge
 from lanecast_infra.components.peering import Peering
 from lanecast_infra.components.region import Region
 from lanecast_infra.components.subscribers import SubscriberPool
-from lanecast_infra.neighbours import (
-    LEFT_OUT,
-    OUTDATED,
-    PLAN,
-    WAITING,
-    ForeignStackError,
-    Neighbours,
-    StackNameError,
-    outputs_of,
-    stack_of,
-)
+from lanecast_infra.neighbours import ForeignStackError, Neighbours, StackNameError, outputs_of, stack_of
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, PLAN, RENEWED_VARIABLE, TAKEN, WAITING
 from lanecast_infra.policy import violations
 from lanecast_infra.regional import (
     GATEWAYS,
@@ -98,6 +90,7 @@ def run() -> None:
     pulumi.export(PLAN, part.plan)
     pulumi.export(WAITING, neighbours.waiting)
     pulumi.export(LEFT_OUT, list(part.left_out))
+    pulumi.export(TAKEN, {names[region]: kinds for region, kinds in neighbours.taken.items()})
 
 
 def project_folder() -> Path:
@@ -160,7 +153,8 @@ class _Making:
             name=settings.require("image"), opts=pulumi.InvokeOptions(provider=self.region.provider)
         )
         given = {name: _given(file) for name, file in self.user_data.items()}
-        made = MachineSettings(spec, found.id, given)
+        renewed = frozenset(os.environ.get(RENEWED_VARIABLE, "").split(","))
+        made = MachineSettings(spec, found.id, given, renewed)
         groups: list[GuardedMachines] = []
         for one in self.part.pools:
             at = (self.region.networks[one.vpc], made, self.region, self.region.provider, self.protect)

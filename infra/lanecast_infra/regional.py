@@ -9,11 +9,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lanecast.cloud_state import CloudGateway, CloudPeering, CloudRoute, CloudState, CloudSubnet, CloudVpc
+from lanecast.cloud_state import (
+    CloudGateway,
+    CloudListener,
+    CloudLoadBalancer,
+    CloudPeering,
+    CloudRoute,
+    CloudState,
+    CloudSubnet,
+    CloudVpc,
+)
 from lanecast.fabric import Fabric, Host, HostRole
 from lanecast.plan.model import SecretReference
 from lanecast.router import Bfd, Router
-from lanecast_infra.access import GroupRule, ListRule, access_list, bridge_rules, managers_of, subscriber_rules
+from lanecast_infra.access import (
+    GroupRule,
+    ListRule,
+    access_list,
+    balanced_rules,
+    bridge_rules,
+    clients_of,
+    managers_of,
+    subscriber_rules,
+)
 
 PROVIDER: Final = "baidu"
 BITS_IN_MBIT: Final = 1_000_000
@@ -146,6 +164,17 @@ class SharedAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Balancer:
+    """A load balancer before all machines of a pool."""
+
+    name: str
+    subnet: str
+    address: str
+    listeners: tuple[CloudListener, ...]
+    tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Instances in one VPC, a subscriber's or a bridge's, and what may reach them."""
 
@@ -156,6 +185,8 @@ class Pool:
     tags: Tags
     shared: tuple[SharedAddress, ...] = ()
     """A bridge's."""
+    balancer: Balancer | None = None
+    """A subscriber's that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +281,9 @@ class _Maker:
     def _subnet(self, vpc: CloudVpc, subnet: CloudSubnet) -> Subnet:
         zone = f"cn-{self._code(self.region)}-{subnet.zone}"  # [docs] as every zone of the provider is spelt
         managers = managers_of(one for one in self.fabric.hosts if one.place == subnet.name)
-        return Subnet(subnet.name, str(subnet.cidr), zone, access_list(vpc, subnet, managers), self._tags(subnet.name))
+        clients = clients_of(one for one in self.state.load_balancers if one.subnet == subnet.name)
+        allowed = access_list(vpc, subnet, [*managers, *clients])
+        return Subnet(subnet.name, str(subnet.cidr), zone, allowed, self._tags(subnet.name))
 
     def _rule(self, vpc: CloudVpc, route: CloudRoute) -> RouteRule | None:
         """A rule is named by where it leads, so that another next hop changes it and no other rule does.
@@ -303,7 +336,14 @@ class _Maker:
     def _pools(self, inside: set[str]) -> Iterator[Pool]:
         named = {one.instance: one.subscriber for one in self.fabric.applications}
         for name, hosts in self._instances(inside, HostRole.SUBSCRIBER, lambda host: named[host.name]):
-            yield self._pool(name, hosts, subscriber_rules(self.fabric, name, hosts))
+            own = {host.name for host in hosts}
+            balancer = next((one for one in self.state.load_balancers if own.issuperset(one.instances)), None)
+            rules = (*subscriber_rules(self.fabric, name, hosts), *(balanced_rules(balancer) if balancer else ()))
+            pool = self._pool(name, hosts, tuple(sorted(rules, key=lambda rule: rule.name)))
+            yield replace(pool, balancer=self._balancer(balancer)) if balancer else pool
+
+    def _balancer(self, one: CloudLoadBalancer) -> Balancer:
+        return Balancer(one.name, one.subnet, str(one.address), one.listeners, self._tags(one.name))
 
     def _bridges(self, inside: set[str]) -> Iterator[Pool]:
         for name, hosts in self._instances(inside, HostRole.BRIDGE, lambda host: host.nat.bridge if host.nat else ""):

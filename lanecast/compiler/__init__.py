@@ -15,6 +15,7 @@ from lanecast.compiler.context import Context
 from lanecast.compiler.deliveries import applications, cloud_instances, deliveries, subscriber_hosts
 from lanecast.compiler.exchanges import exchange_router, source_host, source_links
 from lanecast.compiler.invention import Inventions
+from lanecast.compiler.load_balancers import load_balancers
 from lanecast.compiler.routers import site_router
 from lanecast.compiler.sites import relay_host, site_links, site_segments
 from lanecast.fabric import (
@@ -64,7 +65,8 @@ def compile_network(plan: Plan, name: str, locked: Mapping[str, str] | None = No
     ways = deliveries(context)
     apps = applications(context, ways)
     offers = bridge_offers(context)
-    cloud = cloud_state(context, [*cloud_instances(context), *bridge_instances(context)], shared_addresses(context))
+    instances = [*cloud_instances(context), *bridge_instances(context)]
+    cloud = cloud_state(context, instances, shared_addresses(context), load_balancers(context))
     exchanges = sorted({circuit.exchange for site in plan.sites.values() for circuit in site.circuits.values()})
     routers = [exchange_router(context, exchange) for exchange in exchanges]
     routers += gateway_routers(context, cloud.gateways)
@@ -119,7 +121,9 @@ def _written_asns(plan: Plan) -> list[int]:
 
 def _written_addresses(plan: Plan) -> list[IPv4Address]:
     """Addresses in VPCs that the plan itself gives to something."""
-    return [offer.at.address for bridge in plan.bridges.values() for offer in bridge.offers.values()]
+    offers = [offer.at.address for bridge in plan.bridges.values() for offer in bridge.offers.values()]
+    balancers = [subscriber.load_balancer for subscriber in plan.subscribers.values()]
+    return offers + [one.address for one in balancers if one is not None and one.address is not None]
 
 
 def _relays(context: Context, layout: SiteLayout, ways: list[Delivery]) -> list[Host]:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from lanecast.cloud_state import (
     CloudGateway,
     CloudInstance,
+    CloudLoadBalancer,
     CloudPeering,
     CloudRegion,
     CloudRoute,
@@ -43,7 +44,10 @@ GATEWAY_VPC_INTERFACE = "vpc"
 
 
 def cloud_state(
-    context: Context, instances: list[CloudInstance], shared_addresses: list[CloudSharedAddress]
+    context: Context,
+    instances: list[CloudInstance],
+    shared_addresses: list[CloudSharedAddress],
+    balancers: list[CloudLoadBalancer],
 ) -> CloudState:
     """Everything that the plan's regions hold."""
     plan = context.plan
@@ -69,6 +73,7 @@ def cloud_state(
             for name, region in sorted(plan.regions.items())
         ),
         shared_addresses=tuple(sorted(shared_addresses, key=lambda address: address.name)),
+        load_balancers=tuple(sorted(balancers, key=lambda balancer: balancer.name)),
     )
 
 

@@ -86,6 +86,10 @@ class Context:
         """An instance's fixed address in its subnet."""
         return self._address_in(subnet, f"subscribers.{instance}")
 
+    def balancer_address(self, subscriber: str, subnet: IPv4Network) -> IPv4Address:
+        """The address of a subscriber's load balancer."""
+        return self._address_in(subnet, f"load-balancers.{subscriber}").ip
+
     def _address_in(self, subnet: IPv4Network, what: str) -> IPv4Interface:
         """An address in a subnet, of which the first is the VPC router's."""
         hosts = tuple(subnet.hosts())

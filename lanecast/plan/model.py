@@ -383,6 +383,28 @@ class Bridge(Strict):
         return self.from_, self.to
 
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Listener(Strict):
+    """A port of a load balancer that takes connections over TCP, and who may use it."""
+
+    port: Port
+    backend_port: Port | None = None
+    """The port of the instances; None: the same."""
+    clients: list[IPv4Network] = Field(min_length=1)
+    """Who may connect; everybody is nobody's wish."""
+
+
+class LoadBalancer(Strict):
+    """One address for what a subscriber's applications answer themselves, such as requests for a quote: connections are
+    spread over its instances. Feeds are not: each instance gets a copy of its own."""
+
+    address: IPv4Address | None = None
+    """In the subscriber's subnet; None: one is chosen and kept in the lock file."""
+    listeners: dict[Name, Listener] = Field(min_length=1)
+
+
 class Subscriber(Strict):
     """Applications that receive feeds: ``count`` instances in one subnet, fed by each relay named in ``from``."""
 
@@ -392,6 +414,7 @@ class Subscriber(Strict):
     relays: list[Name] = Field(
         min_length=1, validation_alias=AliasChoices("from", "relays"), serialization_alias="from"
     )
+    load_balancer: LoadBalancer | None = None
 
 
 class Promise(Strict):

@@ -57,6 +57,8 @@ LEAVES: dict[str, tuple[Any, Any]] = {
     "prefixes": ("0.0.0.0/0", "0.0.0.0/0"),
     "access-ports": ("eth98", "eth99"),
     "unused-ports": ("eth96", "eth97"),
+    "port": (8443, 9443),
+    "clients": ("198.18.0.0/17", "198.19.0.0/17"),
     "address": ("198.18.0.5", "198.18.0.6"),
     "key-id": (1, 2),
     "id": (1, 2),

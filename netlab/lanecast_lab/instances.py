@@ -47,12 +47,13 @@ def start(node: Node, text: str) -> None:
 
 def _run_script(node: Node, text: str) -> None:
     """User data may be a script as well (cloud-init, user-data formats). What it leaves running goes with the node."""
+    _write(node, ())
     script = node.directory / "user-data"
     script.write_text(text)
     script.chmod(0o700)
     with (node.directory / "user-data.log").open("w") as log:
         status = subprocess.run(
-            node.inside([str(script)]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            node.inside([str(script)]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, cwd="/"
         ).returncode
     if status != 0:
         said = (node.directory / "user-data.log").read_text(errors="replace")[-500:].strip()

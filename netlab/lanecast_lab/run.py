@@ -149,6 +149,7 @@ class LabRun:
             services.stop(process)
         network.timings["teardown_s"] = time.monotonic() - teardown
         of_the_cloud = network.topology.cloud.finish(self._say, REPORT_DIRECTORY)
+        network.timings |= network.topology.cloud.timings
         return self._report(Summaries(sent, received, answered), counters, wires, of_the_cloud)
 
     def _start_captures(self) -> None:

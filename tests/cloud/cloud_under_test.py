@@ -37,8 +37,17 @@ REAL_KEY, REAL_SECRET = "BAIDUCLOUD_ACCESS_KEY", "BAIDUCLOUD_SECRET_KEY"
 REAL_WANTED = "LANECAST_TEST_REAL_CLOUD"
 """Set to 1 beside the two: the tests then make and delete real resources, which cost money."""
 
-HOSTS = {"eip_client": "eip", "blb_client": "blb", "ld_client": "privatezone"}
+HOSTS = {
+    "eip_client": "eip",
+    "blb_client": "blb",
+    "app_blb_client": "blb",
+    "ld_client": "privatezone",
+    "csn_client": "csn",
+}
 """Services with a host of their own; the rest has ``bcc``."""
+
+GLOBAL_HOSTS = ("privatezone", "csn")
+"""Hosts of services without regions."""
 
 
 @dataclass(slots=True)
@@ -60,7 +69,7 @@ class Cloud:
     def endpoint(self, region: str, host: str = "bcc") -> str:
         if self.emulated:
             return self.endpoints[region]
-        return f"http://{host}.baidubce.com" if host == "privatezone" else f"http://{host}.{region}.baidubce.com"
+        return f"http://{host}.baidubce.com" if host in GLOBAL_HOSTS else f"http://{host}.{region}.baidubce.com"
 
     def client(
         self, kind: Callable[..., Any], region: str = "bj", key: str = "", secret: str = "", retries: Any = None

@@ -220,6 +220,8 @@ def test_what_a_gateway_cannot_be(shared_emulator: Cloud, later: ExitStack) -> N
     make = partial(gateways.create_et_gateway, "gateway", vpc_id, 100)
     assert refusal(make, et_id=line, channel_id="dedicatedconn-nothing")[0] == 404
     assert refusal(make, et_id="dcphy-nothing", channel_id=channel_id)[0] == 404
+    assert refusal(make, et_id=line) == (400, "InappropriateJSON")
+    assert refusal(make, channel_id=channel_id) == (400, "InappropriateJSON")
     assert refusal(make, local_cidrs=["elephant"])[0] == 400
     assert refusal(gateways.create_et_gateway, "gateway", vpc_id, 0)[0] == 400
     a_gateway(cloud, later, vpc_id, "running", et_id=line, channel_id=channel_id)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.app_blb_client import AppBlbClient
 from baidubce.services.blb.blb_client import BlbClient
+from baidubce.services.csn.csn_client import CsnClient
 from baidubce.services.eip.eip_client import EipClient
+from baidubce.services.esg.esg_client import EsgClient
 from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
 from baidubce.services.havip.havip_client import HavipClient
@@ -38,11 +41,14 @@ CLIENTS: dict[str, Any] = {
     "et": EtClient,
     "etGateway": EtGatewayClient,
     "securityGroup": BccClient,
+    "enterpriseSecurityGroup": EsgClient,
     "acl": AclClient,
     "bcc": BccClient,
     "havip": HavipClient,
     "blb": BlbClient,
+    "appblb": AppBlbClient,
     "privatezone": LdClient,
+    "csn": CsnClient,
 }
 TESTS = "\n".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")) if path != Path(__file__))
 

@@ -88,6 +88,9 @@ def test_listeners_come_and_go(cloud: Cloud, later: ExitStack, place: tuple[str,
     assert (http.listener_port, http.scheduler) == (8000, "LeastConnection")
     listeners = {(str(one.port), one.type) for one in blbs.describe_loadbalancer_detail(blb_id).listener}
     assert listeners == {("80", "TCP"), ("80", "UDP"), ("8000", "HTTP")}
+    every = blbs.describe_all_listeners(blb_id).listener_list
+    assert {(str(one.listener_port), one.listener_type) for one in every} == listeners
+    assert [one.backend_port for one in blbs.describe_all_listeners(blb_id, listener_port=8000).listener_list] == [8082]
     blbs.update_tcp_listener(blb_id, 80, backend_port=9090, scheduler="Hash", unhealth_threshold=5, health_threshold=2)
     settle(cloud, blb_id)
     [tcp] = blbs.describe_tcp_listener(blb_id, listener_port=80).listener_list

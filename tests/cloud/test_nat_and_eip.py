@@ -136,9 +136,37 @@ def test_an_address_is_bound_by_its_own_calls(shared_emulator: Cloud, later: Exi
     eips.bind_eip(address, "NAT", nat_id)
     assert passes(cloud.eventually(partial(eip_status, cloud, address), "binded"), "binding", "binded")
     assert nats.get_nat(nat_id).eips == [address]
+    assert cloud.eventually(partial(status, nats, nat_id), "active")
     eips.unbind_eip(address)
     assert passes(cloud.eventually(partial(eip_status, cloud, address), "available"), "unbinding", "available")
     assert nats.get_nat(nat_id).eips == []
+    cloud.eventually(partial(status, nats, nat_id), "unconfigured")
+
+
+def test_an_address_that_a_rule_uses_stays_bound(shared_emulator: Cloud, later: ExitStack) -> None:
+    cloud, eips, nats = shared_emulator, shared_emulator.client(EipClient), shared_emulator.client(NatClient)
+    address, nat_id = an_eip(cloud, later), a_nat(cloud, later, a_vpc(cloud, later), spec=None, cu_num=1)
+    eips.bind_eip(address, "NAT", nat_id)
+    cloud.eventually(partial(status, nats, nat_id), "active")
+    assert (nats.get_nat(nat_id).bind_eips, nats.get_nat(nat_id).eips) == ([address], [])
+    nats.create_snat_rule(nat_id, "out", "10.0.1.0/24", [address])
+    assert refusal(eips.unbind_eip, address) == (409, "ResourceNeedRelease")
+
+
+def test_pages_of_addresses_in_one_state(shared_emulator: Cloud, later: ExitStack) -> None:
+    eips = shared_emulator.client(EipClient)
+    made = {an_eip(shared_emulator, later) for _ in range(3)}
+    seen: list[str] = []
+    more: dict[str, str] = {}
+    while more or not seen:
+        found = eips.list_eips(status=EipStatus.AVAILABLE, max_keys=1, **more)
+        assert len(found.eip_list) == 1
+        seen.append(found.eip_list[0].eip)
+        more = {"marker": found.next_marker} if found.is_truncated else {}
+    assert len(seen) == len({*seen})
+    assert {*seen} >= made
+    ids = [eip_of(shared_emulator, address).eip_id for address in sorted(made)[:2]]
+    assert {one.eip for one in eips.list_eips(eip_ids=",".join(ids)).eip_list} == {*sorted(made)[:2]}
 
 
 @pytest.fixture
@@ -160,9 +188,37 @@ def test_snat_rules(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
     assert refusal(nats.create_snat_rule, nat_id, "x", "10.0.2.0/24", [incoming])[0] == 404
     assert refusal(nats.create_snat_rule, nat_id, "x", "elephant", [outgoing])[0] == 400
     assert refusal(nats.unbind_eip, nat_id, [outgoing])[0] == 409
+    other = nats.create_snat_rule(nat_id, "x", "10.0.2.0/24", [outgoing]).rule_id
+    assert refusal(nats.update_snat_rule, nat_id, other, source_cidr="10.0.0.0/16")[0] == 409
+    nats.delete_snat_rule(nat_id, other)
     nats.delete_snat_rule(nat_id, rule_id)
     assert nats.list_snat_rule(nat_id).rules == []
     assert refusal(nats.delete_snat_rule, nat_id, rule_id)[0] == 404
+
+
+def test_several_rules_at_once(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
+    nats, (nat_id, outgoing, incoming) = cloud.client(NatClient), gateway
+    snat = [
+        {"ruleName": f"out-{number}", "sourceCIDR": f"10.0.{number}.0/24", "publicIpsAddress": [outgoing]}
+        for number in (1, 2, 1)
+    ]
+    assert refusal(nats.batch_create_snat_rule, nat_id, snat)[0] == 409
+    assert nats.list_snat_rule(nat_id).rules == []
+    made = nats.batch_create_snat_rule(nat_id, snat[:2]).snat_rule_ids
+    assert [rule.rule_id for rule in nats.list_snat_rule(nat_id).rules] == made
+    dnat = [
+        {
+            "publicIpAddress": incoming,
+            "privateIpAddress": "10.0.1.10",
+            "protocol": kind,
+            "publicPort": 80,
+            "privatePort": 8,
+        }
+        for kind in ("TCP", "UDP")
+    ]
+    made = nats.batch_create_dnat_rule(nat_id, dnat).rule_ids
+    assert [rule.rule_id for rule in nats.list_dnat_rule(nat_id).rules] == made
+    assert refusal(nats.batch_create_dnat_rule, nat_id, [])[0] == 400
 
 
 def test_dnat_rules(cloud: Cloud, gateway: tuple[str, str, str]) -> None:

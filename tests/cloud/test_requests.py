@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from baidubce.auth import bce_v1_signer
@@ -13,7 +16,7 @@ from baidubce.auth.bce_credentials import BceCredentials
 from baidubce.bce_client_configuration import BceClientConfiguration
 from baidubce.services.vpc.vpc_client import VpcClient
 from baidubce.utils import get_canonical_time
-from cloud_under_test import Cloud, refusal
+from cloud_under_test import Cloud, Emulator, refusal
 
 from lanecast_lab.cloud.api.errors import ApiError
 from lanecast_lab.cloud.api.signing import AccessKey, SignedRequest, verify
@@ -169,6 +172,49 @@ def test_a_host_name_and_a_prefix_name_the_region(shared_emulator: Cloud, later:
         assert json.loads(content)["vpc"]["vpcId"] == vpc_id
     host = {"host": "bcc.hkg.baidubce.com"}
     assert shared_emulator.send("GET", f"/v1/vpc/{vpc_id}", headers=host)[0] == 200
+
+
+def test_a_host_name_is_of_any_case_and_its_region_is_one(start_with_hosts: Cloud) -> None:
+    start_with_hosts.endpoints["bj"] = start_with_hosts.endpoints["any"]
+    body = b'{"name": "named", "cidr": "10.0.0.0/16"}'
+    status, _, content = start_with_hosts.send("POST", "/v1/vpc", {}, body, headers={"host": "BCC.HKG.BaiduBCE.com"})
+    assert status == 200
+    path = "/v1/vpc/" + json.loads(content)["vpcId"]
+    assert start_with_hosts.send("GET", path, headers={"host": "bcc.hkg.baidubce.com"})[0] == 200
+    unknown = start_with_hosts.send("GET", "/v1/vpc", headers={"host": "bcc.moon.baidubce.com"})
+    assert body_of(unknown) == (400, "InvalidURI")
+    assert start_with_hosts.send("GET", "/v1/privatezone", headers={"host": "privatezone.baidubce.com"})[0] == 200
+
+
+def lines(cloud: Cloud, text: bytes, wait: bool = True) -> bytes:
+    """Send these bytes, and return whatever comes until the connection ends."""
+    parts = urlsplit(cloud.endpoint("bj"))
+    with socket.create_connection((parts.hostname or "", parts.port or 0), 10) as connection:
+        connection.sendall(text)
+        return b"".join(iter(lambda: connection.recv(65536), b"")) if wait else b""
+
+
+def test_a_path_with_scheme_and_host_before_it(shared_emulator: Cloud) -> None:
+    """RFC 9112, 3.2.2: what a client sends to a proxy. It is signed without them."""
+    sent = {b"host": b"bcc.hkg.baidubce.com", b"x-bce-date": get_canonical_time(0)}
+    signed = bce_v1_signer.sign(BceCredentials("testak", "testsk"), b"GET", b"/v1/vpc", sent, {})
+    fields = b"".join(name + b": " + value + b"\r\n" for name, value in {**sent, b"authorization": signed}.items())
+    target = b"GET http://bcc.hkg.baidubce.com/v1/vpc HTTP/1.1\r\nconnection: close\r\n"
+    assert lines(shared_emulator, target + fields + b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_identifier_with_a_slash_is_no_path(shared_emulator: Cloud) -> None:
+    assert body_of(shared_emulator.send("GET", "/v1/vpc/%2F")) == (404, "NoSuchObject")
+    assert body_of(shared_emulator.send("GET", "/v1/vpc/vpc%2Fsubnet")) == (404, "NoSuchObject")
+
+
+def test_a_client_that_goes_away_amid_its_body_is_no_mistake(start: Callable[..., Emulator]) -> None:
+    emulator = start()
+    head = b"POST /v1/vpc HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
+    lines(emulator, head, wait=False)
+    assert emulator.client(VpcClient).list_vpcs().vpcs == []
+    assert emulator.stop() == 0
+    assert "Traceback" not in (emulator.state.parent / f"{emulator.state.name}.log").read_text()
 
 
 def test_the_region_of_a_host_name(start_with_hosts: Cloud) -> None:

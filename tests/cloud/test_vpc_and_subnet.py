@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 
 from baidubce.services.subnet.subnet_client import SubnetClient
@@ -25,6 +27,27 @@ def test_a_vpc_from_its_making_to_its_end(cloud: Cloud, later: ExitStack) -> Non
     assert refusal(vpcs.get_vpc, vpc_id) == (404, "NoSuchObject")
     assert refusal(vpcs.update_vpc, vpc_id, "x") == (404, "NoSuchObject")
     assert refusal(vpcs.delete_vpc, vpc_id) == (404, "NoSuchObject")
+
+
+def test_a_description_has_two_hundred_characters(cloud: Cloud, later: ExitStack) -> None:
+    vpcs = cloud.client(VpcClient)
+    vpc_id = vpcs.create_vpc("described", "10.0.0.0/16", description="x" * 200).vpc_id
+    later.callback(vpcs.delete_vpc, vpc_id)
+    assert refusal(vpcs.create_vpc, "described", "10.0.0.0/16", description="x" * 201)[0] == 400
+    assert refusal(vpcs.update_vpc, vpc_id, "described", description="x" * 201)[0] == 400
+
+
+def test_when_they_were_made_is_told(cloud: Cloud, later: ExitStack) -> None:
+    """[go] ``ShowVPCModel`` and ``Subnet`` have ``createdTime``."""
+    vpcs, subnets = cloud.client(VpcClient), cloud.client(SubnetClient)
+    vpc_id = vpcs.create_vpc("dated", "10.0.0.0/16").vpc_id
+    later.callback(vpcs.delete_vpc, vpc_id)
+    subnet_id = subnets.create_subnet("dated", "cn-bj-d", "10.0.1.0/24", vpc_id).subnet_id
+    later.callback(subnets.delete_subnet, subnet_id)
+    subnet = subnets.get_subnet(subnet_id).subnet
+    for text in (vpcs.get_vpc(vpc_id).vpc.created_time, subnet.created_time):
+        assert abs(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp() - time.time()) < 60
+    assert subnet.available_unreserved_ip == subnet.available_ip
 
 
 def test_tags_are_kept(cloud: Cloud, later: ExitStack) -> None:
@@ -65,6 +88,19 @@ def test_pages_go_on_when_what_stood_at_their_edge_is_deleted(shared_emulator: C
     assert [vpc.vpc_id for vpc in first.vpcs] == made[:2]
     vpcs.delete_vpc(made[1])
     assert [vpc.vpc_id for vpc in vpcs.list_vpcs(marker=first.next_marker).vpcs] == made[2:]
+
+
+def test_pages_of_vpcs_that_are_named(cloud: Cloud, later: ExitStack) -> None:
+    vpcs = cloud.client(VpcClient)
+    made = [vpcs.create_vpc(f"named-{number}", "10.0.0.0/16").vpc_id for number in range(3)]
+    for vpc_id in made:
+        later.callback(vpcs.delete_vpc, vpc_id)
+    ids = ",".join(["vpc-nothing", *made])
+    first = vpcs.list_vpcs(vpc_ids=ids, max_keys=2)
+    assert (len(first.vpcs), first.is_truncated, first.max_keys) == (2, True, 2)
+    second = vpcs.list_vpcs(vpc_ids=ids, max_keys=2, marker=first.next_marker)
+    assert (len(second.vpcs), second.is_truncated, second.next_marker) == (1, False, None)
+    assert {vpc.vpc_id for vpc in (*first.vpcs, *second.vpcs)} == {*made}
 
 
 def test_a_page_that_cannot_be(shared_emulator: Cloud) -> None:

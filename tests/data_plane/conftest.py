@@ -21,10 +21,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., DataPlane]]:
         return started[-1]
 
     yield begin
-    for plane in started:
-        if plane.running():
-            assert plane.stop() == 0
-        assert "Traceback" not in (plane.state.parent / f"{plane.state.name}.log").read_text()
+    try:
+        for plane in started:
+            if plane.running():
+                assert plane.stop() == 0
+            assert "Traceback" not in (plane.state.parent / f"{plane.state.name}.log").read_text()
+    finally:
+        for plane in started:
+            plane.end()
     assert interfaces_here() == before
 
 

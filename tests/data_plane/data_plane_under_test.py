@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Emulator
 
-APPLIED_WITHIN_S = 1.0
-"""What the issue asks for: the data plane follows the API call within a second."""
+APPLIED_WITHIN_S = 10.0
+"""A bound for what does not come, on a machine that has other work. ``test_speed`` is about how fast it comes."""
 
 SPEC, IMAGE = "bcc.g5.c2m8", "m-lanecast-debian"
 EVERYWHERE = "0.0.0.0/0"
@@ -36,14 +36,35 @@ def interfaces_here() -> set[str]:
     return {place.name for place in Path("/sys/class/net").iterdir()}
 
 
-def remains(nodes: list[dict[str, Any]], numbers: dict[int, str]) -> list[str]:
-    """What is left of nodes: their namespaces' names, and processes in them. ``numbers``: the namespaces', with names."""
-    left = [node["namespace"] for node in nodes if (NAMES / node["namespace"]).exists()]
+Life = tuple[int, str]
+"""A process: its id, and when it began, in the kernel's ticks."""
+
+
+def _began(pid: int) -> str:
+    """When a process began; empty when it has ended and nobody has asked how yet."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def processes_in(namespaces: list[str]) -> set[Life]:
+    """The processes in namespaces of these names."""
+    numbers = {(NAMES / name).stat().st_ino for name in namespaces}
+    found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                if name := numbers.get((entry / "ns/net").stat().st_ino):
-                    left.append(f"process {entry.name} in {name}")
+                if (entry / "ns/net").stat().st_ino in numbers:
+                    found.add((int(entry.name), _began(int(entry.name))))
+    return found
+
+
+def remains(namespaces: list[str], processes: set[Life]) -> list[str]:
+    """Which of these namespaces and processes are still there. Numbers of namespaces are given to others at once."""
+    left = [name for name in namespaces if (NAMES / name).exists()]
+    for pid, began in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if _began(pid) == began:
+                left.append(f"process {pid}")
     return left
 
 
@@ -86,6 +107,10 @@ class DataPlane(Emulator):
         """Whether there is such a node."""
         return any(key == node["id"] for node in self.registry()["nodes"])
 
+    def has_name(self, name: str) -> bool:
+        """Whether a node is called so."""
+        return any(name == node["name"] for node in self.registry()["nodes"])
+
     def address(self, key: str) -> str:
         """A node's first address."""
         return str(self.node(key)["addresses"][0])
@@ -108,31 +133,40 @@ class DataPlane(Emulator):
         return done.returncode == 0
 
     @contextlib.contextmanager
-    def probe(self, key: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """``probes.py`` in a node, once it says that it is ready."""
+    def probe(self, key: str, *arguments: str) -> Iterator[Callable[[], str]]:
+        """``probes.py`` in a node, once it says that it is ready; what is given waits for its end and returns what it
+        said."""
         command = [*self.inside(key), sys.executable, str(Path(__file__).parent / "probes.py"), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"
-            yield process
+            yield process.stdout.read
         finally:
             process.terminate()
             process.communicate()
 
-    def numbers(self) -> dict[int, str]:
-        """The numbers of the nodes' namespaces, with their names."""
-        names = [node["namespace"] for node in self.registry()["nodes"]]
-        return {(NAMES / name).stat().st_ino: name for name in names}
+    def namespaces(self) -> list[str]:
+        """The names of the nodes' namespaces."""
+        return [str(node["namespace"]) for node in self.registry()["nodes"]]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it; when it is not killed, nothing is left of it."""
-        nodes, numbers = (self.registry()["nodes"], self.numbers()) if how is signal.SIGTERM else ([], {})
+        namespaces = self.namespaces() if how is signal.SIGTERM else []
+        processes = processes_in(namespaces)
         status = super().stop(how)
-        assert not remains(nodes, numbers)
+        assert not remains(namespaces, processes)
         if how is signal.SIGTERM:
             assert sorted(place.name for place in self.state.iterdir()) == ["cloud.sqlite", "lock"]
         return status
+
+    def end(self) -> None:
+        """Leave nothing, after a test that failed."""
+        if self.running():
+            super().stop(signal.SIGKILL)
+        if (self.state / "data-plane-ledger.json").exists():
+            command = [sys.executable, "-m", "lanecast", "cloud", "clean", "--state", str(self.state)]
+            subprocess.run(command, check=True, timeout=60)
 
     # -- resources
 
@@ -171,7 +205,7 @@ class DataPlane(Emulator):
         """A route rule."""
         routes = self.client(RouteClient, region)
         table = routes.get_route(vpc_id=vpc).route_table_id
-        made: str = routes.create_route(table, source, destination, kind, "", nexthop_id=hop).route_rule_id
+        made: str = routes.create_route(table, source, destination, kind, "", hop).route_rule_id
         return made
 
 

@@ -37,13 +37,13 @@ def listen(port: str, seconds: str, group: str = "") -> None:
                 break
 
 
-def ask(address: str, port: str, own_port: str = "0") -> None:
-    """Send datagrams from one port for a second, until one is answered; print the answer or nothing."""
+def ask(address: str, port: str, own_port: str, tries: str) -> None:
+    """Send datagrams from one port, ten a second, until one is answered; print the answer or nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         own.bind(("0.0.0.0", int(own_port)))
         print("ready", flush=True)
         own.settimeout(0.1)
-        for _ in range(6):
+        for _ in range(int(tries)):
             own.sendto(b"hello", (address, int(port)))
             try:
                 print(own.recv(2048).decode(), flush=True)
@@ -75,5 +75,47 @@ def spoof(source: str, address: str, port: str) -> None:
             own.sendto(header + udp, (address, 0))
 
 
+def announce(interface: str, address: str) -> None:
+    """Say by gratuitous ARP that an address is here (RFC 5227, section 3)."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as own:
+        own.bind((interface, 0))
+        print("ready", flush=True)
+        mac, here = own.getsockname()[4], socket.inet_aton(address)
+        header = b"\xff" * 6 + mac + struct.pack("!H", 0x0806)
+        own.send(header + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + here + bytes(6) + here)
+
+
+def raw_listen(protocol: str, seconds: str) -> None:
+    """Print the senders of packets of an IP protocol."""
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, int(protocol)) as own:
+        print("ready", flush=True)
+        end = time.monotonic() + float(seconds)
+        while (left := end - time.monotonic()) > 0:
+            own.settimeout(left)
+            try:
+                print(own.recvfrom(2048)[1][0], flush=True)
+            except TimeoutError:
+                break
+
+
+def raw_send(protocol: str, address: str) -> None:
+    """Send packets of an IP protocol."""
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, int(protocol)) as own:
+        print("ready", flush=True)
+        for _ in range(5):
+            own.sendto(b"hello", (address, 0))
+
+
+DEEDS = {
+    "announce": announce,
+    "ask": ask,
+    "echo": echo,
+    "listen": listen,
+    "raw-listen": raw_listen,
+    "raw-send": raw_send,
+    "send": send,
+    "spoof": spoof,
+}
+
 if __name__ == "__main__":
-    {"echo": echo, "listen": listen, "ask": ask, "send": send, "spoof": spoof}[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
+    DEEDS[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]

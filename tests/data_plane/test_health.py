@@ -94,19 +94,23 @@ class _Site(BaseHTTPRequestHandler):
         return
 
 
-def test_an_http_check_wants_a_good_status() -> None:
+@pytest.fixture
+def web() -> Iterator[int]:
+    """A port that answers well at one path, to who names it rightly."""
     with HTTPServer((HERE, 0), _Site) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        check = Check(
-            Kind.HTTP, HERE, server.server_port, timeout_s=PATIENT_S, text="/health", host="named", good_statuses=(2, 3)
-        )
-        assert asked(check)
-        assert not asked(replace(check, text="/other"))
-        assert not asked(replace(check, host="other"))
-        assert asked(replace(check, text="/other", good_statuses=(5,)))
+        yield server.server_port
         server.shutdown()
         thread.join()
+
+
+def test_an_http_check_wants_a_good_status(web: int) -> None:
+    check = Check(Kind.HTTP, HERE, web, timeout_s=PATIENT_S, text="/health", host="named", good_statuses=(2, 3))
+    assert asked(check)
+    assert not asked(replace(check, text="/other"))
+    assert not asked(replace(check, host="other"))
+    assert asked(replace(check, text="/other", good_statuses=(5,)))
 
 
 def test_a_watch_tells_of_changes_and_keeps_what_it_knows() -> None:

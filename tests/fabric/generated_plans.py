@@ -266,6 +266,9 @@ def subscribers(draw: st.DrawFn, document: Document) -> Document:
         "count": draw(st.integers(1, 3)),
         "from": draw(subsets(reaching)),
     }
+    if draw(st.integers(0, 3)) == 0:
+        port, cidr = draw(st.integers(1, 65535)), document["regions"][region]["vpcs"][name]["cidr"]
+        subscriber["load-balancer"] = {"listeners": {"requests": {"port": port, "clients": [cidr]}}}
     carriers = Counter(feed for name in subscriber["from"] for feed in relays_of(document)[name][1]["feeds"])
     on_offer = [feed for feed in sorted(carriers) if carriers[feed] == 1 or not is_raw(document, feed)]
     if not on_offer:

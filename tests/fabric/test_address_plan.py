@@ -58,6 +58,7 @@ def test_addresses_and_names_stand_once(compiled: Compile, document: Document) -
     addresses = Counter(address.ip for _, held in all_interfaces(fabric) for address in held.addresses)
     addresses.update(shared.address for shared in fabric.cloud.shared_addresses)
     addresses.update(offer.target.address for offer in fabric.offers)
+    addresses.update(balancer.address for balancer in fabric.cloud.load_balancers)
     addresses.update(subnet.gateway for vpc in fabric.cloud.vpcs for subnet in vpc.subnets)
     assert {address: count for address, count in addresses.items() if count > 1} == {}
     names = [node.name for node in fabric.nodes()]

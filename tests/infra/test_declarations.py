@@ -156,6 +156,12 @@ def test_mistakes_are_told_by_property(name: str, changes: Values, property_name
     assert [one for one, told in mistakes if one == property_name and text in told], mistakes
 
 
+def test_what_is_not_known_yet_is_given_all_the_same() -> None:
+    """Before a channel is made its gateway is previewed with an id that nobody knows."""
+    given = {**RIGHT["DedicatedLineGateway"], "etId": "dcphy-1", "channelId": UNKNOWN}
+    assert check(declared("DedicatedLineGateway"), "purpose", given)[1] == []
+
+
 def test_tags_cannot_be_changed_since_no_call_does() -> None:
     before = checked("Vpc", tags={"plan": "a"})
     mistakes = check(declared("Vpc"), "purpose", {**VPC, "tags": {"plan": "b"}}, before)[1]

@@ -13,8 +13,8 @@ from lanecast_infra.provider.clients import Clients, Settings
 
 def main() -> None:
     region, vpc, destination = sys.argv[1:]
-    keys = (os.environ[f"BAIDUCLOUD_{name}"] for name in ("ACCESS_KEY", "SECRET_KEY"))
-    clients = Clients(Settings(*keys, region, os.environ["BAIDUCLOUD_ENDPOINT"]))
+    key, secret, endpoint = (os.environ[f"BAIDUCLOUD_{name}"] for name in ("ACCESS_KEY", "SECRET_KEY", "ENDPOINT"))
+    clients = Clients(Settings(key, secret, region, endpoint))
     (found,) = (one for one in clients.get(VpcClient, region).list_vpcs().vpcs if one.name == vpc)
     routes = clients.get(RouteClient, region)
     (rule,) = (

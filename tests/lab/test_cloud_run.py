@@ -49,3 +49,19 @@ def test_a_route_rule_that_is_deleted_behind_pulumis_back_breaks_the_paths_that_
     for name in ("quotes-bj-1", "quotes-bj-2", "audit-bj-1"):
         assert received[name][0] == 0, name
         assert received[name][1] > 0, name
+
+
+def test_an_uplink_without_a_dedicated_line_is_refused_at_once(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(THREE_REGIONS.read_text().replace("physical-line: dcphy-8zc3n5hk1b6v, ", ""))
+    run = lab_run(tmp_path / "report", plan, "--cloud", "pulumi")
+    assert run.status == 2
+    assert "names none for hk1-up2: add it" in " ".join(run.errors.split())
+
+
+def test_a_change_that_fails_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
+    before = machine()
+    run = lab_run(tmp_path, THREE_REGIONS, "--cloud", "pulumi", "--cloud-change", "ls /no/such/folder")
+    assert run.status == 2
+    assert "ls /no/such/folder: exit status 2" in " ".join(run.errors.split())
+    assert left_behind(before) == {}

@@ -61,6 +61,11 @@ def bridged(old: str = "", new: str = "") -> tuple[str, str]:
     return "\nsubscribers:\n", BRIDGED.replace(old, new) + "\nsubscribers:\n"
 
 
+def balanced(balancer: str) -> tuple[str, str]:
+    """The edit that puts a load balancer before the subscriber."""
+    return "from: [relay-1, relay-2]}", f"from: [relay-1, relay-2], load-balancer: {{{balancer}}}}}"
+
+
 MISTAKES = {
     "bridge-at-an-end-with-itself": bridged("to: far.core", "to: region1.vpc1"),
     "bridge-beside-a-peering": bridged("bridges:\n", "  near-far: {between: [far.core, region1.vpc1], delay: 20ms, bandwidth: 1G}\nbridges:\n"),
@@ -78,6 +83,13 @@ MISTAKES = {
     "peered-twice": bridged("bridges:\n", "  again: {between: [middle.core, region1.vpc1], delay: 9ms, bandwidth: 1G}\nbridges:\n"),
     "uplink-bfd-the-cloud-does-not-take": ("delay: 1ms, bandwidth: 1G, routing: bgp, role: primary", "delay: 1ms, bandwidth: 1G, routing: bgp, bfd: {interval: 150ms, multiplier: 12}, role: primary"),
     "uplink-vlan-the-cloud-does-not-take": ("vlan: 201", "vlan: 4010"),
+    "balancer-of-another-subnet": balanced("listeners: {api: {port: 8443, clients: [10.8.0.0/16]}}, address: 10.8.3.9"),
+    "balancer-at-the-clouds-own-address": balanced("listeners: {api: {port: 8443, clients: [10.8.0.0/16]}}, address: 10.8.2.1"),
+    "balancer-open-to-everybody": balanced("listeners: {api: {port: 8443, clients: [0.0.0.0/0]}}"),
+    "balancer-whose-clients-get-no-answer": balanced("listeners: {api: {port: 8443, clients: [10.8.0.0/16, 172.16.0.0/12]}}"),
+    "balancer-where-another-is": ("from: [relay-1, relay-2]}\n", "from: [relay-1, relay-2], load-balancer: &balancer {address: 10.8.2.9, listeners: {api: {port: 8443, clients: [10.8.0.0/16]}}}}\n  second: {subnet: region1.vpc1.apps, count: 1, feeds: [quotes], from: [relay-1, relay-2], load-balancer: {address: 10.8.2.9, listeners: {api: {port: 8443, clients: [10.8.0.0/16]}}}}\n".replace("&balancer ", "")),
+    "balancer-with-one-port-twice": balanced("listeners: {api: {port: 8443, clients: [10.8.0.0/16]}, web: {port: 8443, backend-port: 80, clients: [10.8.0.0/16]}}"),
+    "balancer-without-a-listener": balanced("listeners: {}"),
     "authentication-twice": ("carries: [quotes.A]}", "carries: [quotes.A], password: {environment: A}, tcp-ao: {key-id: 1, secret: {environment: B}}}"),
     "bfd-too-fast": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 20ms, multiplier: 2}}"),
     "bfd-of-odd-length": ("carries: [quotes.A]}", "carries: [quotes.A], bfd: {interval: 100500us}}"),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 
 from lanecast_infra import baiducloud
 from lanecast_infra.components.network import VirtualNetwork
 from lanecast_infra.regional import Pool
+
+KEPT: Final = ["imageId", "userData"]
+"""Neither a newer image of the name nor new files, which other ways bring to it, make a machine anew by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class MachineSettings:
     spec: str
     image: pulumi.Input[str]
     user_data: Mapping[str, pulumi.Input[str]]
+    renewed: frozenset[str]
+    """Those that may be made anew where one of these has changed."""
 
 
 class GuardedMachines:
@@ -49,9 +55,6 @@ class GuardedMachines:
         baiducloud.SecurityGroupRule(
             f"{pool.name}-out", security_group_id=self.group.id, direction="egress", remark="answers", opts=plain
         )
-        # Neither a newer image of the name nor new files, which other ways bring to it, make a machine anew.
-        kept = ["imageId", "userData"]
-        machine = pulumi.ResourceOptions(parent=parent, provider=provider, protect=protect, ignore_changes=kept)
         self.instances = {
             one.name: baiducloud.Instance(
                 one.name,
@@ -62,7 +65,12 @@ class GuardedMachines:
                 security_group_ids=[self.group.id],
                 user_data=settings.user_data[one.name],
                 tags=one.tags,
-                opts=machine,
+                opts=pulumi.ResourceOptions(
+                    parent=parent,
+                    provider=provider,
+                    protect=protect,
+                    ignore_changes=[] if one.name in settings.renewed else KEPT,
+                ),
             )
             for one in pool.machines
         }

@@ -28,6 +28,7 @@ class Peering(pulumi.ComponentResource):
             peer_vpc_id=peer_vpc,
             peer_region=peering.peer_code,
             dns_sync=peering.dns_sync,
+            description=peering.name,
             tags=peering.tags,
             opts=pulumi.ResourceOptions(parent=self, provider=provider, protect=protect),
         )

@@ -6,23 +6,32 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from lanecast.commands.common import JsonOption, PlanArgument, load_or_exit
+from lanecast.commands.common import JsonOption, PlanArgument, compile_or_exit, load_or_exit
 from lanecast.lockfile import lock_path
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Tell, outputs, resources
 from lanecast_infra.deployment.file_backend import clear_torn
 from lanecast_infra.deployment.project import ProjectError, begin_project, environment, find_project
 from lanecast_infra.deployment.recovery import HeldError, ask_settled
-from lanecast_infra.deployment.rounds import Progress, TellOf, bring_up, look_ahead, protected, take_down
-from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, WAITING
+from lanecast_infra.deployment.rounds import (
+    Progress,
+    TellOf,
+    bring_up,
+    each,
+    look_ahead,
+    protected,
+    take_down,
+)
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, RENEWED_VARIABLE, WAITING
 
 app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud with Pulumi, one stack a region.")
 
@@ -77,6 +86,14 @@ def up(
             show_default=False,
         ),
     ] = None,
+    renew: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--renew",
+            help="Make this machine anew if its files are of an earlier plan. Repeatable; one of a bridge at a time.",
+            metavar="MACHINE",
+        ),
+    ] = None,
     project: ProjectOption = None,
     prefix: PrefixOption = "",
     json_output: JsonOption = False,
@@ -87,10 +104,14 @@ def up(
     still work, operations under way. Exit status: 0 when everything is there, 1 when something failed or still
     waits, 2 when it could not run.
     """
-    with _session(plan, stack, project, prefix) as session:
+    machines = [one.name for one in compile_or_exit(plan).cloud.instances]
+    with _session(plan, stack, project, prefix, variables={RENEWED_VARIABLE: ",".join(renew or ())}) as session:
+        if unknown := sorted(set(renew or ()) - set(machines)):
+            raise _WrongUseError(f"the plan has no machine {', '.join(unknown)}; it has {', '.join(machines)}")
         with _telling() as tell:
-            _begin(session, protect, tell)
-            done = bring_up(session.engine, session.stacks, tell)
+            begun = _begin(session, protect, tell)
+            _let_go(session.engine, sorted(begun), renew or (), tell)
+            done = bring_up(session.engine, session.stacks, begun, tell)
         _finish(session, done, json_output)
 
 
@@ -109,6 +130,7 @@ def preview(
 
     Exit status: 0, 1 when a preview failed or changes were not expected, 2 when it could not run.
     """
+    compile_or_exit(plan)
     with _session(plan, stack, project, prefix) as session:
         with _telling() as tell:
             _begin(session, None, tell)
@@ -138,9 +160,9 @@ def destroy(
         with _telling() as tell:
             _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
-        for one in done:
-            if remove and one.error is None:
-                session.engine.ask("stack", "rm", "--yes", "--stack", one.stack)
+        if remove:
+            emptied = [one.stack for one in done if one.error is None]
+            each(session.engine, lambda one: session.engine.ask("stack", "rm", "--yes", "--stack", one), emptied)
         _finish(session, done, json_output)
 
 
@@ -198,7 +220,7 @@ def _status_line(one: dict[str, Any]) -> str:
 
 def _outdated_lines(machines: Sequence[str]) -> list[str]:
     """What a person does about machines that were made with the files of an earlier plan."""
-    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible)"
+    what = "has the files of an earlier plan: bring it the new ones (lanecast render --format ansible), or --renew it"
     return [f"{name} {what}" for name in machines]
 
 
@@ -221,7 +243,12 @@ def init(
 
 @contextmanager
 def _session(
-    plan: Path, wanted: Sequence[str] | None, project: Path | None, prefix: str, only_known: bool = True
+    plan: Path,
+    wanted: Sequence[str] | None,
+    project: Path | None,
+    prefix: str,
+    only_known: bool = True,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[_Session]:
     """Everything that the command needs, and the exit status of what goes wrong."""
     regions = sorted(load_or_exit(plan).plan.regions)
@@ -238,7 +265,7 @@ def _session(
                 highlight=False,
                 soft_wrap=True,
             )
-        engine = Engine(find_project(project), environment())
+        engine = Engine(find_project(project), {**environment(), **variables})
         if torn := clear_torn(engine):
             _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
@@ -255,21 +282,43 @@ def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _begin(session: _Session, protect: bool | None, tell: TellOf) -> None:
-    """Make the stacks that are missing, and let each know its plan; one of another plan is left alone."""
-    there = session.engine.stacks()
-    kept = {stack: session.engine.settings(stack) for stack in session.stacks if stack in there}
+def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
+    """Make the stacks that are missing, and let each know its plan; one of another plan is left alone.
+
+    Returns those that were there already.
+    """
+    engine = session.engine
+    listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
+    there = list(listed)
+    kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
     for stack, held in kept.items():
         _check_plan(session, stack, held.get("lanecast:plan"))
-    for stack, region in session.regions.items():
-        settings = {"plan": os.path.relpath(session.plan, session.engine.project)}
+    _keep_what_is_there(session.plan, listed)
+
+    def begin(stack: str) -> None:
+        region = session.regions[stack]
+        settings = {"plan": os.path.relpath(session.plan, engine.project)}
         if region != stack:
             settings["region"] = region
         if protect is not None:
             settings["protect"] = str(protect).lower()
-        _begin_stack(session.engine, stack, kept.get(stack), settings)
-        if protect is False and stack in kept:
-            _unprotect(session.engine, [stack], True, tell)
+        _begin_stack(engine, stack, kept.get(stack), settings)
+
+    each(engine, begin, session.stacks)
+    if protect is False:
+        _unprotect(engine, there, True, tell)
+    return set(there)
+
+
+def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse without a lock file where something is there: what the plan leaves open may be chosen otherwise now."""
+    held = sorted(stack for stack, one in listed.items() if one.get("resourceCount"))
+    if held and not lock_path(plan).exists():
+        raise _WrongUseError(
+            f"{plan} has no lock file, and {', '.join(held)} hold what was made of it: addresses and ports that the"
+            f" plan leaves open would move with its next change. Bring its lock file back, or run"
+            f" `lanecast lock {plan}` on the plan as they were made from; then change the plan"
+        )
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
@@ -294,12 +343,26 @@ def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settin
 
 def _unprotect(engine: Engine, stacks: Sequence[str], wanted: bool, tell: TellOf) -> None:
     """Let go of what is protected if that is wanted; otherwise refuse, before anything is removed anywhere."""
-    held = {stack: names for stack in stacks if (names := protected(engine, stack))}
+    names = each(engine, lambda stack: protected(engine, stack), stacks)
+    held = {stack: some for stack, some in zip(stacks, names, strict=True) if some}
     if held and not wanted:
-        counts = ", ".join(f"{stack} holds {len(names)}, such as {names[0]}" for stack, names in held.items())
+        counts = ", ".join(f"{stack} holds {len(some)}, such as {some[0]}" for stack, some in held.items())
         raise _WrongUseError(f"protected, so nothing is removed: {counts}; --unprotect removes them too")
-    for stack in held:
-        ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes")
+    each(
+        engine,
+        lambda stack: ask_settled(engine, stack, tell(stack), "state", "unprotect", "--all", "--yes"),
+        list(held),
+    )
+
+
+def _let_go(engine: Engine, stacks: Sequence[str], machines: Sequence[str], tell: TellOf) -> None:
+    """Machines that are to be made anew cannot be protected meanwhile; the run protects the new ones again."""
+    if not machines:
+        return
+    for stack in stacks:
+        for one in resources(engine.state(stack)):
+            if one["type"].endswith(":Instance") and one["urn"].split("::")[-1] in machines and one.get("protect"):
+                ask_settled(engine, stack, tell(stack), "state", "unprotect", one["urn"], "--yes")
 
 
 @contextmanager

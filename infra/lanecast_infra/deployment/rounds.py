@@ -1,21 +1,18 @@
-"""Every region's stack, again and again until none has anything left to do."""
+"""Every region's stack, each at its own pace, until none has anything left to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from lanecast_infra.deployment.engine import Engine, Outcome, Tell, resources
 from lanecast_infra.deployment.recovery import run_settled, settle
-from lanecast_infra.neighbours import LEFT_OUT, OUTDATED, PLAN, WAITING
+from lanecast_infra.outputs import LEFT_OUT, OUTDATED, TAKEN, WAITING, has_moved
 
-ROUNDS_PER_STACK: Final = 3
-"""Each stack may have to wait once for each kind of thing; more rounds than that mean that two undo each other."""
-BETWEEN_REGIONS: Final = ("RouteRule", "PeerConnection")
-"""What one stack makes and another's hangs on, in the order in which it has to go before anything else can."""
+RUNS_PER_STACK: Final = 3
+"""Each may wait once for each kind of thing of each other stack; with more runs two undo each other's work."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -34,8 +31,16 @@ class Progress:
     """By resource, the last operation on it."""
     outputs: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-    due: bool = True
-    """Whether something has happened since that it has to look at."""
+    stirred: bool = False
+    """Whether another stack has changed something since its last run began."""
+
+    def is_due(self, others: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether it has to run, or to run again, by the outputs of those that have run."""
+        if self.runs == 0:
+            return True
+        if self.error is not None:
+            return self.stirred  # what stood in its way may be gone
+        return has_moved(self.outputs.get(TAKEN) or {}, others)
 
     @property
     def waiting(self) -> list[str]:
@@ -79,24 +84,50 @@ def each(engine: Engine, act: Callable[[Item], Answer], items: Sequence[Item]) -
     return [one.result() for one in futures]
 
 
-def bring_up(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Progress]:
-    """Run every stack until none fails, waits or changes any more, or no run moves anything."""
+def bring_up(engine: Engine, stacks: Sequence[str], begun: Collection[str], tell: TellOf) -> list[Progress]:
+    """Run every stack, and each again whenever another has made or moved what it takes from there.
+
+    Those in ``begun`` were there before, and may have to be settled.
+    """
     all_of_them = [Progress(stack) for stack in stacks]
-    each(engine, lambda stack: settle(engine, stack, tell(stack)), stacks)
-    for _ in range(ROUNDS_PER_STACK * len(stacks)):
-        due = [one for one in all_of_them if one.due]
-        if not due:
-            return all_of_them
-        outcomes = each(engine, lambda one: run_settled(engine, one.stack, "up", (), tell(one.stack)), due)
-        for one, outcome in zip(due, outcomes, strict=True):
-            one.due = False
-            one.note(outcome)
-        for one, outcome in zip(due, outcomes, strict=True):
-            _wake(all_of_them, one, outcome)
+    each(engine, lambda stack: settle(engine, stack, tell(stack)), [one for one in stacks if one in begun])
+    running: dict[Future[Outcome], Progress] = {}
+    with ThreadPoolExecutor(max(1, len(stacks))) as threads:
+        try:
+            while True:
+                for one in _due(all_of_them, running.values()):
+                    one.stirred = False
+                    job = threads.submit(run_settled, engine, one.stack, "up", (), tell(one.stack))
+                    running[job] = one
+                if not running:
+                    break
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for job in ended:
+                    _take_in(all_of_them, running.pop(job), job.result())
+        except KeyboardInterrupt:
+            engine.interrupt()
+            raise
     for one in all_of_them:
-        if one.due:
-            one.error = one.error or "the stacks do not settle: each run changes what another needs"
+        if one.error is None and one.is_due(_told(all_of_them)):
+            one.error = "the stacks do not settle: each run changes what another needs"
     return all_of_them
+
+
+def _told(all_of_them: Iterable[Progress]) -> dict[str, dict[str, Any]]:
+    return {one.stack: one.outputs for one in all_of_them if one.outputs}
+
+
+def _due(all_of_them: Sequence[Progress], running: Collection[Progress]) -> list[Progress]:
+    told, most = _told(all_of_them), RUNS_PER_STACK * len(all_of_them)
+    at_rest = [one for one in all_of_them if not any(one is other for other in running)]
+    return [one for one in at_rest if one.runs < most and one.is_due(told)]
+
+
+def _take_in(all_of_them: Iterable[Progress], ran: Progress, outcome: Outcome) -> None:
+    ran.note(outcome)
+    if outcome.steps:
+        for one in all_of_them:
+            one.stirred |= one is not ran
 
 
 def look_ahead(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Progress]:
@@ -107,44 +138,27 @@ def look_ahead(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Prog
 
 
 def take_down(engine: Engine, stacks: Sequence[str], tell: TellOf) -> list[Progress]:
-    """Remove everything: first what hangs between regions, in every stack, then the rest."""
+    """Remove everything, of every stack at a time: what one region's hangs on is waited for while another's goes.
+
+    What took longer than anybody waits is tried again as long as there is less of it each time.
+    """
     all_of_them = [Progress(stack) for stack in stacks]
-    states = dict(zip(stacks, each(engine, lambda stack: settle(engine, stack, tell(stack)), stacks), strict=True))
+    each(engine, lambda stack: settle(engine, stack, tell(stack)), stacks)
 
-    def remove(kind: str | None, one: Progress) -> None:
-        flags = _flags_for(states[one.stack], kind)
-        if one.error is None and flags is not None:
-            one.note(run_settled(engine, one.stack, "destroy", flags, tell(one.stack)))
+    def remove(one: Progress) -> None:
+        one.note(run_settled(engine, one.stack, "destroy", (), tell(one.stack)))
 
-    for kind in (*BETWEEN_REGIONS, None):
-        each(engine, partial(remove, kind), all_of_them)
+    left = None
+    due = all_of_them
+    while due:
+        each(engine, remove, due)
+        due = [one for one in due if one.error is not None]
+        before, left = left, sum(len(resources(engine.state(one.stack))) for one in due)
+        if before is not None and left >= before:
+            break
     return all_of_them
 
 
 def protected(engine: Engine, stack: str) -> list[str]:
     """The names of the resources that may not be removed."""
     return sorted(one["urn"].split("::")[-1] for one in resources(engine.state(stack)) if one.get("protect"))
-
-
-def _flags_for(state: Mapping[str, Any], kind: str | None) -> list[str] | None:
-    """How to remove the resources of a kind; None when there are none. No kind means everything."""
-    if kind is None:
-        return []
-    urns = [one["urn"] for one in resources(state) if one["type"].endswith(f":{kind}")]
-    return [word for urn in urns for word in ("--target", urn)] or None
-
-
-def _wake(all_of_them: Iterable[Progress], ran: Progress, outcome: Outcome) -> None:
-    """Let the others look again at what they wait for or take from this one, and try what it stood in the way of."""
-    before, now = _facts(outcome.before), _facts(outcome.outputs)
-    told = outcome.succeeded and before != now
-    moved = told and any(now.get(name) != value for name, value in before.items())
-    for one in all_of_them:
-        if one is not ran and (moved or (told and one.waiting) or (one.error and outcome.steps)):
-            one.due = True
-
-
-def _facts(outputs: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-    """What other stacks take from one's outputs: ids by kind and name."""
-    kinds = {kind: ids for kind, ids in outputs.items() if kind not in (PLAN, WAITING, LEFT_OUT, OUTDATED)}
-    return {(kind, name): value for kind, ids in kinds.items() for name, value in ids.items()}

@@ -31,7 +31,9 @@ def check(resource: Resource, name: str, given: Values, before: Values | None = 
         values[field.name] = value
         mistakes += [(field.name, text) for text in value_mistakes(field, value)]
     if not mistakes:
-        mistakes = [mistake for rule in resource.rules for mistake in rule(known(values))]
+        told = [mistake for rule in resource.rules for mistake in rule(known(values))]
+        # What is not known yet is given all the same, and nobody knows what is wrong with it.
+        mistakes = [(field, text) for field, text in told if not is_unknown(values.get(field))]
     if before is not None and not mistakes:
         mistakes = _fixed_that_change(resource, before, values)
     return values, mistakes

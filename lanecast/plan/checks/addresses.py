@@ -116,7 +116,7 @@ def instances(context: CheckContext) -> Iterator[Problem]:
         if bridge.subnet is not None
     ]
     asked += [
-        (subscriber.subnet, subscriber.count, ("subscribers", name, "count"))
+        (subscriber.subnet, subscriber.count + (subscriber.load_balancer is not None), ("subscribers", name, "count"))
         for name, subscriber in context.plan.subscribers.items()
     ]
     for subnet, count, place in asked:

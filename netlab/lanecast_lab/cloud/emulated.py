@@ -36,7 +36,7 @@ ASYNC_DELAY_S: Final = "0.2"
 """What asynchronous work takes: long enough that Pulumi has to wait for it, short enough to wait with it."""
 
 SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
-"""Kinds of the resources whose namespaces the lab looks into, by the plan's names."""
+"""The data plane's kinds of nodes that have the plan's names."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
 APPLIED_S: Final = 20.0

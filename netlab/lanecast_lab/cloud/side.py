@@ -26,6 +26,8 @@ class CloudSide(Protocol):
 
     given: bool
     """Whether its nodes come with everything that runs on them, gateways included, and the lab must not touch that."""
+    timings: dict[str, float]
+    """Seconds that steps of its own took."""
 
     def nodes(self, directory: Path) -> list[Node]:
         """Every node, of which those that the lab makes have folders under ``directory``."""
@@ -58,6 +60,7 @@ class FabricCloud:
 
     fabric: Fabric
     given: bool = False
+    timings: dict[str, float] = field(default_factory=dict)
     _gateways: dict[str, Node] = field(default_factory=dict)
     _made: reconciler.CloudNodes = field(default_factory=reconciler.CloudNodes)
 

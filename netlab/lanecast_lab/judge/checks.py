@@ -12,6 +12,7 @@ from lanecast.fabric import (
     Feed,
 )
 from lanecast_lab.judge.model import Check, SubscriberResult, Unexpected, percentile
+from lanecast_lab.judge.ways import no_shortcuts
 
 CONFIDENCE_LEFT = 0.05
 """A promise is shown when a network that only just broke it would look this good in at most 5 % of runs."""
@@ -27,6 +28,7 @@ def feed_checks(fabric: Fabric, results: Sequence[SubscriberResult]) -> Iterator
     for feed in fabric.feeds:
         of_feed = [result for result in results if result.feed == feed.name]
         yield delivered(feed, of_feed)
+        yield from no_shortcuts(fabric, feed, of_feed)
         if feed.recovery is not None:
             yield from recovered(feed, of_feed)
         promise = feed.promise

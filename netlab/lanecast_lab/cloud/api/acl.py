@@ -41,7 +41,7 @@ def _check(context: Context, subnet_id: str, rule: JsonObject, but: str = "") ->
 
 
 def _show(rule: Resource) -> JsonObject:
-    return {**shown(rule.body), "subnetId": rule.parent}
+    return {**shown(rule.body), "subnetId": rule.parent, "ipVersion": 4}
 
 
 def create(context: Context) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import traceback
 import uuid
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -26,7 +27,7 @@ from lanecast_lab.cloud.api.errors import ApiError, inappropriate, malformed_jso
 from lanecast_lab.cloud.api.faults import Faults
 from lanecast_lab.cloud.api.idempotence import Token, fingerprint
 from lanecast_lab.cloud.api.quotas import Quotas
-from lanecast_lab.cloud.api.regions import GLOBAL, Regions
+from lanecast_lab.cloud.api.regions import GLOBAL, Regions, check_host
 from lanecast_lab.cloud.api.services import SERVICES
 from lanecast_lab.cloud.api.signing import AccessKey, SignedRequest, verify
 from lanecast_lab.cloud.api.store import Scope as ResourceScope
@@ -38,6 +39,8 @@ DROP = "lanecast.drop"
 LONGEST_BODY = 1 << 20
 JSON_TYPE = "application/json; charset=utf-8"
 EMPTY = b""
+ABSOLUTE = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
+"""What a request to a proxy has before its path."""
 
 
 @dataclass(slots=True)
@@ -56,7 +59,10 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True)
 class _Incoming:
-    """A request as it came, with what is found out before it is trusted."""
+    """A request as it came, with what is found out before it is trusted.
+
+    ``path``: as it was sent, without the region's prefix.
+    """
 
     request: Request
     body: bytes
@@ -73,7 +79,7 @@ class _Incoming:
     def signed(self) -> SignedRequest:
         scope = self.request.scope
         headers = tuple((name.decode("latin-1"), value) for name, value in scope["headers"])
-        return SignedRequest(self.method, scope["raw_path"], scope["query_string"], headers)
+        return SignedRequest(self.method, _raw_path(scope), scope["query_string"], headers)
 
 
 class Application:
@@ -86,13 +92,16 @@ class Application:
         if scope["type"] != "http":
             raise ValueError(f"the emulated cloud does not speak {scope['type']}")
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # nobody is there to be answered
+            return
         if scope["path"].startswith(admin.PREFIX):
             answer = admin.answer(request.method, scope["path"], body, self.cloud.faults, self.cloud.store)
             await answer(scope, receive, send)
             return
         incoming = self._incoming(request, body)
-        striking = self.cloud.faults.draw(incoming.method, incoming.path)
+        striking = self.cloud.faults.draw(incoming.method, unquote(incoming.path))
         if delay := striking.get("delay"):
             await asyncio.sleep(delay.seconds)
         if "lost-request" in striking:
@@ -111,10 +120,10 @@ class Application:
         await answer(scope, receive, send)
 
     def _incoming(self, request: Request, body: bytes) -> _Incoming:
-        raw_path = request.scope["raw_path"].decode("latin-1")
+        raw_path = _raw_path(request.scope).decode("latin-1")
         host = request.headers.get("host", "")
         region, named, path = self.cloud.regions.split(request.scope["server"][1], host, raw_path)
-        return _Incoming(request, body, region, named, unquote(path), _query(request.scope["query_string"]))
+        return _Incoming(request, body, region, named, path, _query(request.scope["query_string"]))
 
     def _answer(self, incoming: _Incoming, request_id: str) -> Response:
         """Do what is asked, or say why not."""
@@ -135,6 +144,7 @@ class Application:
         return Response(content, 200, headers, JSON_TYPE)
 
     def _perform(self, incoming: _Incoming, key: AccessKey, now: float) -> JsonObject | None:
+        check_host(incoming.request.headers.get("host", ""))
         call, service, variables = self.cloud.router.find(incoming.method, incoming.path, incoming.query)
         body = _body(incoming.body)
         context = Context(
@@ -147,7 +157,7 @@ class Application:
             outages=self.cloud.faults.down,
             query=incoming.query,
             path=variables,
-            service=service.name,
+            endpoint=service.endpoint,
         )
         if not call.writes:
             with self.cloud.store.reading(now):
@@ -169,6 +179,12 @@ class Application:
         request.scope["extensions"][DROP]()
         while (await request.receive())["type"] != "http.disconnect":
             continue
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as it was sent, without the scheme and host that a client puts before it for a proxy. (RFC 9112)"""
+    sent: bytes = scope["raw_path"]
+    return ABSOLUTE.sub(b"", sent) or b"/"
 
 
 def _query(text: bytes) -> dict[str, str]:

@@ -7,9 +7,16 @@ Replies are bce-sdk-go's ``BLBModel``, ``DescribeLoadBalancerDetailResult``, ``T
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lanecast_lab.cloud.api import eip, subnet
+from lanecast_lab.cloud.api.balancers import (
+    CHANGED,
+    CREATED,
+    HIGHEST_WEIGHT,
+    LAST_PORT,
+    LISTENERS_DELETED,
+    SCHEDULERS,
+    Balancers,
+    asked_port,
+)
 from lanecast_lab.cloud.api.calls import (
     Call,
     Context,
@@ -18,22 +25,15 @@ from lanecast_lab.cloud.api.calls import (
     between,
     checked,
     fields,
-    new_id,
     one_of,
-    shown,
-    timestamp,
-    whole_number,
 )
-from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, no_such
+from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
+from lanecast_lab.cloud.data_plane.status import read_status, target_name
 
 KIND, LISTENER, BACKEND = "blb", "blb-listener", "blb-backend"
-SCHEDULERS = ("RoundRobin", "LeastConnection", "Hash")
-HIGHEST_WEIGHT = 100
-"""[docs] Of a backend; 0 takes no new flows."""
-
 HEALTH = {
     "healthCheckTimeoutInSecond": (3, 1, 60),
     "healthCheckInterval": (3, 1, 10),
@@ -42,10 +42,12 @@ HEALTH = {
 }
 """[docs] What is checked how often: the default, the least and the most."""
 
+_HEALTH_DEFAULTS: JsonObject = {name: default for name, (default, _, _) in HEALTH.items()}
 DEFAULTS: dict[str, JsonObject] = {
-    "TCP": {"tcpSessionTimeout": 900},
-    "UDP": {"udpSessionTimeout": 90, "healthCheckString": ""},
+    "TCP": {**_HEALTH_DEFAULTS, "tcpSessionTimeout": 900},
+    "UDP": {**_HEALTH_DEFAULTS, "udpSessionTimeout": 90, "healthCheckString": ""},
     "HTTP": {
+        **_HEALTH_DEFAULTS,
         "keepSession": False,
         "xForwardFor": False,
         "healthCheckType": "HTTP",
@@ -56,111 +58,6 @@ DEFAULTS: dict[str, JsonObject] = {
 }
 """[docs] What each kind of listener has when nothing is said."""
 
-LAST_PORT = 65535
-
-
-def _require(context: Context) -> Resource:
-    return context.require(KIND, context.path["blbId"], "load balancer")
-
-
-def _status(context: Context, blb: Resource) -> str:
-    return state_at(blb.body["status"], context.now)
-
-
-def _begin(context: Context) -> Resource:
-    """The balancer, when nothing else is being done to it; from now on something is."""
-    blb = _require(context)
-    if (state := _status(context, blb)) != "available":
-        raise ApiError(409, "LastOperationNotFinished", f"load balancer {blb.key} is {state}")
-    blb.body["status"] = context.passing("updating", "available")
-    context.store.save(blb)
-    return blb
-
-
-def _show(context: Context, blb: Resource) -> JsonObject:
-    bound = eip.of_instance(context, blb.key)
-    return {**shown(blb.body), "status": _status(context, blb), "publicIp": bound[0] if bound else ""}
-
-
-def create(context: Context) -> JsonObject:
-    """A balancer with an address of a subnet."""
-    body = context.body
-    vpc = context.require("vpc", body["vpcId"], "VPC")
-    place = subnet.require(context, body["subnetId"])
-    if place.parent != vpc.key:
-        raise inappropriate(f"subnetId: {place.key} is of VPC {place.parent}, not of {vpc.key}")
-    context.quotas.check("blb", context.store.count(KIND, context.scope))
-    taken = subnet.take_address(context, place, body.get("address"))
-    blb_id = new_id("lb")
-    record: JsonObject = {
-        "blbId": blb_id,
-        "name": body.get("name", blb_id),
-        "desc": body.get("desc", ""),
-        "address": taken,
-        "status": context.passing("creating", "available"),
-        "vpcId": vpc.key,
-        "subnetId": place.key,
-        "createTime": timestamp(context.now),
-        "allowDelete": body.get("allowDelete", True),
-        "tags": body.get("tags", []),
-        "_address": taken,
-    }
-    context.make(KIND, blb_id, record, parent=place.key)
-    if body.get("eip"):
-        eip.attach(context, body["eip"], "BLB", blb_id)
-    return {"blbId": blb_id, "name": record["name"], "desc": record["desc"], "address": taken}
-
-
-def list_all(context: Context) -> JsonObject:
-    """Pages of balancers; by id, address, name, or the instance behind them."""
-    names = (
-        ("blbId", "address", "name")
-        if context.query.get("exactlyMatch", "").lower() == "true"
-        else ("blbId", "address")
-    )
-    equal = {name: context.query[name] for name in names if context.query.get(name)}
-    part, instance_id = context.query.get("name", ""), context.query.get("bccId", "")
-    if (part and "name" not in equal) or instance_id:
-        chosen = [
-            _show(context, blb)
-            for blb in context.store.find(KIND, context.scope, equal=equal)
-            if part in blb.body["name"]
-            and (not instance_id or context.store.get(BACKEND, _backend_key(blb, instance_id)) is not None)
-        ]
-        return {"blbList": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
-    return page(context, KIND, "blbList", lambda blb: _show(context, blb), equal=equal)
-
-
-def get(context: Context) -> JsonObject:
-    """One balancer with its listeners."""
-    blb = _require(context)
-    vpc = context.require("vpc", blb.body["vpcId"], "VPC")
-    listeners = [
-        {"port": str(one.body["listenerPort"]), "type": one.body["_type"]}
-        for one in context.store.find(LISTENER, parent=blb.key)
-    ]
-    more = {"cidr": vpc.body["cidr"], "vpcName": vpc.body["name"], "listener": listeners}
-    return {**_show(context, blb), **more}
-
-
-def update(context: Context) -> None:
-    """Change name and description."""
-    blb = _begin(context)
-    blb.body |= context.body
-    context.store.save(blb)
-
-
-def delete(context: Context) -> None:
-    """With its listeners and backends; its elastic address is free again."""
-    blb = _begin(context)
-    if not blb.body["allowDelete"]:
-        raise denied(f"load balancer {blb.key} is protected from deletion")
-    for part in context.store.children(blb.key):
-        context.store.remove(part)
-    for address in eip.of_instance(context, blb.key):
-        eip.detach(context, address)
-    context.leave(blb, "unavailable")
-
 
 def _check_listener(listener: JsonObject) -> None:
     for name in ("listenerPort", "backendPort"):
@@ -170,92 +67,15 @@ def _check_listener(listener: JsonObject) -> None:
         between(name, listener[name], low, high)
 
 
-def _clashing(kind: str) -> tuple[str, ...]:
-    """The kinds of listeners that cannot share a port with this one. [docs] UDP has ports of its own."""
-    return ("UDP",) if kind == "UDP" else ("TCP", "HTTP")
-
-
-def _listener_key(blb: Resource, kind: str, port: int) -> str:
-    return f"{blb.key}:{kind}:{port}"
-
-
-def _create_listener(kind: str) -> Callable[[Context], None]:
-    def create_listener(context: Context) -> None:
-        """Listen on a port that is free."""
-        listener: JsonObject = {name: default for name, (default, _, _) in HEALTH.items()}
-        listener |= {**DEFAULTS[kind], **context.body}
-        _check_listener(listener)
-        blb, port = _begin(context), listener["listenerPort"]
-        for other in _clashing(kind):
-            if context.store.get(LISTENER, _listener_key(blb, other, port)):
-                raise ApiError(400, "ListenerAlreadyExist", f"load balancer {blb.key} has {other} port {port} already")
-        context.quotas.check("blb-listener", context.store.count(LISTENER, parent=blb.key))
-        context.make(LISTENER, _listener_key(blb, kind, port), {**listener, "_type": kind}, parent=blb.key)
-
-    return create_listener
-
-
-def _update_listener(kind: str) -> Callable[[Context], None]:
-    def update_listener(context: Context) -> None:
-        """Change anything but the port."""
-        listener = _listener(context, _require(context), kind)
-        changed = {**listener.body, **context.body}
-        _check_listener(changed)
-        _begin(context)
-        listener.body = changed
-        context.store.save(listener)
-
-    return update_listener
-
-
-def _list_listeners(kind: str) -> Callable[[Context], JsonObject]:
-    def list_listeners(context: Context) -> JsonObject:
-        """Pages of the listeners of a kind, or the one of a port."""
-        equal: JsonObject = {"_type": kind}
-        if context.query.get("listenerPort"):
-            equal["listenerPort"] = _port(context)
-        return page(context, LISTENER, "listenerList", lambda one: shown(one.body), _require(context).key, equal)
-
-    return list_listeners
-
-
-def _port(context: Context) -> int:
-    port = whole_number(context.query.get("listenerPort", ""))
-    if port is None:
-        raise inappropriate("listenerPort: is no port")
-    return port
-
-
-def _listener(context: Context, blb: Resource, *kinds: str) -> Resource:
-    """The listener of the query's port."""
-    port = _port(context)
-    for kind in kinds:
-        if found := context.store.get(LISTENER, _listener_key(blb, kind, port)):
-            return found
-    raise no_such(f"{' or '.join(kinds)} listener of load balancer {blb.key}", str(port))
-
-
-def delete_listeners(context: Context) -> None:
-    """All of the ports named, or none. A bare port is of every kind."""
-    blb, body = _require(context), context.body
-    wanted = [(port, tuple(DEFAULTS)) for port in body.get("portList", [])]
-    for pair in body.get("portTypeList", []):
-        pair = checked(pair, fields("port:n! type!"), "portTypeList.")
-        wanted.append((pair["port"], (pair["type"],)))
-    if not wanted:
-        raise inappropriate("portList: is missing, and so is portTypeList")
-    _begin(context)
-    for port, kinds in wanted:
-        found = [context.store.get(LISTENER, _listener_key(blb, kind, port)) for kind in kinds]
-        if not any(found):
-            raise no_such(f"listener of load balancer {blb.key}", str(port))
-        for listener in found:
-            if listener:
-                context.store.remove(listener)
-
-
 def _backend_key(blb: Resource, instance_id: str) -> str:
     return f"{blb.key}:{instance_id}"
+
+
+def _is_behind(context: Context, blb: Resource, instance_id: str) -> bool:
+    return context.store.get(BACKEND, _backend_key(blb, instance_id)) is not None
+
+
+BALANCERS = Balancers(KIND, LISTENER, DEFAULTS, _check_listener, _is_behind)
 
 
 def _servers(context: Context) -> list[JsonObject]:
@@ -269,7 +89,7 @@ def _servers(context: Context) -> list[JsonObject]:
 
 def add_backends(context: Context) -> None:
     """Instances of the same VPC."""
-    servers, blb = _servers(context), _begin(context)
+    servers, blb = _servers(context), BALANCERS.begin(context)
     context.quotas.check("blb-backend", context.store.count(BACKEND, parent=blb.key), len(servers))
     for server in servers:
         instance = context.require("instance", server["instanceId"], "instance")
@@ -295,7 +115,7 @@ def _backend(context: Context, blb: Resource, instance_id: str) -> Resource:
 
 def update_backends(context: Context) -> None:
     """Change weights."""
-    servers, blb = _servers(context), _begin(context)
+    servers, blb = _servers(context), BALANCERS.begin(context)
     for server in servers:
         backend = _backend(context, blb, server["instanceId"])
         backend.body["weight"] = server["weight"]
@@ -304,32 +124,46 @@ def update_backends(context: Context) -> None:
 
 def remove_backends(context: Context) -> None:
     """Send these instances no more."""
-    blb = _begin(context)
+    blb = BALANCERS.begin(context)
     for instance_id in context.body["backendServerList"]:
         context.store.remove(_backend(context, blb, instance_id))
 
 
-def _show_backend(context: Context, backend: Resource) -> JsonObject:
+def _show_backend(context: Context, backend: Resource, port: int | None) -> JsonObject:
+    """[docs] ``Alive`` or ``Dead``; [assumed] without a port, it is alive when every listener finds it so."""
+    return {**backend.body, "status": "Alive" if _is_alive(context, backend, port) else "Dead"}
+
+
+def _is_alive(context: Context, backend: Resource, port: int | None) -> bool:
+    """What the data plane found out by asking; without one, whether the instance runs."""
     instance = context.store.get("instance", backend.body["instanceId"])
     running = (
         instance is not None
         and state_at(instance.body["status"], context.now) == "Running"
         and instance.body["zoneName"] not in context.outages
     )
-    return {**backend.body, "status": "Alive" if running else "Dead"}
+    found = read_status(context.store.directory, backend.parent or "")
+    if found is None or not running:
+        return running
+    healthy = found.get("healthy", ())
+    return all(
+        target_name(one.body["_type"], one.body["listenerPort"], backend.body["instanceId"]) in healthy
+        for one in context.store.find(LISTENER, parent=backend.parent)
+        if port in (None, one.body["listenerPort"])
+    )
 
 
 def list_backends(context: Context) -> JsonObject:
     """Pages of backends; with a port, as its listener finds them."""
-    blb = _require(context)
-    reply = page(context, BACKEND, "backendServerList", lambda one: _show_backend(context, one), blb.key)
-    if context.query.get("listenerPort"):
-        listener = _listener(context, blb, *DEFAULTS).body
+    blb = BALANCERS.require(context)
+    port = asked_port(context) if context.query.get("listenerPort") else None
+    listener = None if port is None else BALANCERS.find_listener(context, blb, *DEFAULTS).body
+    reply = page(context, BACKEND, "backendServerList", lambda one: _show_backend(context, one, port), blb.key)
+    if listener is not None:
         reply |= {name: listener[name] for name in ("listenerPort", "backendPort")} | {"type": listener["_type"]}
     return reply
 
 
-_CREATE = fields("vpcId! subnetId! name desc address eip type billing:{} tags:[{}] allowDelete:b")
 _SERVER = fields("instanceId! weight:i! privateIp")
 _SERVERS = fields("backendServerList:[{}]!")
 _COMMON = (
@@ -354,32 +188,34 @@ def _listener_calls(kind: str) -> tuple[Call, ...]:
     created = fields(f"listenerPort:i! backendPort:i! scheduler! {_COMMON} {own}")
     updated = fields(f"backendPort:i scheduler {_COMMON} {own}")
     return (
-        Call(f"create_{name}", "POST", path, _create_listener(kind), created),
-        Call(f"describe_{name}", "GET", path, _list_listeners(kind)),
-        Call(f"update_{name}", "PUT", path, _update_listener(kind), updated),
+        Call(f"create_{name}", "POST", path, BALANCERS.create_listener(kind), created),
+        Call(f"describe_{name}", "GET", path, BALANCERS.list_listeners(kind)),
+        Call(f"update_{name}", "PUT", path, BALANCERS.update_listener(kind), updated),
     )
 
 
 SERVICE = Service(
     "blb",
     (
-        Call("create_loadbalancer", "POST", _ALL, create, _CREATE),
-        Call("describe_loadbalancers", "GET", _ALL, list_all),
-        Call("describe_loadbalancer_detail", "GET", _ONE, get),
-        Call("update_loadbalancer", "PUT", _ONE, update, fields("name desc allowDelete:b")),
-        Call("delete_loadbalancer", "DELETE", _ONE, delete),
+        Call("create_loadbalancer", "POST", _ALL, BALANCERS.create, CREATED),
+        Call("describe_loadbalancers", "GET", _ALL, BALANCERS.list_all),
+        Call("describe_loadbalancer_detail", "GET", _ONE, BALANCERS.get),
+        Call("update_loadbalancer", "PUT", _ONE, BALANCERS.update, CHANGED),
+        Call("delete_loadbalancer", "DELETE", _ONE, BALANCERS.delete),
         *(call for kind in DEFAULTS for call in _listener_calls(kind)),
         Call(
             "delete_listeners",
             "PUT",
             _ONE + "/listener",
-            delete_listeners,
-            fields("portList:[i] portTypeList:[{}]"),
+            BALANCERS.delete_listeners,
+            LISTENERS_DELETED,
             "batchdelete",
         ),
+        Call("describe_all_listeners", "GET", _ONE + "/listener", BALANCERS.list_all_listeners),
         Call("add_backend_servers", "POST", _BACKENDS, add_backends, _SERVERS),
         Call("describe_backend_servers, describe_health_status", "GET", _BACKENDS, list_backends),
         Call("update_backend_servers", "PUT", _BACKENDS, update_backends, _SERVERS, "update"),
         Call("remove_backend_servers", "PUT", _BACKENDS, remove_backends, fields("backendServerList:[]!")),
     ),
+    endpoint="blb",
 )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
+from urllib.parse import unquote
 
 from lanecast_lab.cloud.api.errors import ApiError, inappropriate, invalid_uri, no_such
 from lanecast_lab.cloud.api.quotas import Quotas
@@ -108,7 +109,7 @@ class Context:
     query: dict[str, str]
     path: dict[str, str] = field(default_factory=dict)
     body: JsonObject = field(default_factory=dict)
-    service: str = ""
+    endpoint: str = ""
 
     def require(self, kind: str, key: str, called: str, code: str = "NoSuchObject") -> Resource:
         """The resource of this account and region; raises when there is none."""
@@ -161,11 +162,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The calls that share a table of client tokens. A service without regions keeps its resources in one place."""
+    """Calls that belong together. A service without regions keeps its resources in one place.
+
+    ``endpoint``: the first word of the host name that the real cloud answers them at. Services that share it share
+    their client tokens.
+    """
 
     name: str
     calls: tuple[Call, ...]
     regional: bool = True
+    endpoint: str = "bcc"
 
 
 class Router:
@@ -179,8 +185,8 @@ class Router:
                 self._calls.setdefault(len(words), []).append((words, call, service))
 
     def find(self, method: str, path: str, query: Mapping[str, str]) -> tuple[Call, Service, dict[str, str]]:
-        """The call, its service, and what stands in the variable parts of its path."""
-        words = tuple(path.strip("/").split("/"))
+        """The call, its service, and what stands in the variable parts of its path, which is as it was sent."""
+        words = tuple(unquote(word) for word in path.strip("/").split("/"))
         matching = []
         for pattern, call, service in self._calls.get(len(words), ()):
             if all(word == part or (part[:1] == "{" and word) for part, word in zip(pattern, words, strict=True)):

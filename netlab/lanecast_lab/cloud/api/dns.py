@@ -6,6 +6,7 @@ Replies are bce-sdk-go's services/localDns/model.go: ``GetPrivateZoneResponse``,
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 from lanecast_lab.cloud.api.calls import (
     Call,
@@ -21,7 +22,7 @@ from lanecast_lab.cloud.api.calls import (
     timestamp,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.regions import REGIONS
 from lanecast_lab.cloud.api.store import Resource, Scope
 
@@ -126,6 +127,13 @@ def unbind(context: Context) -> None:
         context.store.remove(there[vpc.key])
 
 
+def _check_ipv6(value: str) -> None:
+    try:
+        IPv6Address(value)
+    except AddressValueError:
+        raise inappropriate(f"value: {value!r} is no IPv6 address") from None
+
+
 def _check_record(context: Context, zone_id: str, record: JsonObject, but: str = "") -> None:
     if not HOST_NAME.match(record["rr"].lower()):
         raise inappropriate(f"rr: {record['rr']!r} is no host name, nor @ nor *")
@@ -133,6 +141,8 @@ def _check_record(context: Context, zone_id: str, record: JsonObject, but: str =
     between("ttl", record["ttl"], LEAST_TTL_S, MOST_TTL_S)
     if record["type"] == "A":
         address("value", record["value"])
+    if record["type"] == "AAAA":
+        _check_ipv6(record["value"])
     equal = {name: record[name] for name in ("rr", "type")}
     for other in context.store.find(RECORD, parent=zone_id, equal=equal):
         if other.key != but and (other.body["value"] == record["value"] or record["type"] == "CNAME"):
@@ -157,9 +167,17 @@ def _touch(context: Context, zone: Resource) -> None:
 
 
 def list_records(context: Context) -> JsonObject:
-    """Pages of a zone's records; by name, type or value."""
-    equal = {name: context.query[name] for name in ("rr", "type", "value") if context.query.get(name)}
-    return page(context, RECORD, "records", lambda record: shown(record.body), _zone(context).key, equal)
+    """Pages of a zone's records; by type, by name or a part of it, by a part of the value. [SDK]"""
+    zone, rr, value = _zone(context), context.query.get("rr", ""), context.query.get("value", "")
+    mode = context.query.get("searchMode") or "EXACT"
+    one_of("searchMode", mode, ("EXACT", "LIKE"))
+    names = ("rr", "type") if mode == "EXACT" else ("type",)
+    equal = {name: context.query[name] for name in names if context.query.get(name)}
+    if not value and mode == "EXACT":
+        return page(context, RECORD, "records", lambda record: shown(record.body), zone.key, equal)
+    found = context.store.find(RECORD, parent=zone.key, equal=equal)
+    chosen = [one for one in found if rr in one.body["rr"] and value in one.body["value"]]
+    return page_of(context, "records", chosen, lambda record: shown(record.body))
 
 
 def update_record(context: Context) -> None:
@@ -215,4 +233,5 @@ SERVICE = Service(
         Call("delete_record", "DELETE", _ONE, delete_record),
     ),
     regional=False,
+    endpoint="privatezone",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
+from lanecast_lab.cloud.api import nat_addresses
 from lanecast_lab.cloud.api.calls import (
     Call,
     Context,
@@ -18,8 +19,8 @@ from lanecast_lab.cloud.api.calls import (
     shown,
     timestamp,
 )
-from lanecast_lab.cloud.api.errors import denied
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.errors import denied, no_such
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 
@@ -27,7 +28,7 @@ KIND = "eip"
 POOL = IPv4Network("198.18.0.0/15")
 """[assumed] Where addresses come from: a range that the Internet does not route (RFC 2544)."""
 
-INSTANCE_KINDS = {"BCC": "instance", "BLB": "blb", "NAT": "nat"}
+INSTANCE_KINDS = {"BCC": ("instance",), "BLB": ("blb", "app-blb"), "NAT": ("nat",)}
 MOST_MBPS = 1000
 """[assumed] Of one address."""
 
@@ -114,10 +115,14 @@ def list_all(context: Context) -> JsonObject:
     """Pages of addresses; by address, name, state, or what they are bound to."""
     names = ("eip", "name", "instanceType", "instanceId")
     equal = {name: context.query[name] for name in names if context.query.get(name)}
-    if wanted := context.query.get("status"):
-        found = [one for one in context.store.find(KIND, context.scope, equal=equal) if status(context, one) == wanted]
-        chosen = [_show(context, one) for one in found]
-        return {"eipList": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+    wanted, ids = context.query.get("status"), context.query.get("eipIds")
+    if wanted or ids:
+        found = [
+            one
+            for one in context.store.find(KIND, context.scope, equal=equal)
+            if wanted in (None, "", status(context, one)) and (not ids or one.body["eipId"] in ids.split(","))
+        ]
+        return page_of(context, "eipList", found, lambda one: _show(context, one))
     return page(context, KIND, "eipList", lambda one: _show(context, one), equal=equal)
 
 
@@ -138,13 +143,17 @@ def bind(context: Context) -> None:
     """Bind to an instance, a load balancer or a NAT gateway of the region."""
     body = context.body
     one_of("instanceType", body["instanceType"], INSTANCE_KINDS)
-    kind = INSTANCE_KINDS[body["instanceType"]]
-    target = context.require(kind, body["instanceId"], kind)
-    if kind == "nat":
-        target.body["eips"].append(context.path["eip"])
-        context.store.save(target)
+    kinds = INSTANCE_KINDS[body["instanceType"]]
+    found = (context.store.get(kind, body["instanceId"], context.scope) for kind in kinds)
+    target = next((one for one in found if one), None)
+    if target is None:
+        raise no_such(kinds[0], body["instanceId"])
+    if target.kind == "nat":
+        nat_addresses.require_idle(context, target)
+        name = "bindEips" if target.body["natType"] == "enhanced" else "eips"
+        nat_addresses.add(context, target, name, [context.path["eip"]])
     elif holding := of_instance(context, target.key):
-        raise denied(f"{kind} {target.key} has {holding[0]} already")
+        raise denied(f"{target.kind} {target.key} has {holding[0]} already")
     attach(context, context.path["eip"], body["instanceType"], target.key)
 
 
@@ -155,10 +164,9 @@ def unbind(context: Context) -> None:
         raise denied(f"elastic address {eip.key} is {state}, not binded")
     if eip.body["instanceType"] == "NAT":
         nat = context.require("nat", eip.body["instanceId"], "NAT gateway", "NoSuchNat")
-        if eip.key not in nat.body["eips"]:
-            raise denied(f"elastic address {eip.key} is bound by NAT gateway {nat.key}, which has to let go of it")
-        nat.body["eips"].remove(eip.key)
-        context.store.save(nat)
+        nat_addresses.require_idle(context, nat)
+        name = next(name for name in nat_addresses.BINDINGS if eip.key in nat.body[name])
+        nat_addresses.remove(context, nat, name, [eip.key])
     detach(context, eip.key)
 
 
@@ -193,4 +201,5 @@ SERVICE = Service(
         Call("update_eip_delete_protect", "PUT", _ONE + "/deleteProtect", protect, fields("deleteProtect:b!")),
         Call("release_eip", "DELETE", _ONE, release),
     ),
+    endpoint="eip",
 )

@@ -21,9 +21,10 @@ from lanecast_lab.cloud.api.calls import (
     shown,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import settled, state_at
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
+from lanecast_lab.cloud.data_plane.status import read_status
 
 LINE, CHANNEL, RULE = "et-line", "et-channel", "et-route-rule"
 ISPS = ("ISP_CMCC", "ISP_CUCC", "ISP_CTC", "ISP_CHH", "ISP_OTHER")
@@ -34,6 +35,9 @@ ROUTE_TYPES = ("static-route", "bgp")
 NEXT_HOPS = {"etGateway": "et-gateway", "etChannel": CHANNEL}
 VLANS = (2, 4009)
 """[docs] Beside 0, which is no tag."""
+
+LONGEST_KEY = 80
+"""[assumed] Of a BGP session's key: what TCP MD5 takes in Linux."""
 
 LINE_STATES = ("ack-wait", "accept", "building", "established")
 CHANNEL_STATES = ("ack-wait", "building", "established")
@@ -87,8 +91,16 @@ def _show_channel(context: Context, channel: Resource) -> JsonObject:
     up = status == "established" and not {channel.key, channel.parent} & context.outages
     record = {**shown(channel.body), "status": status}
     if channel.body["routeType"] == "bgp":
-        record["bgpStatus"] = "up" if up else "down"
+        record["bgpStatus"] = "up" if up and _has_routes(context, channel) else "down"
     return record
+
+
+def _has_routes(context: Context, channel: Resource) -> bool:
+    """Whether the site has announced something to the gateway of the data plane; true where there is none."""
+    gateways = context.store.find("et-gateway", equal={"channelId": channel.key})
+    found = [read_status(context.store.directory, gateway.key) for gateway in gateways]
+    seen = [one for one in found if one is not None]
+    return not seen or any(one.get("learned") for one in seen)
 
 
 def create_line(context: Context) -> JsonObject:
@@ -105,9 +117,9 @@ def create_line(context: Context) -> JsonObject:
 def list_lines(context: Context) -> JsonObject:
     """Pages of lines, or all that are in one state."""
     if wanted := context.query.get("status"):
-        lines = [_show_line(context, line) for line in context.store.find(LINE, context.scope)]
-        chosen = [line for line in lines if line["status"] == wanted]
-        return {"ets": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        lines = context.store.find(LINE, context.scope)
+        chosen = [line for line in lines if state_at(line.body["status"], context.now) == wanted]
+        return page_of(context, "ets", chosen, lambda line: _show_line(context, line))
     return page(context, LINE, "ets", lambda line: _show_line(context, line))
 
 
@@ -148,6 +160,9 @@ def _check_channel(body: JsonObject) -> None:
         raise inappropriate("networks: is missing")
     for network in body.get("networks", []):
         cidr("networks", network)
+    key = body.get("bgpKey") or ""
+    if len(key) > LONGEST_KEY or not (key.isascii() and (key + "x").isprintable()) or " " in key:
+        raise inappropriate(f"bgpKey: has to be up to {LONGEST_KEY} printable ASCII characters without blanks")
 
 
 def _first_states(context: Context, line: Resource, vlan: int, but: str = "") -> list[list[object]]:
@@ -224,6 +239,8 @@ def delete_channel(context: Context) -> None:
         raise denied(f"channel {channel.key} is {state}, none of {', '.join(DELETABLE)}")
     for gateway in context.store.find("et-gateway", equal={"channelId": channel.key}):
         raise in_use(f"channel {channel.key} is bound to gateway {gateway.key}")
+    for attached in context.store.find("csn-attachment", equal={"instanceId": channel.key}):
+        raise in_use(f"channel {channel.key} is attached to cloud smart network {attached.parent}")
     for rule in context.store.children(channel.key):
         context.store.remove(rule)
     context.leave(channel, "closed")

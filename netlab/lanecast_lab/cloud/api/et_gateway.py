@@ -18,8 +18,8 @@ from lanecast_lab.cloud.api.calls import (
     shown,
     timestamp,
 )
-from lanecast_lab.cloud.api.errors import denied, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 
@@ -70,7 +70,9 @@ def create(context: Context) -> JsonObject:
     _check_cidrs(body.get("localCidrs", []))
     context.quotas.check("et-gateway", context.store.count(KIND, parent=vpc.key))
     line_id, channel_id = body.get("etId", ""), body.get("channelId", "")
-    if line_id or channel_id:
+    if bool(line_id) != bool(channel_id):
+        raise inappropriate(f"{'channelId' if line_id else 'etId'}: is missing: a channel is named with its line")
+    if line_id:
         _check_channel(context, vpc.key, line_id, channel_id)
     gateway_id = new_id("dcgw")
     record = {
@@ -98,9 +100,9 @@ def list_all(context: Context) -> JsonObject:
     names = ("etGatewayId", "name")
     equal = {name: context.query[name] for name in names if context.query.get(name)}
     if wanted := context.query.get("status"):
-        found = (_show(context, one) for one in context.store.find(KIND, context.scope, vpc_id, equal))
-        chosen = [one for one in found if one["status"] == wanted]
-        return {"etGateways": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        found = context.store.find(KIND, context.scope, vpc_id, equal)
+        chosen = [one for one in found if _show(context, one)["status"] == wanted]
+        return page_of(context, "etGateways", chosen, lambda one: _show(context, one))
     return page(context, KIND, "etGateways", lambda one: _show(context, one), vpc_id, equal)
 
 

@@ -14,11 +14,11 @@ LONGEST_TOKEN = 64
 """[docs] A client token is at most 64 ASCII characters."""
 
 KEPT_S = 24 * 3600.0
-"""[assumed] How long a token is remembered."""
+"""[docs: VPC, general description] How long a token is remembered after it came for the last time."""
 
 
 def fingerprint(method: str, path: str, query: Mapping[str, str], body: JsonObject) -> str:
-    """What makes two requests with one token the same one: everything but the token."""
+    """What makes two requests with one token the same one: everything but the token. [docs: the same page]"""
     rest = sorted((name, value) for name, value in query.items() if name != "clientToken")
     text = json.dumps([method, path, rest, body], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -38,15 +38,16 @@ class Token:
         if len(self.text) > LONGEST_TOKEN or not self.text.isascii():
             raise inappropriate(f"clientToken: more than {LONGEST_TOKEN} characters, or not ASCII")
         context.store.forget_replies(context.now - KEPT_S)
-        kept = context.store.kept_reply(context.scope, context.service, self.text)
+        kept = context.store.kept_reply(context.scope, context.endpoint, self.text)
         if kept is None:
             return False, None
         if kept[0] != self.fingerprint:
             raise ApiError(403, "IdempotentParameterMismatch", "this client token came with another request before")
+        context.store.renew_reply(context.scope, context.endpoint, self.text)
         reply: JsonObject | None = json.loads(kept[1])
         return True, reply
 
     def keep(self, context: Context, reply: JsonObject | None) -> None:
         """Remember the answer, in the transaction of the write. Refusals are not remembered."""
         if self.text:
-            context.store.keep_reply(context.scope, context.service, self.text, self.fingerprint, json.dumps(reply))
+            context.store.keep_reply(context.scope, context.endpoint, self.text, self.fingerprint, json.dumps(reply))

@@ -5,31 +5,32 @@ Replies are bce-sdk-go's ``NAT``, ``SnatRule`` and ``DnatRule``; states are its 
 
 from __future__ import annotations
 
-from lanecast_lab.cloud.api import eip, route
+from dataclasses import replace
+
+from lanecast_lab.cloud.api import eip, nat_addresses, route
 from lanecast_lab.cloud.api.calls import (
     Call,
     Context,
+    Handler,
     JsonObject,
     Service,
     address,
     between,
+    checked,
     cidr,
     fields,
     new_id,
     one_of,
     shown,
 )
-from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
+from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
+from lanecast_lab.cloud.api.nat_addresses import BINDINGS, MOST_EIPS, check_count, end_state
 from lanecast_lab.cloud.api.nat_ports import PortSpan, check_ports
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 
 KIND, SNAT, DNAT = "nat", "snat-rule", "dnat-rule"
-MOST_EIPS = {"small": 5, "medium": 10, "large": 15}
-"""[SDK] How many addresses each size can have."""
-
-BINDINGS = ("eips", "dnatEips", "bindEips")
 OTHER_PORTS = {
     "publicPort": "publicPortRange",
     "publicPortRange": "publicPort",
@@ -55,13 +56,8 @@ def _status(context: Context, nat: Resource) -> str:
 def _require_idle(context: Context) -> Resource:
     """The gateway, while nothing else is being done to it."""
     nat = _require(context)
-    if (state := _status(context, nat)) not in ("active", "unconfigured"):
-        raise denied(f"NAT gateway {nat.key} is {state}")
+    nat_addresses.require_idle(context, nat)
     return nat
-
-
-def _end_state(nat: JsonObject) -> str:
-    return "active" if any(nat[name] for name in BINDINGS) else "unconfigured"
 
 
 def _show(context: Context, nat: Resource) -> JsonObject:
@@ -69,13 +65,6 @@ def _show(context: Context, nat: Resource) -> JsonObject:
     if status == "active" and nat.key in context.outages:
         status = "down"
     return {**shown(nat.body), "status": status}
-
-
-def _check_count(nat: JsonObject) -> None:
-    if most := MOST_EIPS.get(nat["spec"]):
-        for name in BINDINGS:
-            if len(nat[name]) > most:
-                raise denied(f"{name}: a {nat['spec']} NAT gateway has at most {most} addresses")
 
 
 def create(context: Context) -> JsonObject:
@@ -105,8 +94,8 @@ def create(context: Context) -> JsonObject:
         "deleteProtect": body.get("deleteProtect", False),
         "tags": body.get("tags", []),
     }
-    _check_count(record)
-    record["status"] = context.passing("building", _end_state(record))
+    check_count(record)
+    record["status"] = context.passing("building", end_state(record))
     context.make(KIND, nat_id, record, parent=vpc.key)
     for name in BINDINGS:
         for one in record[name]:
@@ -121,8 +110,8 @@ def list_all(context: Context) -> JsonObject:
     parent = context.query.get("vpcId") or None
     if ip := context.query.get("ip"):
         found = context.store.find(KIND, context.scope, parent, equal)
-        chosen = [_show(context, one) for one in found if any(ip in one.body[name] for name in BINDINGS)]
-        return {"nats": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        chosen = [one for one in found if any(ip in one.body[name] for name in BINDINGS)]
+        return page_of(context, "nats", chosen, lambda one: _show(context, one))
     return page(context, KIND, "nats", lambda one: _show(context, one), parent, equal)
 
 
@@ -144,7 +133,7 @@ def resize(context: Context) -> None:
     if nat.body["natType"] != "enhanced":
         raise denied(f"NAT gateway {nat.key} has a size, not capacity units")
     between("cuNum", context.body["cuNum"], 1, MOST_CU)
-    nat.body |= {"cuNum": context.body["cuNum"], "status": context.passing("configuring", _end_state(nat.body))}
+    nat.body |= {"cuNum": context.body["cuNum"], "status": context.passing("configuring", end_state(nat.body))}
     context.store.save(nat)
 
 
@@ -162,10 +151,7 @@ def bind(context: Context) -> None:
     name, wanted = _binding(context)
     if name == "bindEips" and nat.body["natType"] != "enhanced":
         raise denied(f"bindEips: NAT gateway {nat.key} has no capacity units")
-    nat.body[name] += wanted
-    _check_count(nat.body)
-    nat.body["status"] = context.passing("configuring", _end_state(nat.body))
-    context.store.save(nat)
+    nat_addresses.add(context, nat, name, wanted)
     for one in wanted:
         eip.attach(context, one, "NAT", nat.key)
 
@@ -174,15 +160,7 @@ def unbind(context: Context) -> None:
     """Take addresses away that no rule uses."""
     nat = _require_idle(context)
     name, wanted = _binding(context)
-    if missing := [one for one in wanted if one not in nat.body[name]]:
-        raise no_such(f"address among the {name} of NAT gateway {nat.key}", missing[0], "EipNotFound")
-    for rule in context.store.children(nat.key):
-        used = rule.body.get("publicIpsAddress", [rule.body.get("publicIpAddress")])
-        if shared := [one for one in used if one in wanted]:
-            raise in_use(f"{shared[0]} is used by {rule.kind} {rule.key}")
-    nat.body[name] = [one for one in nat.body[name] if one not in wanted]
-    nat.body["status"] = context.passing("configuring", _end_state(nat.body))
-    context.store.save(nat)
+    nat_addresses.remove(context, nat, name, wanted)
     for one in wanted:
         eip.detach(context, one)
 
@@ -231,22 +209,46 @@ def _make_rule(context: Context, nat: Resource, kind: str, record: JsonObject) -
     return {"ruleId": rule_id}
 
 
-def _check_snat(nat: Resource, rule: JsonObject) -> None:
+def _check_snat(context: Context, nat: Resource, rule: JsonObject, but: str = "") -> None:
     cidr("sourceCIDR", rule["sourceCIDR"])
     if not rule["publicIpsAddress"]:
         raise inappropriate("publicIpsAddress: is empty")
     usable = [*nat.body["eips"], *nat.body["bindEips"]]
     if missing := [one for one in rule["publicIpsAddress"] if one not in usable]:
         raise no_such(f"address among the eips and bindEips of NAT gateway {nat.key}", missing[0], "EipNotFound")
+    for other in context.store.find(SNAT, parent=nat.key, equal={"sourceCIDR": rule["sourceCIDR"]}):
+        if other.key != but:
+            raise denied(f"SNAT rule {other.key} has the same sourceCIDR")
 
 
 def create_snat(context: Context) -> JsonObject:
     """Sources of a range leave by these addresses."""
     nat = _require(context)
-    _check_snat(nat, context.body)
-    for other in context.store.find(SNAT, parent=nat.key, equal={"sourceCIDR": context.body["sourceCIDR"]}):
-        raise denied(f"SNAT rule {other.key} has the same sourceCIDR")
+    _check_snat(context, nat, context.body)
     return _make_rule(context, nat, SNAT, {**context.body, "status": context.passing("configuring", "active")})
+
+
+def _make_each(context: Context, name: str, make: Handler) -> list[str]:
+    """All of the rules of a list, or none: what one is refused for ends the transaction."""
+    rules, wanted = context.body[name], _RULE_FIELDS[name]
+    if not rules:
+        raise inappropriate(f"{name}: is empty")
+    made = []
+    for rule in rules:
+        reply = make(replace(context, body=checked(rule, wanted, f"{name}.")))
+        made.append(str((reply or {})["ruleId"]))
+    return made
+
+
+def create_snats(context: Context) -> JsonObject:
+    """Several SNAT rules. [go] ``BatchCreateNatGatewaySnatRuleResult``; the gateway is named in the body."""
+    context.path["natId"] = context.body["natId"]
+    return {"snatRuleIds": _make_each(context, "snatRules", create_snat)}
+
+
+def create_dnats(context: Context) -> JsonObject:
+    """Several DNAT rules. [go] ``BatchCreateNatGatewayDnatRuleResult``."""
+    return {"ruleIds": _make_each(context, "rules", create_dnat)}
 
 
 def list_snat(context: Context) -> JsonObject:
@@ -258,7 +260,7 @@ def update_snat(context: Context) -> None:
     """Change anything of a rule."""
     rule = _rule(context, SNAT, "SNAT rule")
     changed = {**rule.body, **context.body, "status": context.passing("configuring", "active")}
-    _check_snat(_require(context), changed)
+    _check_snat(context, _require(context), changed, rule.key)
     rule.body = changed
     context.store.save(rule)
 
@@ -313,6 +315,9 @@ _CREATE = fields(
 )
 _EIPS = fields("eips:[] dnatEips:[] bindEips:[]")
 _PORTS = "publicPort:n privatePort:n publicPortRange privatePortRange"
+_SNAT = fields("ruleName! publicIpsAddress:[]! sourceCIDR!")
+_DNAT = fields(f"ruleName publicIpAddress! privateIpAddress! protocol! {_PORTS}")
+_RULE_FIELDS = {"snatRules": _SNAT, "rules": _DNAT}
 _ONE = "/v1/nat/{natId}"
 _SNATS, _DNATS = _ONE + "/snatRule", _ONE + "/dnatRule"
 
@@ -328,7 +333,14 @@ SERVICE = Service(
         Call("unbind_eip, unbind_dnat_eip, enhance_nat_unbind_eip", "PUT", _ONE, unbind, _EIPS, "unbind"),
         Call("update_delete_protect", "PUT", _ONE + "/deleteProtect", protect, fields("deleteProtect:b!")),
         Call("delete_nat", "DELETE", _ONE, delete),
-        Call("create_snat_rule", "POST", _SNATS, create_snat, fields("ruleName! publicIpsAddress:[]! sourceCIDR!")),
+        Call("create_snat_rule", "POST", _SNATS, create_snat, _SNAT),
+        Call(
+            "batch_create_snat_rule",
+            "POST",
+            "/v1/nat/snatRule/batchCreate",
+            create_snats,
+            fields("natId! snatRules:[{}]!"),
+        ),
         Call("list_snat_rule", "GET", _SNATS, list_snat),
         Call(
             "update_snat_rule",
@@ -338,13 +350,8 @@ SERVICE = Service(
             fields("ruleName publicIpsAddress:[] sourceCIDR"),
         ),
         Call("delete_snat_rule", "DELETE", _SNATS + "/{ruleId}", delete_snat),
-        Call(
-            "create_dnat_rule",
-            "POST",
-            _DNATS,
-            create_dnat,
-            fields(f"ruleName publicIpAddress! privateIpAddress! protocol! {_PORTS}"),
-        ),
+        Call("create_dnat_rule", "POST", _DNATS, create_dnat, _DNAT),
+        Call("batch_create_dnat_rule", "POST", _DNATS + "/batchCreate", create_dnats, fields("rules:[{}]!")),
         Call("list_dnat_rule", "GET", _DNATS, list_dnat),
         Call(
             "update_dnat_rule",

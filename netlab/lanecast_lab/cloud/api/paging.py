@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lanecast_lab.cloud.api.calls import Context, JsonObject, whole_number
@@ -36,6 +36,21 @@ def page(
     """One page of resources under ``name``, those of the request's own scope unless another is given."""
     after, most = asked_page(context.query)
     found = context.store.find(kind, scope or context.scope, parent, equal, after, most + 1)
+    return _page(context, name, found, most, show)
+
+
+def page_of(
+    context: Context, name: str, chosen: Iterable[Resource | None], show: Callable[[Resource], JsonObject]
+) -> JsonObject:
+    """One page of resources that were chosen by more than what the store looks up. None stands for one that is gone."""
+    after, most = asked_page(context.query)
+    found = {one.seq: one for one in chosen if one and one.seq > after}
+    return _page(context, name, [found[seq] for seq in sorted(found)], most, show)
+
+
+def _page(
+    context: Context, name: str, found: list[Resource], most: int, show: Callable[[Resource], JsonObject]
+) -> JsonObject:
     shown, more = found[:most], len(found) > most
     reply: JsonObject = {
         name: [show(resource) for resource in shown],

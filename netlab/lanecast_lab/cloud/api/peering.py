@@ -66,8 +66,9 @@ def _status(context: Context, peering: Resource) -> str:
 
 
 def _require_initiator(context: Context, doing: str) -> Resource:
+    """[SDK] Between two accounts only the initiator's may do it; with one account either side does."""
     peering = _own(context)
-    if peering.body["role"] != INITIATOR:
+    if peering.body["role"] != INITIATOR and peering.body["peerAccountId"] != peering.account:
         raise denied(f"only the initiator's side can {doing} peering {peering.body['peerConnId']}")
     return peering
 

@@ -24,6 +24,8 @@ DEFAULTS = {
     "route-rule": Quota(50, "rules in a route table", "docs: VPC, usage restrictions"),
     "security-group": Quota(20, "security groups in a VPC", "docs: VPC, usage restrictions"),
     "security-group-rule": Quota(100, "rules a direction in a security group", "docs: VPC, usage restrictions"),
+    "enterprise-security-group": Quota(20, "enterprise security groups in a region", "assumed"),
+    "enterprise-security-group-rule": Quota(100, "rules a direction in such a group", "assumed"),
     "acl-rule": Quota(150, "ACL rules a direction in a subnet", "docs: VPC, usage restrictions"),
     "peering": Quota(10, "peerings of a VPC", "assumed"),
     "nat": Quota(10, "NAT gateways in a VPC", "assumed"),
@@ -37,6 +39,9 @@ DEFAULTS = {
     "blb": Quota(20, "load balancers in a region", "assumed"),
     "blb-listener": Quota(50, "listeners of a load balancer", "assumed"),
     "blb-backend": Quota(50, "backends of a load balancer", "assumed"),
+    "csn": Quota(10, "cloud smart networks of an account", "assumed"),
+    "csn-bandwidth": Quota(20, "bandwidth packages of an account", "assumed"),
+    "app-server-group": Quota(50, "server groups of an application load balancer", "assumed"),
     "private-zone": Quota(100, "private zones of an account", "assumed"),
     "private-record": Quota(1000, "records of a private zone", "assumed"),
 }

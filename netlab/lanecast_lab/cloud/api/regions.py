@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from lanecast_lab.cloud.api.errors import inappropriate
+from lanecast_lab.cloud.api.errors import inappropriate, invalid_uri
 
 REGIONS = ("bj", "bd", "su", "gz", "fwh", "hkg", "sin", "fsh", "cd", "nj", "yq")
 """[docs: regions and endpoints] The codes in host names and in the names of zones."""
+
+OWN_DOMAIN = ["baidubce", "com"]
+"""[docs] Where ``SERVICE.REGION`` is a host name, and ``SERVICE`` that of one without regions."""
 
 GLOBAL = "global"
 """Where resources of services without a region are kept."""
@@ -28,9 +31,16 @@ class Regions:
         """The region, whether the request named it, and the path without the region's prefix."""
         if (found := PREFIX.match(path)) and found[1] in REGIONS:
             return found[1], True, found[2]
-        labels = host.partition(":")[0].split(".")
+        labels = host.lower().partition(":")[0].split(".")
         named = next((label for label in labels if label in REGIONS), None) or self.by_port.get(port)
         return named or self.default, named is not None, path
+
+
+def check_host(host: str) -> None:
+    """Refuse a host name of the real cloud's whose region there is not. [assumed] It resolves nowhere, really."""
+    labels = host.lower().partition(":")[0].split(".")
+    if labels[-2:] == OWN_DOMAIN and len(labels) > 3 and labels[-3] not in REGIONS:
+        raise invalid_uri(f"the host name {host!r} has no region: {labels[-3]!r} is none")
 
 
 def check_zone(zone: str, region: str, region_is_named: bool) -> None:

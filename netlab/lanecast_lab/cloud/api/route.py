@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, checked, cidr, fields, new_id, shown
+from lanecast_lab.cloud.api.calls import (
+    Call,
+    Context,
+    JsonObject,
+    Service,
+    checked,
+    cidr,
+    fields,
+    new_id,
+    one_of,
+    shown,
+)
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.store import Resource
@@ -17,6 +28,9 @@ KIND = "route-rule"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 NEXT_HOPS = {"custom": "instance", "nat": "nat", "dcGateway": "et-gateway", "peerConn": "peering", "havip": "havip"}
 """The types of next hops whose resources this cloud has, with the kind of resource."""
+
+IP_VERSIONS = ("4",)
+"""[docs] 6 is the other one; IPv6 is not emulated."""
 
 WITHOUT_RESOURCE = ("defaultGateway",)
 NOT_EMULATED = ("vpn", "enic", "ipv6gateway")
@@ -107,6 +121,7 @@ def create(context: Context) -> JsonObject:
     table = context.require(TABLE, body["routeTableId"], "route table")
     vpc = context.require("vpc", table.parent or "", "VPC")
     _check_addresses(context, vpc, body["sourceAddress"], body["destinationAddress"])
+    one_of("ipVersion", body.get("ipVersion", "4"), IP_VERSIONS)
     hops = _hops(context, vpc)
     context.quotas.check("route-rule", context.store.count(KIND, parent=table.key), len(hops))
     made = [new_id("rr") for _ in hops]

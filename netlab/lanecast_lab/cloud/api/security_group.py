@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, checked, fields, new_id, one_of, shown
 from lanecast_lab.cloud.api.errors import ApiError, denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.store import Resource
 
 KIND, RULE = "security-group", "security-group-rule"
@@ -129,8 +129,7 @@ def list_all(context: Context) -> JsonObject:
         ids = ",".join(context.require("instance", instance_id, "instance").body["_groups"])
     if ids:
         found = (context.store.get(KIND, group_id, context.scope) for group_id in ids.split(","))
-        chosen = [_show(context, group) for group in found if group]
-        return {"securityGroups": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        return page_of(context, "securityGroups", found, lambda group: _show(context, group))
     parent = context.query.get("vpcId") or None
     return page(context, KIND, "securityGroups", lambda group: _show(context, group), parent)
 

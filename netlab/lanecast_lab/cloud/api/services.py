@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from lanecast_lab.cloud.api import (
     acl,
+    app_blb,
     bcc,
     blb,
+    csn,
     dns,
     eip,
+    enterprise_security_group,
     et,
     et_gateway,
     havip,
@@ -29,9 +32,12 @@ SERVICES = (
     et.SERVICE,
     et_gateway.SERVICE,
     security_group.SERVICE,
+    enterprise_security_group.SERVICE,
     acl.SERVICE,
     bcc.SERVICE,
     havip.SERVICE,
     blb.SERVICE,
+    app_blb.SERVICE,
     dns.SERVICE,
+    csn.SERVICE,
 )

@@ -127,6 +127,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
         self._lock = _lock(directory)
         self._db = sqlite3.connect(directory / FILE, isolation_level=None, cached_statements=256)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -307,6 +308,13 @@ class Store:
             (scope.account, scope.region, service, token, fingerprint, reply, self.now),
         )
 
+    def renew_reply(self, scope: Scope, service: str, token: str) -> None:
+        """A client token came again: it is kept from now on."""
+        self._db.execute(
+            "UPDATE tokens SET kept_at = ? WHERE account = ? AND region = ? AND service = ? AND token = ?",
+            (self.now, scope.account, scope.region, service, token),
+        )
+
     def forget_replies(self, before: float) -> None:
         """Forget the client tokens that are older."""
         self._db.execute("DELETE FROM tokens WHERE kept_at < ?", (before,))
@@ -317,7 +325,7 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def set_setting(self, name: str, value: Any) -> None:
-        """Keep a setting of the server's own."""
+        """Keep a setting of the server's own, in the transaction that there is, or in one of its own."""
         if self._db.in_transaction:
             self._keep(name, value)
             return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, one_of
+from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, one_of, timestamp
 from lanecast_lab.cloud.api.errors import ApiError, cidr_conflict, in_use, inappropriate
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.regions import check_zone
 from lanecast_lab.cloud.api.store import Resource
 
@@ -59,7 +59,8 @@ def take_address(context: Context, subnet: Resource, wanted: str | None) -> str:
 def show(context: Context, subnet: Resource) -> JsonObject:
     """A subnet as the API shows it."""
     free = network(subnet).num_addresses - RESERVED - context.store.count_parts_with(subnet.key, "_address")
-    return {**subnet.body, "vpcId": subnet.parent, "availableIp": max(free, 0)}
+    count = max(free, 0)
+    return {**subnet.body, "vpcId": subnet.parent, "availableIp": count, "availableUnreservedIp": count}
 
 
 def create(context: Context) -> JsonObject:
@@ -84,6 +85,8 @@ def create(context: Context) -> JsonObject:
         "name": body["name"],
         "zoneName": body["zoneName"],
         "cidr": body["cidr"],
+        "ipv6Cidr": "",
+        "createdTime": timestamp(context.now),
         "subnetType": body.get("subnetType", "BCC"),
         "description": body.get("description", ""),
         "enableIpv6": body.get("enableIpv6", False),
@@ -99,8 +102,7 @@ def list_all(context: Context) -> JsonObject:
     equal: dict[str, Any] = {name: context.query[name] for name in names if context.query.get(name)}
     if ids := context.query.get("subnetIds"):
         found = (context.store.get(KIND, one, context.scope) for one in ids.split(","))
-        shown = [show(context, one) for one in found if one]
-        return {"subnets": shown, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        return page_of(context, "subnets", found, lambda one: show(context, one))
     parent = context.query.get("vpcId") or None
     return page(context, KIND, "subnets", lambda one: show(context, one), parent, equal)
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from lanecast_lab.cloud.api import security_group, subnet
-from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, shown
+from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, cidr, fields, new_id, shown, timestamp
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.store import Resource
 
 KIND = "vpc"
 LONGEST_NAME = 65
 """[docs] Characters of a name."""
+
+LONGEST_DESCRIPTION = 200
+"""[docs: create VPC] Characters of a description."""
 
 OWN_PARTS = frozenset({"route-table"})
 """What comes and goes with a VPC; everything else that is part of it has to be deleted first."""
@@ -37,6 +40,11 @@ def check_name(name: str) -> None:
         raise inappropriate(f"name: {name!r} has more than {LONGEST_NAME} characters, or is the word default")
 
 
+def _check_description(text: str) -> None:
+    if len(text) > LONGEST_DESCRIPTION:
+        raise inappropriate(f"description: has more than {LONGEST_DESCRIPTION} characters")
+
+
 def _check_cidr(name: str, text: str) -> None:
     if cidr(name, text).prefixlen > 28:
         raise inappropriate(f"{name}: {text} is smaller than a /28")
@@ -50,6 +58,7 @@ def create(context: Context) -> JsonObject:
     """[docs] Makes the VPC with its one route table and its first security group."""
     body = context.body
     check_name(body["name"])
+    _check_description(body.get("description", ""))
     _check_cidr("cidr", body["cidr"])
     context.quotas.check("vpc", context.store.count(KIND, context.scope))
     vpc_id = new_id("vpc")
@@ -57,6 +66,8 @@ def create(context: Context) -> JsonObject:
         "vpcId": vpc_id,
         "name": body["name"],
         "cidr": body["cidr"],
+        "ipv6Cidr": "",
+        "createdTime": timestamp(context.now),
         "description": body.get("description", ""),
         "isDefault": False,
         "relay": False,
@@ -77,8 +88,7 @@ def list_all(context: Context) -> JsonObject:
         equal["isDefault"] = default.lower() == "true"
     if ids := context.query.get("vpcIds"):
         wanted = (context.store.get(KIND, vpc_id, context.scope) for vpc_id in ids.split(","))
-        chosen = [_show(vpc) for vpc in wanted if vpc]
-        return {"vpcs": chosen, "marker": "", "maxKeys": 1000, "isTruncated": False}
+        return page_of(context, "vpcs", wanted, _show)
     return page(context, KIND, "vpcs", _show, equal=equal)
 
 
@@ -93,6 +103,7 @@ def update(context: Context) -> None:
     """Change name, description, secondary CIDRs."""
     vpc = require(context, context.path["vpcId"])
     check_name(context.body["name"])
+    _check_description(context.body.get("description", ""))
     if "secondaryCidr" in context.body:
         _check_secondary(context, vpc, context.body["secondaryCidr"])
     vpc.body |= context.body
@@ -120,6 +131,8 @@ def delete(context: Context) -> None:
     if holding := [part for part in parts if part.kind not in OWN_PARTS and not part.body.get("_default")]:
         names = ", ".join(f"{part.kind} {part.body.get('_id', part.key)}" for part in holding[:5])
         raise in_use(f"VPC {vpc.key} still holds {names}", "NotAllowDeleteVpc")
+    for attached in context.store.find("csn-attachment", equal={"instanceId": vpc.key}):
+        raise in_use(f"VPC {vpc.key} is attached to cloud smart network {attached.parent}", "NotAllowDeleteVpc")
     context.store.remove_tree(vpc)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
+from lanecast_lab.cloud.api.nat import DNAT, KIND, SNAT
+from lanecast_lab.cloud.api.nat_addresses import BINDINGS
 from lanecast_lab.cloud.api.nat_ports import ports_of
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import NEXT_ROUTER, TO_VPC, Draft
@@ -32,9 +34,10 @@ SYSCTLS = (
     ("net.ipv4.conf.default.send_redirects", "0"),
     *WITHOUT_IPV6,
 )
-BINDINGS = ("eips", "dnatEips", "bindEips")
 BOUND = ("binded", "updating")
 TABLE = "ip translation"
+HASH_SEED = 1
+"""A source keeps its address also after a restart."""
 
 
 @dataclass(slots=True)
@@ -76,7 +79,7 @@ def describe(draft: Draft) -> None:
     """The Internet of every region that has elastic addresses, and what stands between it and VPCs."""
     snapshot = draft.snapshot
     internets = {region: _Internet(region) for region in sorted({one.region for one in snapshot.of("eip")})}
-    for nat in snapshot.of("nat"):
+    for nat in snapshot.of(KIND):
         if nat.body["vpcId"] in draft.vpcs and snapshot.state(nat) not in ("building", "deleting"):
             _gateway(draft, internets.setdefault(nat.region, _Internet(nat.region)), nat)
     for vpc_id, bound in _bound(snapshot).items():
@@ -99,7 +102,7 @@ def _gateway(draft: Draft, internet: _Internet, nat: Resource) -> None:
     draft.add(
         Node(
             key=nat.key,
-            kind="nat",
+            kind=KIND,
             name=nat.body["name"],
             region=nat.region,
             interfaces=(inside, outside),
@@ -141,7 +144,7 @@ class _GatewayRules:
 
     def table(self) -> str:
         """What may pass is what a rule translates. Flows of rules that stay go on when others change."""
-        going_out = sorted(self.snapshot.parts(self.nat.key, "snat-rule"), key=_length, reverse=True)
+        going_out = sorted(self.snapshot.parts(self.nat.key, SNAT), key=_length, reverse=True)
         return "\n".join(
             [
                 "chain arriving {",
@@ -172,12 +175,12 @@ class _GatewayRules:
         chosen = addresses[0]
         if len(addresses) > 1:
             numbered = ", ".join(f"{index} : {one}" for index, one in enumerate(addresses))
-            chosen = f"jhash ip saddr mod {len(addresses)} map {{ {numbered} }}"
+            chosen = f"jhash ip saddr mod {len(addresses)} seed {HASH_SEED:#x} map {{ {numbered} }}"
         return f'oifname "{TO_INTERNET}" ip saddr {source} ct mark set {mark} counter snat to {chosen}'
 
     def _dnat(self) -> Iterator[str]:
         """No two rules are about the same packet: the API sees to that."""
-        for rule in self.snapshot.parts(self.nat.key, "dnat-rule"):
+        for rule in self.snapshot.parts(self.nat.key, DNAT):
             public, private = rule.body["publicIpAddress"], rule.body["privateIpAddress"]
             arriving = f'iifname "{TO_INTERNET}" ip daddr {public}'
             if rule.body["protocol"] == "all":
@@ -205,17 +208,19 @@ class _Bound:
     private: str
 
 
+HOLDERS = (("instance", "internalIp"), ("blb", "address"), ("app-blb", "address"), ("havip", "privateIpAddress"))
+"""What an elastic address can stand for itself, and the field with the address that is meant."""
+
+
 def _bound(snapshot: Snapshot) -> dict[str, list[_Bound]]:
-    """The elastic addresses of instances and load balancers, by VPC."""
+    """The elastic addresses of instances, load balancers and shared addresses, by VPC."""
     found: dict[str, list[_Bound]] = {}
     for eip in snapshot.of("eip"):
         if snapshot.state(eip) not in BOUND:
             continue
-        key = eip.body["instanceId"]
-        holder = snapshot.get("instance", key) or snapshot.get("blb", key)
-        if holder is not None:
-            private = holder.body.get("internalIp") or holder.body["address"]
-            found.setdefault(holder.body["vpcId"], []).append(_Bound(eip.key, private))
+        for kind, address in HOLDERS:
+            if (holder := snapshot.get(kind, eip.body["instanceId"])) is not None:
+                found.setdefault(holder.body["vpcId"], []).append(_Bound(eip.key, holder.body[address]))
     return found
 
 

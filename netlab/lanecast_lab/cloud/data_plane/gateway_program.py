@@ -67,7 +67,8 @@ class Frr:
         self._start(daemons)
         self._load(configuration if lines is None else lines)
         if missing := missing_lines(configuration, self._running_configuration()):
-            raise LabError(f"FRR does not run what was asked: {len(missing)} lines")
+            shown = "; ".join(line for line in missing if " password " not in line)
+            raise LabError(f"FRR does not run what was asked, in {len(missing)} lines: {shown}")
         self._told = configuration
 
     def _start(self, daemons: list[str]) -> None:
@@ -81,7 +82,7 @@ class Frr:
             assert self._holder.stdout is not None  # asked for above
             self._inside = ["nsenter", f"--target={self._holder.stdout.readline().strip()}", "--pid", "--"]
         empty = prepare(FRR_DIRECTORY)
-        (FRR_DIRECTORY / "vtysh.conf").touch()
+        (FRR_DIRECTORY / "vtysh.conf").write_text("service integrated-vtysh-config\n")
         for daemon in daemons:
             if daemon not in self._running:
                 run([*self._inside, *start_command(daemon, FRR_DIRECTORY, empty)], "frr")

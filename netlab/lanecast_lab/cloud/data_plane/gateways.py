@@ -126,7 +126,7 @@ def _add(draft: Draft, resource: Resource, channel: Resource) -> None:
     draft.add(
         Node(
             key=gateway.key,
-            kind="gateway",
+            kind=KIND,
             name=resource.body["name"],
             region=resource.region,
             interfaces=(vpc, port, line),

@@ -32,7 +32,7 @@ def describe(draft: Draft) -> None:
             instance.key,
             "i",
             (instance.body["internalIp"],),
-            sources=(*_shared_addresses(snapshot, instance), *_routed_to(snapshot, instance)),
+            sources=_sources(snapshot, instance),
             groups=tuple(instance.body["_groups"]),
             up=is_running(snapshot, instance),
         )
@@ -53,6 +53,10 @@ def describe(draft: Draft) -> None:
             draft.vpcs[subnet.parent or ""].next_hops[instance.key] = Hop(
                 subnet_port(subnet.key), instance.body["internalIp"]
             )
+    for havip in snapshot.of(HAVIP):
+        if havip.parent in draft.subnets:
+            hop = Hop(subnet_port(havip.parent), havip.body["privateIpAddress"])
+            draft.vpcs[havip.body["vpcId"]].next_hops[havip.key] = hop
 
 
 def _user_data(instance: Resource) -> str:
@@ -64,22 +68,18 @@ def _user_data(instance: Resource) -> str:
         return text
 
 
-def _shared_addresses(snapshot: Snapshot, instance: Resource) -> list[str]:
-    """The highly available addresses that it may hold."""
+def _sources(snapshot: Snapshot, instance: Resource) -> tuple[str, ...]:
+    """What it may send from besides its own address: the shared addresses that it may hold, and what routes say to be
+    behind it or these."""
     interface = "eni-" + instance.key.removeprefix("i-")
-    return [
-        f"{havip.body['privateIpAddress']}/32"
+    shared = {
+        havip.key: f"{havip.body['privateIpAddress']}/32"
         for havip in snapshot.parts(instance.parent or "", HAVIP)
         if any(bound in (instance.key, interface) for bound, _ in havip.body["_bound"])
-    ]
-
-
-def _routed_to(snapshot: Snapshot, instance: Resource) -> list[str]:
-    """What route rules say to be behind it: it may send from there."""
-    return sorted(
-        {
-            rule.body["destinationAddress"]
-            for rule in snapshot.of("route-rule")
-            if rule.body["nexthopType"] == "custom" and rule.body["nexthopId"] == instance.key
-        }
-    )
+    }
+    behind = {
+        rule.body["destinationAddress"]
+        for hop in (instance.key, *shared)
+        for rule in snapshot.having("route-rule", "nexthopId", hop)
+    }
+    return (*sorted(shared.values()), *sorted(behind))

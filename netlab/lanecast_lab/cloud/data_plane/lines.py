@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanecast_lab.cloud.api.et import CHANNEL
+from lanecast_lab.cloud.api.et import CHANNEL, LINE
 from lanecast_lab.cloud.data_plane.draft import Draft, vlan_bridge
 from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Interface, Node
 
@@ -15,7 +15,7 @@ def describe(draft: Draft) -> None:
         draft.add(
             Node(
                 key=line.resource.key,
-                kind="line",
+                kind=LINE,
                 name=line.resource.body["name"],
                 region=line.resource.region,
                 interfaces=(

@@ -155,9 +155,9 @@ class Description:
 
 def port_name(prefix: str, key: str) -> str:
     """An interface name for what a resource's id names: a letter, and the id's own letters and digits when they fit."""
-    end = key.rpartition("-")[2]
+    kind, _, end = key.partition("-")
     name = f"{prefix}-{end}"
-    if end and len(name) <= LONGEST_INTERFACE_NAME:
+    if kind and end and "-" not in end and len(name) <= LONGEST_INTERFACE_NAME:
         return name
     return f"{prefix}-{hashlib.sha256(key.encode()).hexdigest()[: LONGEST_INTERFACE_NAME - len(prefix) - 1]}"
 

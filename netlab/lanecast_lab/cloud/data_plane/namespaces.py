@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import select
 import signal
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,21 +69,24 @@ class Namespaces:
             kept = json.loads(self._path.read_text())
             self._numbers, self._made_folder = kept["namespaces"], kept["made_folder"]
 
-    def name_for(self, key: str) -> str:
-        """What a node's namespace is called: its key, or when somebody else's is called so, that with a number."""
-        names = (key, *(f"{key}.{number}" for number in range(2, 100)))
-        return next(name for name in names if name not in self._numbers and not (RUN_NETNS / name).exists())
-
-    def make(self, name: str, directory: Path) -> Node:
-        """Hold a new namespace and mount it by its name."""
+    def make(self, key: str, directory: Path) -> tuple[str, Node]:
+        """Hold a new namespace and mount it by a name: the key, with a number when somebody else's is called so."""
         self._prepare_folder()
-        node = hold_namespace(name, directory)
-        self._numbers[name] = namespace_of(node.pid)
-        self._save()
-        place = RUN_NETNS / name
-        os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
-        _mount(f"/proc/{node.pid}/ns/net", place, MS_BIND)
-        return node
+        node = hold_namespace(key, directory)
+        for number in itertools.count(1):
+            name = key if number == 1 else f"{key}.{number}"
+            if name in self._numbers or (RUN_NETNS / name).exists():
+                continue
+            self._numbers[name] = namespace_of(node.pid)
+            self._save()
+            try:
+                os.close(os.open(RUN_NETNS / name, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+            except FileExistsError:  # somebody was faster
+                del self._numbers[name]
+                continue
+            _mount(f"/proc/{node.pid}/ns/net", RUN_NETNS / name, MS_BIND)
+            return name, node
+        raise AssertionError("numbers do not end")
 
     def remove(self, names: Iterable[str]) -> None:
         """End everything that runs in these namespaces, and let go of them."""
@@ -92,6 +97,8 @@ class Namespaces:
             _unmount(RUN_NETNS / name, MNT_DETACH)
             (RUN_NETNS / name).unlink()
         for name in ours:
+            if name not in mounted and _is_empty_file(RUN_NETNS / name):
+                (RUN_NETNS / name).unlink()  # made, and killed before it was mounted
             del self._numbers[name]
         if ours:
             self._save()
@@ -131,6 +138,14 @@ def _number_at(place: Path) -> int | None:
         return status.st_ino if status.st_dev == Path("/proc/self/ns/net").stat().st_dev else None
     except FileNotFoundError:
         return None
+
+
+def _is_empty_file(place: Path) -> bool:
+    try:
+        status = place.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0 and status.st_dev == place.parent.stat().st_dev
 
 
 def processes_in(namespaces: frozenset[int]) -> list[int]:

@@ -47,7 +47,7 @@ class Running:
                 stderr=errors,
                 text=True,
                 cwd=self.node.directory,
-                start_new_session=True,
+                process_group=0,  # and no session of its own: the kernel may share processors by session
             )
         self.process, self.handle = process, os.pidfd_open(process.pid)
         if self.program.ready:
@@ -125,8 +125,10 @@ def _write(node: Node, files: Iterable[File]) -> None:
     for file in files:
         path = node.directory / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_placed(file.text, node))
-        path.chmod(file.mode)
+        # with its mode from the first byte on: it may hold a secret
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode), "w") as place:
+            os.fchmod(place.fileno(), file.mode)
+            place.write(_placed(file.text, node))
 
 
 def _copy(source: IO[str], log: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 STATUS = "status.json"
+NODES = "nodes"
+"""The folder of the state directory in which each node has its own, while a data plane runs."""
 
 
 def write_status(directory: Path, status: dict[str, Any]) -> None:
@@ -16,10 +18,16 @@ def write_status(directory: Path, status: dict[str, Any]) -> None:
     fresh.replace(directory / STATUS)
 
 
-def read_status(directory: Path) -> dict[str, Any] | None:
-    """What stands there; None while nothing was found out."""
+def read_status(state: Path, key: str) -> dict[str, Any] | None:
+    """What was found out in a node, empty while nothing was; None where there is no such node, or no data plane."""
+    folder = state / NODES / key
     try:
-        found: dict[str, Any] = json.loads((directory / STATUS).read_text())
+        found: dict[str, Any] = json.loads((folder / STATUS).read_text())
     except FileNotFoundError:
-        return None
+        return {} if folder.exists() else None
     return found
+
+
+def target_name(listener: str, port: int, instance_id: str) -> str:
+    """A backend as one listener of its load balancer has it: what is healthy is said of these."""
+    return f"{listener}:{port}:{instance_id}"
