@@ -293,13 +293,15 @@ def test_networks_that_come_and_go(place: Place) -> None:
 def test_a_killed_server_leaves_no_router(place: Place) -> None:
     gateway = place.gateway(0)
     place.plane.settle(BUILT_WITHIN_S)
-    until("FRR", SESSION_WITHIN_S, lambda: len(daemons(place.plane, gateway)) == 3)
+    status = place.plane.state / "nodes" / gateway / "status.json"
+    until("FRR is told everything", SESSION_WITHIN_S, status.exists)
     before = daemons(place.plane, gateway)
     place.plane.stop(signal.SIGKILL)
     assert all(Path(f"/proc/{pid}").exists() for pid in before.values())
     place.plane.start()
     place.plane.settle(BUILT_WITHIN_S)
-    until("FRR again", SESSION_WITHIN_S, lambda: len(daemons(place.plane, gateway)) == 3)
+    until("FRR again", SESSION_WITHIN_S, status.exists)
+    assert before.keys() == daemons(place.plane, gateway).keys() == {"zebra", "bgpd", "bfdd"}
     assert not any(Path(f"/proc/{pid}").exists() for pid in before.values())
 
 
