@@ -67,6 +67,20 @@ def test_false_addresses_do_not_leave_their_instance(plane: DataPlane) -> None:
     assert not plane.pings("one", two), "nor with another hardware address"
 
 
+def test_the_next_hop_of_a_default_route_sends_from_outside_and_from_nobody_elses_address(plane: DataPlane) -> None:
+    made = _two_subnets(plane)
+    plane.a_route(made["vpc"], "0.0.0.0/0", "custom", made["one"])
+    plane.settle()
+    three = plane.address("three")
+    heard = _heard(
+        plane,
+        ("three", "7000", LISTENS_S),
+        *(("one", "spoof", source, three, "7000") for source in ("8.8.8.8", plane.address("two"), "10.0.9.9")),
+        ("two", "spoof", "8.8.4.4", three, "7000"),
+    )
+    assert heard == {"8.8.8.8"}
+
+
 def test_multicast_and_broadcast_are_not_forwarded(plane: DataPlane) -> None:
     _two_subnets(plane)
     plane.settle()
