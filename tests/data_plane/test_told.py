@@ -24,7 +24,8 @@ def told(directory: Path, read: Callable[[], None], *signals: signal.Signals) ->
         for number in signals:
             os.kill(pid, number)
             await asyncio.sleep(0)
-        return await program.is_over(within_s=SOON_S if signals else 0.01)
+        async with asyncio.timeout(SOON_S):
+            return await program.is_over(within_s=None if signals else 0.01)
 
     return asyncio.run(run())
 
@@ -53,7 +54,8 @@ def test_it_ends_when_a_task_of_it_fails(tmp_path: Path) -> None:
             raise KeyError("an answer")
 
         asyncio.create_task(fail()).add_done_callback(lambda task: task.result())
-        await program.is_over(within_s=SOON_S)
+        async with asyncio.timeout(SOON_S):
+            await program.is_over()
 
     with pytest.raises(KeyError, match="an answer"):
         asyncio.run(run())
