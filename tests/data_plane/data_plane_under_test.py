@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Emulator
 
-APPLIED_WITHIN_S = 1.0
-"""What the issue asks for: the data plane follows the API call within a second."""
+APPLIED_WITHIN_S = 10.0
+"""A bound for what does not come, on a machine that has other work. ``test_speed`` is about how fast it comes."""
 
 SPEC, IMAGE = "bcc.g5.c2m8", "m-lanecast-debian"
 EVERYWHERE = "0.0.0.0/0"
@@ -107,6 +107,10 @@ class DataPlane(Emulator):
         """Whether there is such a node."""
         return any(key == node["id"] for node in self.registry()["nodes"])
 
+    def has_name(self, name: str) -> bool:
+        """Whether a node is called so."""
+        return any(name == node["name"] for node in self.registry()["nodes"])
+
     def address(self, key: str) -> str:
         """A node's first address."""
         return str(self.node(key)["addresses"][0])
@@ -129,14 +133,15 @@ class DataPlane(Emulator):
         return done.returncode == 0
 
     @contextlib.contextmanager
-    def probe(self, key: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """``probes.py`` in a node, once it says that it is ready."""
+    def probe(self, key: str, *arguments: str) -> Iterator[Callable[[], str]]:
+        """``probes.py`` in a node, once it says that it is ready; what is given waits for its end and returns what it
+        said."""
         command = [*self.inside(key), sys.executable, str(Path(__file__).parent / "probes.py"), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"
-            yield process
+            yield process.stdout.read
         finally:
             process.terminate()
             process.communicate()

@@ -221,13 +221,13 @@ def test_changes_end_where_a_new_beginning_does(start: Callable[..., DataPlane],
     for step in range(STEPS):
         somebody.step()
         if step % 3 == 0:
-            plane.settle(within_s=5)
-    plane.settle(within_s=5)
+            plane.settle()
+    plane.settle()
     assert somebody.refused < STEPS * 0.8
     changed = _shown(plane)
     plane.stop(signal.SIGKILL)
     plane.start()
-    plane.settle(within_s=10)
+    plane.settle()
     begun = _shown(plane)
     assert changed.keys() == begun.keys()
     for key in changed:

@@ -20,8 +20,7 @@ def _answer(
 ) -> str:
     """What a datagram to ``echo`` is answered; empty when it is not."""
     with plane.probe(node, "ask", address, port, own_port, tries) as asking:
-        out, _ = asking.communicate()
-    return out.strip()
+        return asking().strip()
 
 
 def _refuses(plane: DataPlane, node: str, address: str, port: str = "7000", own_port: str = "0") -> bool:
@@ -34,9 +33,8 @@ def _heard(plane: DataPlane, listener: tuple[str, ...], *sending: tuple[str, ...
     with plane.probe(listener[0], "listen", *listener[1:]) as listening:
         for node, *arguments in sending:
             with plane.probe(node, *arguments) as sender:
-                sender.communicate()
-        out, _ = listening.communicate()
-    return set(out.split())
+                sender()
+        return set(listening().split())
 
 
 def _two_subnets(plane: DataPlane) -> dict[str, str]:
@@ -69,6 +67,20 @@ def test_false_addresses_do_not_leave_their_instance(plane: DataPlane) -> None:
     assert not plane.pings("one", two), "nor with another hardware address"
 
 
+def test_the_next_hop_of_a_default_route_sends_from_outside_and_from_nobody_elses_address(plane: DataPlane) -> None:
+    made = _two_subnets(plane)
+    plane.a_route(made["vpc"], "0.0.0.0/0", "custom", made["one"])
+    plane.settle()
+    three = plane.address("three")
+    heard = _heard(
+        plane,
+        ("three", "7000", LISTENS_S),
+        *(("one", "spoof", source, three, "7000") for source in ("8.8.8.8", plane.address("two"), "10.0.9.9")),
+        ("two", "spoof", "8.8.4.4", three, "7000"),
+    )
+    assert heard == {"8.8.8.8"}
+
+
 def test_multicast_and_broadcast_are_not_forwarded(plane: DataPlane) -> None:
     _two_subnets(plane)
     plane.settle()
@@ -87,7 +99,7 @@ def test_multicast_and_broadcast_are_not_forwarded(plane: DataPlane) -> None:
 def _announce(plane: DataPlane, node: str, address: str) -> None:
     plane.run(node, "ip", "address", "add", f"{address}/32", "dev", "eth0")
     with plane.probe(node, "announce", "eth0", address) as saying:
-        saying.communicate()
+        saying()
 
 
 def test_a_shared_address_moves_by_arp_among_the_instances_bound_to_it(plane: DataPlane) -> None:
@@ -103,8 +115,8 @@ def test_a_shared_address_moves_by_arp_among_the_instances_bound_to_it(plane: Da
         for asking in ("three", "stranger"):
             with plane.probe(node, "listen", "7000", LISTENS_S) as holder:
                 with plane.probe(asking, "send", "10.0.1.50", "7000") as sender:
-                    sender.communicate()
-                assert set(holder.communicate()[0].split()) == {plane.address(asking)}, (node, asking)
+                    sender()
+                assert set(holder().split()) == {plane.address(asking)}, (node, asking)
             assert plane.pings(asking, "10.0.1.50")
         plane.run(node, "ip", "address", "add", "192.168.7.1/32", "dev", "lo")
         assert plane.pings("three", "192.168.7.1"), "a route rule can name it"
@@ -116,8 +128,8 @@ def test_a_shared_address_moves_by_arp_among_the_instances_bound_to_it(plane: Da
     assert plane.pings("three", "10.0.1.50"), "who is not bound cannot take it"
     with plane.probe("stranger", "listen", "7000", LISTENS_S) as listening:
         with plane.probe("three", "send", "10.0.1.50", "7000") as sender:
-            sender.communicate()
-        assert not listening.communicate()[0]
+            sender()
+        assert not listening()
     havips.havip_detach_instance([made["one"]], "SERVER", havip)
     plane.settle()
     assert not plane.pings("three", "10.0.1.50")
@@ -132,8 +144,8 @@ def test_vrrp_passes_between_instances_whose_groups_allow_it(plane: DataPlane) -
         plane.settle()
         with plane.probe(name, "raw-listen", "112", LISTENS_S) as listening:
             with plane.probe("one", "raw-send", "112", plane.address(name)) as sender:
-                sender.communicate()
-            heard = set(listening.communicate()[0].split())
+                sender()
+            heard = set(listening().split())
         assert heard == (set() if protocol else {plane.address("one")})
 
 

@@ -79,7 +79,7 @@ def _sources(snapshot: Snapshot, instance: Resource) -> tuple[str, ...]:
     }
     behind = {
         rule.body["destinationAddress"]
-        for rule in snapshot.of("route-rule")
-        if rule.body["nexthopId"] in (instance.key, *shared)
+        for hop in (instance.key, *shared)
+        for rule in snapshot.having("route-rule", "nexthopId", hop)
     }
     return (*sorted(shared.values()), *sorted(behind))

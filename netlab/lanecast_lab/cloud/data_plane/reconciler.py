@@ -7,6 +7,7 @@ state is made anew. Filters are there before what they filter is connected.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import threading
 import time
@@ -41,6 +42,8 @@ class Built:
     """Of its namespace."""
     shown: Node
     """How it was described last."""
+    handle: int
+    """By which the end of the process that holds the namespace is noticed: pidfd_open(2)."""
     sysctls: tuple[tuple[str, str], ...] = ()
     tables: dict[str, str] = field(default_factory=dict)
     flow_marks: frozenset[int] = frozenset()
@@ -55,6 +58,11 @@ class Built:
     """Whether nobody knows what is there."""
     boot: threading.Thread | None = None
     boot_problems: list[str] = field(default_factory=list)
+
+    def break_down(self, why: str) -> None:
+        """Nobody knows what is there any more."""
+        self.broken = True
+        self.problems.append(why)
 
     def is_over(self) -> bool:
         """Whether it has to be made anew."""
@@ -120,16 +128,22 @@ class Reconciler:
         """What is not as described, for people."""
         found = list(self._link_problems)
         for key, built in self.built.items():
-            found += [f"{key}: {problem}" for problem in (*built.problems, *built.boot_problems)]
+            # what a command says begins with the node's name already
+            found += [f"{key}: {one.removeprefix(f'{key}: ')}" for one in (*built.problems, *built.boot_problems)]
         return found
+
+    def is_unfinished(self) -> bool:
+        """Whether something is to be tried again. An instance's own start is not."""
+        return bool(self._link_problems) or any(built.problems or built.is_over() for built in self.built.values())
 
     def is_settled(self) -> bool:
         """Whether every node and program that was wanted last is still there."""
         return all(not built.is_over() and built.runs_as(built.shown) for built in self.built.values())
 
     def handles(self) -> list[int]:
-        """File descriptors that are readable when a program has ended."""
-        return [each.handle for built in self.built.values() for each in built.programs.values() if each.handle >= 0]
+        """File descriptors that are readable when a namespace's holder or a program has ended."""
+        programs = [each.handle for built in self.built.values() for each in built.programs.values()]
+        return [*(built.handle for built in self.built.values()), *(handle for handle in programs if handle >= 0)]
 
     def apply(self, wanted: Description) -> None:
         """Make it as described. What fails is among the problems."""
@@ -161,12 +175,13 @@ class Reconciler:
             except LabError as error:
                 built.problems.append(str(error))
 
-        list(self._pool.map(guarded, [built for built in self.built.values() if not done(built, built.shown)]))
+        whole = [built for built in self.built.values() if not built.broken]
+        list(self._pool.map(guarded, [built for built in whole if not done(built, built.shown)]))
 
     def _make(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             name, namespace = self._namespaces.make(node.key, self._directory / node.key)
-            self.built[node.key] = Built(namespace, name, node)
+            self.built[node.key] = Built(namespace, name, node, os.pidfd_open(namespace.pid))
 
     def _remove(self, keys: Iterable[str]) -> None:
         """Remove nodes with everything that runs in them."""
@@ -176,6 +191,7 @@ class Reconciler:
                 running.stop()
         self._namespaces.remove(built.name for built in removed)
         for built in removed:
+            os.close(built.handle)
             for _, process in built.namespace.processes:
                 process.kill()
                 process.wait()
@@ -193,7 +209,12 @@ class Reconciler:
                 self.built[end.node].unplugged.add(end.interface)
             alive = next((end for end in (link.first, link.second) if not self.built[end.node].is_over()), None)
             if alive is not None:
-                self.built[alive.node].namespace.run("ip", "link", "delete", "dev", alive.interface)
+                try:
+                    self.built[alive.node].namespace.run("ip", "link", "delete", "dev", alive.interface)
+                except LabError as error:
+                    # somebody in a node was faster
+                    for end in (link.first, link.second):
+                        self.built[end.node].break_down(str(error))
 
     def _plug(self, wanted: Description) -> None:
         """Put cables in between nodes that are ready for them."""
@@ -215,8 +236,8 @@ class Reconciler:
         except LabError as error:
             # what was made before the failing line is not known: their nodes are made anew
             self._link_problems.append(str(error))
-            for link in new.values():
-                self.built[link.first.node].broken = self.built[link.second.node].broken = True
+            for node in {end.node for link in new.values() for end in (link.first, link.second)}:
+                self.built[node].broken = True
             return
         self._links |= new
         for end in (end for link in new.values() for end in (link.first, link.second)):
@@ -242,7 +263,11 @@ class Reconciler:
     def _without_carrier(self, asked: tuple[str, list[str]]) -> list[str]:
         key, names = asked
         lines = "".join(f"link show dev {name}\n" for name in names)
-        shown = self.built[key].namespace.run("ip", "-oneline", "-batch", "-", stdin=lines).splitlines()
+        try:
+            shown = self.built[key].namespace.run("ip", "-oneline", "-batch", "-", stdin=lines).splitlines()
+        except LabError as error:
+            self.built[key].break_down(str(error))
+            return []
         return [name for name, line in zip(names, shown, strict=True) if " state UP " not in line]
 
     def _is_up(self, end: End) -> bool:
@@ -304,9 +329,9 @@ def _route(built: Built, node: Node) -> None:
         for name, interface in after.items():
             if interface.plain and not (name in before and before[name].plain):
                 built.namespace.run(executable("lanecast-wire"), "plain-offloads", name)
-    except LabError:
-        built.broken = True
-        raise
+    except LabError as error:
+        built.break_down(str(error))
+        return
     built.interfaces, built.routes, built.rules = after, routes, node.rules
     built.unplugged = set()
 

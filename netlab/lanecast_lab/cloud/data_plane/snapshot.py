@@ -37,6 +37,7 @@ class Snapshot:
         self.surroundings = surroundings or Surroundings()
         self._kinds: dict[str, list[Resource]] = defaultdict(list)
         self._keys: dict[str, Resource] = {}
+        self._fields: dict[tuple[str, str], dict[str, list[Resource]]] = {}
         self._parts: dict[tuple[str, str], list[Resource]] = defaultdict(list)
         for resource in resources:
             if resource.gone_at is not None and resource.gone_at <= now:
@@ -62,6 +63,16 @@ class Snapshot:
     def parts(self, parent: str, kind: str) -> list[Resource]:
         """The resources of a kind that are part of ``parent``."""
         return list(self._parts.get((parent, kind), ()))
+
+    def having(self, kind: str, field: str, value: str) -> list[Resource]:
+        """The resources of a kind whose field has a value, or has it in its list."""
+        if (kind, field) not in self._fields:
+            index = self._fields[kind, field] = defaultdict(list)
+            for resource in self._kinds.get(kind, ()):
+                held = resource.body[field]
+                for one in held if isinstance(held, list) else (held,):
+                    index[one].append(resource)
+        return list(self._fields[kind, field].get(value, ()))
 
     def state(self, resource: Resource, field: str = "status") -> str:
         """Which state it is in."""

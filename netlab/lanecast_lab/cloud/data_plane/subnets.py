@@ -46,6 +46,8 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
     draft.link(key, (vpc_id, subnet_port(key)), (key, ROUTER_PORT))
     ports = [Interface(ROUTER_PORT, master=BRIDGE, stations=(router_mac,))]
     ports += [Interface(port.name, up=port.up, master=BRIDGE, stations=(port.mac,)) for port in subnet.ports]
+    vpc = draft.vpcs[vpc_id].resource
+    ranges = [vpc.body["cidr"], *vpc.body["secondaryCidr"]]
     numbered = {number: port for number, port in enumerate(subnet.ports, start=1) if port.groups is not None}
     draft.add(
         Node(
@@ -56,7 +58,7 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
             interfaces=(Interface(BRIDGE, bridge=True), *ports),
             sysctls=SYSCTLS,
             tables={
-                "bridge ports": _ports_table(subnet.ports),
+                "bridge ports": _ports_table(subnet.ports, ranges),
                 "ip groups": _groups_table(draft.snapshot, numbered),
                 **subnet.tables,
             },
@@ -64,7 +66,7 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
     )
 
 
-def _ports_table(ports: list[SubnetPort]) -> str:
+def _ports_table(ports: list[SubnetPort], ranges: list[str]) -> str:
     """Who may send what, and the mark that tells of the ports: the sender's number below, the receiver's above."""
     text = [
         "chain arrived {",
@@ -89,7 +91,7 @@ def _ports_table(ports: list[SubnetPort]) -> str:
             f"chain from-{port.name} {{",
             f"ether saddr != {port.mac} drop",
             f"ether type arp arp saddr ether != {port.mac} drop",
-            *_sources(port),
+            *_sources(port, ranges),
             *([f"meta mark set {number}"] if guarded else []),
             "accept",
             "}",
@@ -99,13 +101,20 @@ def _ports_table(ports: list[SubnetPort]) -> str:
     return "\n".join(text)
 
 
-def _sources(port: SubnetPort) -> list[str]:
-    """From where it may send; nothing where that is anywhere (nft takes a prefix of no length for the address 0)."""
-    if EVERYWHERE in port.sources:
+def _sources(port: SubnetPort, ranges: list[str]) -> list[str]:
+    """From where it may send. ``ranges``: the VPC's.
+
+    What has everything behind it, as the next hop of a default route, still sends from no other address of the VPC. The
+    cloud's own parts pass on what others sent.
+    """
+    own = [source for source in port.sources if source != EVERYWHERE]
+    anywhere = len(own) < len(port.sources)
+    if anywhere and port.groups is None:
         return []
+    inside = f"ip saddr {filters.one_of(ranges)} " if anywhere else ""
     return [
-        f"ether type arp arp saddr ip != {filters.one_of(['0.0.0.0/32', *port.sources])} drop",
-        f"ether type ip ip saddr != {filters.one_of(port.sources)} drop",
+        f"ether type arp arp saddr ip != {filters.one_of(['0.0.0.0/32', *own])} drop",
+        f"ether type ip {inside}ip saddr != {filters.one_of(own)} drop",
     ]
 
 
@@ -177,9 +186,7 @@ def _matches(snapshot: Snapshot, rule: Resource) -> str | None:
         if (network := rule.body[address]) not in filters.EVERYWHERE:
             words.append(f"ip {side} {network}")
         if named := rule.body[group]:
-            members = [
-                instance.body["internalIp"] for instance in snapshot.of("instance") if named in instance.body["_groups"]
-            ]
+            members = [instance.body["internalIp"] for instance in snapshot.having("instance", "_groups", named)]
             if not members:
                 return None
             words.append(f"ip {side} {filters.one_of(sorted(members))}")

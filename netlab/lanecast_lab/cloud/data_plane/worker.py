@@ -20,7 +20,7 @@ from lanecast_lab.cloud.data_plane.description import describe
 from lanecast_lab.cloud.data_plane.model import Description
 from lanecast_lab.cloud.data_plane.namespaces import replace_file
 from lanecast_lab.cloud.data_plane.reconciler import Built, Reconciler
-from lanecast_lab.cloud.data_plane.snapshot import Reader, Snapshot, Surroundings
+from lanecast_lab.cloud.data_plane.snapshot import Reader, Surroundings
 
 REGISTRY = "data-plane.json"
 AGAIN_AFTER_S = 1.0
@@ -38,6 +38,9 @@ class Worker:
         self._reconciler = Reconciler(state, self.wake)
         self._last: Description | None = None
         self._problems: list[str] = []
+        self._is_unfinished = False
+        self._told = (0, 0.0)
+        """The change that is applied, and of which moment."""
         self._thread = threading.Thread(target=self._run, name="data-plane")
 
     def start(self) -> None:
@@ -62,7 +65,7 @@ class Worker:
         reader = Reader(self._state)
         try:
             while not self._stopping.is_set():
-                self._wait(self._round(reader))
+                self._wait(self._guarded_round(reader))
         finally:
             reader.close()
             self._reconciler.close()
@@ -71,7 +74,9 @@ class Worker:
     def _wait(self, until: float | None) -> None:
         """Wait for a change, the end of a program, or a moment (seconds of Unix time)."""
         poll = select.poll()
-        for handle in (self._wakeup, *self._reconciler.handles()):
+        # when there is another round soon, what has ended is seen in that: it must not cause one at once
+        handles = [] if self._is_unfinished else self._reconciler.handles()
+        for handle in (self._wakeup, *handles):
             poll.register(handle, select.POLLIN)
         poll.poll(None if until is None else max(0.0, until - time.time()) * 1000 + 1)
         try:
@@ -79,39 +84,49 @@ class Worker:
         except BlockingIOError:
             return
 
+    def _guarded_round(self, reader: Reader) -> float | None:
+        """A round. A mistake of ours must not end the thread: the next round may well succeed."""
+        try:
+            return self._round(reader)
+        except Exception as error:
+            traceback.print_exc()
+            self._is_unfinished, self._last = True, None
+            self._tell([f"{type(error).__name__}: {error}"])
+            self._write_registry(*self._told)
+            return time.time() + AGAIN_AFTER_S
+
     def _round(self, reader: Reader) -> float | None:
         """Make it as it has to be now; returns when to look again even if nothing changes."""
-        now = time.time()
-        snapshot = reader.read(now, self._surroundings())
-        try:
-            self._apply(describe(snapshot))
-            problems = self._reconciler.problems()
-        except Exception as error:
-            # a mistake of ours must not end the thread: the next change may well succeed
-            traceback.print_exc()
-            self._last = None
-            problems = [f"{type(error).__name__}: {error}"]
-        for problem in problems:
-            if problem not in self._problems:
-                print(f"data plane: {problem}", file=sys.stderr, flush=True)
-        self._problems = problems
-        replace_file(self._state / REGISTRY, json.dumps(self._registry(snapshot), indent=1) + "\n")
-        moments = [time.time() + AGAIN_AFTER_S] if problems else []
+        snapshot = reader.read(time.time(), self._surroundings())
+        wanted = describe(snapshot)
+        if wanted != self._last or self._is_unfinished or not self._reconciler.is_settled():
+            self._reconciler.apply(wanted)
+        self._last = wanted
+        self._is_unfinished = self._reconciler.is_unfinished()
+        self._tell(self._reconciler.problems())
+        self._told = (snapshot.change, snapshot.now)
+        self._write_registry(*self._told)
+        moments = [time.time() + AGAIN_AFTER_S] if self._is_unfinished else []
         if (end := snapshot.next_end()) is not None:
             moments.append(end)
         return min(moments, default=None)
 
-    def _apply(self, wanted: Description) -> None:
-        if wanted != self._last or self._problems or not self._reconciler.is_settled():
-            self._reconciler.apply(wanted)
-        self._last = wanted
+    def _tell(self, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self._problems:
+                print(f"data plane: {problem}", file=sys.stderr, flush=True)
+        self._problems = problems
 
-    def _registry(self, snapshot: Snapshot) -> dict[str, Any]:
+    def _write_registry(self, change: int, as_of: float) -> None:
+        registry = self._registry(change, as_of)
+        replace_file(self._state / REGISTRY, json.dumps(registry, indent=1) + "\n")
+
+    def _registry(self, change: int, as_of: float) -> dict[str, Any]:
         nodes = [_entry(built) for built in self._reconciler.built.values()]
         return {
             "pid": os.getpid(),
-            "change": snapshot.change,
-            "as_of": snapshot.now,
+            "change": change,
+            "as_of": as_of,
             "problems": self._problems,
             "nodes": sorted(nodes, key=lambda node: str(node["id"])),
         }
