@@ -47,7 +47,8 @@ class CloudRun(Requirements):
                 f"{slowest.median_ms:.0f} ms",
                 verdict(slowest.median_ms < MOST_PAGE_MS),
             ],
-            *([f"{listed}: {one.kind}", _told(one), ""] for one in self.pages),
+            *([f"{listed}: {one.kind}, least / median / most", _told(one), ""] for one in self.pages),
+            ["processors that others used just before", f"{self.busy_before:.0%}", ""],
         ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.bcc.bcc_model import TagModel
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.subnet.subnet_client import SubnetClient
@@ -102,6 +103,39 @@ def test_what_an_instance_cannot_be(shared_emulator: Cloud, later: ExitStack) ->
     assert refusal(bcc.create_instance_by_spec, "huge", "m-any", subnet_id=subnet_id)[0] == 400
     assert refusal(bcc.create_instance_by_spec, SPEC, "m-any", subnet_id="sbn-nothing")[0] == 404
     assert len(bcc.list_instances(vpc_id=vpc_id).instances) == 1
+
+
+def test_instances_are_searched_for(cloud: Cloud, later: ExitStack) -> None:
+    """[SDK] By these, several values separated by commas."""
+    vpc_id = a_vpc(cloud, later)
+    subnet_id, bcc = a_subnet(cloud, later, vpc_id), cloud.client(BccClient)
+    [relay] = instances(cloud, later, subnet_id, name="lab-relay", tags=[TagModel("use", "relay")])
+    [feed] = instances(cloud, later, subnet_id, name="lab-feed", tags=[TagModel("use", "feed")])
+    bcc.stop_instance(feed)
+    cloud.eventually(partial(instance_status, cloud, feed), "Stopped")
+
+    def found(**wanted: str) -> set[str]:
+        return {one.id for one in bcc.list_instances(**wanted).instances} & {relay, feed}
+
+    address = bcc.get_instance(relay).instance.internal_ip
+    assert found(instance_ids=f"{relay},i-nothing") == {relay}
+    assert found(instance_names="lab-relay,lab-feed") == {relay, feed}
+    assert found(instance_names="lab-feed") == {feed}
+    assert found(instance_names="lab") == set()
+    assert found(fuzzy_instance_name="lab-re") == {relay}
+    assert found(status="Stopped") == {feed}
+    assert found(status="Running,Stopped") == {relay, feed}
+    assert found(vpc_id=vpc_id, private_ips=f"{address},10.0.1.250") == {relay}
+    assert found(tags="use:relay") == {relay}
+    assert found(tags="use") == {relay, feed}
+    assert found(tags="use:elephant") == set()
+    group = bcc.list_security_groups(vpc_id=vpc_id).security_groups[0].id
+    assert found(security_group_ids=group) == {relay, feed}
+    assert found(security_group_ids="g-nothing") == set()
+    assert found(payment_timing="Prepaid") == set()
+    assert found(deployset_ids="dset-nothing") == set()
+    bcc.start_instance(feed)
+    cloud.eventually(partial(instance_status, cloud, feed), "Running")
 
 
 def test_groups_of_an_instance(shared_emulator: Cloud, later: ExitStack) -> None:

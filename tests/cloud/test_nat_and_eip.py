@@ -165,6 +165,8 @@ def test_pages_of_addresses_in_one_state(shared_emulator: Cloud, later: ExitStac
         more = {"marker": found.next_marker} if found.is_truncated else {}
     assert len(seen) == len({*seen})
     assert {*seen} >= made
+    ids = [eip_of(shared_emulator, address).eip_id for address in sorted(made)[:2]]
+    assert {one.eip for one in eips.list_eips(eip_ids=",".join(ids)).eip_list} == {*sorted(made)[:2]}
 
 
 @pytest.fixture

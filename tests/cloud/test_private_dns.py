@@ -102,6 +102,24 @@ def test_an_aaaa_record_has_an_ipv6_address(cloud: Cloud, later: ExitStack) -> N
     assert [one.value for one in dns.list_record(zone_id).records] == ["2001:db8::1"]
 
 
+def test_records_are_searched_for(cloud: Cloud, later: ExitStack) -> None:
+    """[SDK] Names match exactly unless LIKE is said, values always in part."""
+    dns, zone_id = cloud.client(LdClient), a_zone(cloud, later)
+    for rr, value in (("relay", "10.0.0.1"), ("relay-2", "10.0.0.2"), ("feed", "10.0.1.1")):
+        dns.add_record(zone_id, record(rr=rr, value=value))
+
+    def names(**wanted: str) -> list[str]:
+        return [one.rr for one in dns.list_record(zone_id, **wanted).records]
+
+    assert names(rr="relay") == names(rr="relay", search_mode="EXACT") == ["relay"]
+    assert names(rr="relay", search_mode="LIKE") == ["relay", "relay-2"]
+    assert names(value="10.0.0.") == ["relay", "relay-2"]
+    assert names(rr="relay", value="0.2", search_mode="LIKE") == ["relay-2"]
+    assert names(type_="CNAME") == []
+    page = dns.list_record(zone_id, value="10.0.0.", max_keys=1)
+    assert ([one.rr for one in page.records], page.is_truncated) == (["relay"], True)
+
+
 def test_what_a_record_cannot_be(cloud: Cloud, later: ExitStack) -> None:
     dns, zone_id = cloud.client(LdClient), a_zone(cloud, later)
     dns.add_record(zone_id, record())

@@ -79,6 +79,7 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         ["--listen", "moon=127.0.0.1:0"],
         ["--listen", "127.0.0.1:0", "--quota", "elephants=1"],
         ["--listen", "127.0.0.1:0", "--access-key", "only"],
+        ["--listen", "127.0.0.1:0", "--access-key", "sl/ash:secret"],
         ["--listen", "127.0.0.1:0", "--fault", "explode"],
         ["--listen", "127.0.0.1:0", "--fault", "delay,seconds=soon"],
         ["--listen", "127.0.0.1:0", "--region", "moon"],

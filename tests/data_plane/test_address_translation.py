@@ -25,11 +25,12 @@ class Place:
         self.subnet = plane.a_subnet(self.vpc, "10.0.1.0/24")
         self.one = plane.an_instance(self.subnet, "one")
         self.two = plane.an_instance(plane.a_subnet(self.vpc, "10.0.2.0/24"), "two")
+        self.three = plane.an_instance(self.subnet, "three")
         self.out, self.into, self.free = (self.eips.create_eip(1).eip for _ in range(3))
         self.nat = self.nats.create_nat("nat", self.vpc, spec="small", eips=[self.out], dnat_eips=[self.into]).nat_id
         self.route = a_route(plane, self.vpc, "0.0.0.0/0", "nat", self.nat)
         plane.settle(BUILT_WITHIN_S)
-        for name in ("one", "two"):
+        for name in ("one", "two", "three"):
             serve(plane, later, name, 8080)
         serve(plane, later, INTERNET, 53, "somebody")
 
@@ -184,6 +185,9 @@ def test_an_instance_with_an_address_of_its_own(place: Place) -> None:
         place.eips.unbind_eip(place.free)
         place.plane.settle()
         assert (come_in(), come_in_there()) == (NOTHING, f"two {SOMEBODY}")
+        place.eips.bind_eip(place.free, "BCC", place.three)
+        place.plane.settle()
+        assert come_in() == f"three {SOMEBODY}", "who has it now"
     assert place.get_out("one") == f"somebody {place.out}"
 
 

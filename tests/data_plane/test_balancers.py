@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from baidubce.services.blb.app_blb_client import AppBlbClient
 from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.eip.eip_client import EipClient
 from data_plane_under_test import ANYTHING_OUT, DataPlane, rule
@@ -117,6 +118,27 @@ def test_a_connection_is_remembered_as_long_as_its_listener_says(place: Place) -
         assert 290 < seconds <= 300
 
 
+def test_who_has_the_fewest_connections_gets_the_next(place: Place) -> None:
+    place.listen("tcp", 80, "LeastConnection")
+    place.back(near=1, far=1)
+    place.serve("near", "far")
+    opened = [ExitStack() for _ in range(8)]
+    for one in opened:
+        place.later.push(one)
+    said = [one.enter_context(flow(place.plane, "client", "tcp", ADDRESS, 80))().split()[0] for one in opened]
+    assert Counter(said) == {"near": 4, "far": 4}
+    for one, name in zip(opened, said, strict=True):
+        if name == "near":
+            one.close()
+
+    def next_four() -> set[str]:
+        with ExitStack() as four:
+            flows = [four.enter_context(flow(place.plane, "client", "tcp", ADDRESS, 80)) for _ in range(4)]
+            return {again().split()[0] for again in flows}
+
+    until("near makes up for it", SLACK_S + 2, lambda: next_four() == {"near"})
+
+
 def test_sources_keep_to_a_backend_where_they_are_hashed(place: Place) -> None:
     place.listen("tcp", 80, "Hash")
     place.back(near=1, far=2)
@@ -216,3 +238,40 @@ def test_a_backend_may_be_a_client(place: Place) -> None:
     place.back(near=1, far=1)
     place.serve("near", "far")
     assert set(place.ask("tcp", 80, 4, "near")) == {f"near {ADDRESS}", f"far {place.plane.address('near')}"}
+
+
+EVERYTHING = [{"key": "*", "value": "*"}]
+
+
+def test_an_application_balancer(plane: DataPlane, later: ExitStack) -> None:
+    blbs, vpc = plane.client(AppBlbClient), plane.a_vpc("10.0.0.0/16")
+    near, far = plane.a_subnet(vpc, "10.0.1.0/24"), plane.a_subnet(vpc, "10.0.2.0/24")
+    ids = {name: plane.an_instance(subnet, name) for name, subnet in (("a", near), ("b", far), ("client", near))}
+    blb = blbs.create_app_loadbalancer(vpc, near, name="app", address=ADDRESS).blb_id
+    servers = [{"instanceId": ids["a"], "weight": 50}, {"instanceId": ids["b"], "weight": 50}]
+    group = blbs.create_app_server_group(blb, name="servers", backend_server_list=servers).id
+    checked = {"health_check_interval_insecond": 1, "health_check_down_retry": 2, "health_check_up_retry": 2}
+    blbs.create_app_server_group_port(blb, group, 8080, "TCP", **checked)
+    blbs.create_app_server_group_port(blb, group, 8081, "UDP", enable_health_check=False)
+    policy = {"appServerGroupId": group, "priority": 1, "ruleList": EVERYTHING}
+    blbs.create_app_tcp_listener(blb, 80, "RoundRobin")
+    blbs.create_policys(blb, 80, [{**policy, "backendPort": 8080}])
+    blbs.create_app_udp_listener(blb, 90, "RoundRobin")
+    blbs.create_policys(blb, 90, [{**policy, "backendPort": 8081}])
+    plane.settle(BUILT_WITHIN_S)
+
+    def alive(kind: str) -> set[str]:
+        found = blbs.describe_app_blb_rs(blb, group).backend_server_list
+        pairs = [(one.instance_id, port) for one in found for port in one.port_list if port.port_type == kind]
+        return {name for name in "ab" for key, port in pairs if key == ids[name] and port.status == "Alive"}
+
+    for port in (8080, 8081):
+        serve(plane, later, "a", port)
+    until("a", SLACK_S + 2, lambda: alive("TCP") == {"a"})
+    client = plane.address("client")
+    assert ask(plane, "client", "tcp", ADDRESS, 80, 4) == [f"a {client}"] * 4
+    assert alive("UDP") == {"a", "b"}, "nobody asks"
+    assert Counter(ask(plane, "client", "udp", ADDRESS, 90, 4)) == {f"a {client}": 2, NOTHING: 2}
+    serve(plane, later, "b", 8080)
+    until("both", SLACK_S + 3, lambda: alive("TCP") == {"a", "b"})
+    assert Counter(ask(plane, "client", "tcp", ADDRESS, 80, 4)) == {f"a {client}": 2, f"b {client}": 2}

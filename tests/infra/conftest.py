@@ -27,3 +27,9 @@ def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
 def runs(cloud: EmulatedCloud, tmp_path: Path) -> Iterator[Runs]:
     yield Runs(cloud, tmp_path / "runs")
     end_what_programs_left()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """What failed on purpose is let go of only when its test is over."""
+    end_what_programs_left()

@@ -27,6 +27,8 @@ class EmulatedCloud:
     """A running one."""
 
     endpoint: str
+    state: Path
+    """Where it keeps everything."""
 
     def call(self, region: str = REGION) -> Call:
         """Requests by the official SDK, as somebody else would make them."""
@@ -64,7 +66,7 @@ def serving(state: Path, async_delay_s: float, lines: Sequence[str] = ()) -> Ite
         assert process.stdout
         line = process.stdout.readline()
         assert line.startswith("http://"), f"the emulated cloud did not start: {line!r}"
-        yield EmulatedCloud(line.split()[0])
+        yield EmulatedCloud(line.split()[0], state)
     finally:
         process.terminate()
         process.wait(20)

@@ -13,6 +13,7 @@ from lanecast_infra.provider.checks import check
 from lanecast_infra.provider.configuration import VARIABLES, check_settings, settings_from
 from lanecast_infra.provider.declarations import FUNCTIONS, RESOURCES
 from lanecast_infra.provider.differences import deletes_first, differences
+from lanecast_infra.provider.failures import GENERAL, CloudError, explain
 from lanecast_infra.provider.lifecycle import inputs_of
 from lanecast_infra.provider.model import Change, Field, Kind, Output, Resource, Values
 from lanecast_infra.provider.schema import schema
@@ -316,6 +317,35 @@ def test_the_typed_classes_are_those_of_the_declarations() -> None:
     """`python -m lanecast_infra.provider.classes` brings them up to date."""
     written = {path.name: path.read_text() for path in classes.FOLDER.glob("*.py")}
     assert written == classes.files()
+
+
+REQUEST = "2f8c0e5b"
+
+
+@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("code", [*GENERAL, "TooManyRequests", "InappropriateJSON", "SomethingNew"])
+def test_an_error_names_resource_code_request_and_what_to_do(name: str, code: str) -> None:
+    error = CloudError("a_call", 400, code, "it cannot be", REQUEST)
+    text = explain(declared(name), "purpose", "made", error)
+    assert text.startswith(f'{name} "purpose" could not be made')
+    assert f"a_call: {code}: it cannot be (request {REQUEST}). What to do: " in text
+    assert text.endswith(".")
+
+
+def test_an_error_names_the_field_that_the_message_begins_with_or_that_the_code_is_about() -> None:
+    def told(code: str, message: str) -> str:
+        return explain(declared("RouteRule"), "r", "made", CloudError("create_route", 409, code, message, REQUEST))
+
+    assert "could not be made: sourceAddress: create_route: " in told("CidrConflict", "sourceAddress: is not inside")
+    assert "could not be made: destinationAddress: create_route: " in told("CidrConflict", "overlaps")
+    assert "could not be made: create_route: " in told("InappropriateJSON", "elephant: has to be grey")
+
+
+def test_every_advice_is_about_a_field_that_there_is() -> None:
+    for resource in RESOURCES.values():
+        for code, advice in resource.advice:
+            assert advice.field is None or resource.field(advice.field), (resource.name, code)
+            assert not advice.what_to_do.endswith(".")
 
 
 def test_settings() -> None:

@@ -19,6 +19,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Held]:
     return measured(tmp_path_factory.mktemp("alone"))
 
 
+@pytest.mark.timeout(1200)  # a minute and more on two idle cores; others may use them too
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
 def test_it_comes_through_and_nothing_is_orphaned_or_doubled(
     tmp_path: Path, alone: tuple[float, Held], seed: int

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from region_runs import CODES, LINES, Regions
 from lanecast.compiler import compile_plan
 from lanecast.plan.loader import load_plan
 from lanecast_infra.regional import regional
+from lanecast_lab.cloud.comparison import differences
+from lanecast_lab.cloud.data_plane.snapshot import Reader, Surroundings
+from lanecast_lab.cloud.held import comparable, held
 from lanecast_templates.renderer import SecretResolver, render_fabric
 
 NOTHING: dict[str, list[str]] = {"vpcs": [], "subnets": [], "peerings": [], "routes": []}
@@ -75,6 +81,18 @@ def test_three_regions_come_up_from_nothing(network: Regions) -> None:
             assert tags == {"lanecast-plan": "three-regions", "lanecast-name": name}
 
 
+def test_the_cloud_holds_what_the_fabric_expects(network: Regions) -> None:
+    fabric = compile_plan(load_plan(network.plan))
+    reader = Reader(network.cloud.state)
+    try:
+        found = held(reader.read(time.time(), Surroundings()))
+    finally:
+        reader.close()
+    assert found.load_balancers
+    assert found.shared_addresses
+    assert differences(comparable(fabric.cloud), found) == []
+
+
 def test_the_peering_is_made_by_the_first_region_and_routed_to_by_both(network: Regions) -> None:
     peering = network.outputs("hk")["peerings"]["hub-gz"]
     assert "hub-gz" not in network.outputs("gz")["peerings"]
@@ -90,32 +108,47 @@ def test_a_second_run_changes_nothing_nor_does_pulumi_by_itself(network: Regions
     again = network.infra("up")
     assert again.code == 0
     assert [(one["runs"], one["steps"], one["waiting"]) for one in again.stacks.values()] == [(1, {}, [])] * 3
-    for stack in CODES:
-        done = network.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--stack", stack)
-        assert done.code == 0, done.out + done.err
+    words = ("up", "--yes", "--skip-preview", "--expect-no-changes", "--stack")
+    with ThreadPoolExecutor() as threads:
+        for done in threads.map(lambda stack: network.pulumi(*words, stack), CODES):
+            assert done.code == 0, done.out + done.err
 
 
 def test_what_is_changed_by_hand_is_shown_by_refresh_and_mended(network: Regions) -> None:
-    call = network.cloud.call("hkg")
-    vpc = network.outputs("hk")["vpcs"]["hk.hub"]
+    call, before = network.cloud.call("gz"), network.held()
+    vpc = network.outputs("gz")["vpcs"]["gz.core"]
     rules = call.ask(RouteClient, "get_route_rule", vpcId=vpc)["routeRules"]
-    gone = next(one for one in rules if one["destinationAddress"] == "10.9.0.0/16")
+    gone = next(one for one in rules if one["destinationAddress"] == "10.10.0.0/16")
     call.ask(RouteClient, "delete_route", route_rule_id=gone["routeRuleId"])
     call.ask(VpcClient, "update_vpc", vpc_id=vpc, name="by-hand", description="by hand")
-    before = network.held()
-    assert "hk.hub-to-10.9.0.0/16" not in before["routes"]
+    vrrp = next(one for one in group(network, "gz", "hk-bj")["rules"] if one["sourceIp"] == "10.9.1.13/32")
+    call.ask(BccClient, "delete_security_group_rule", security_group_rule_id=vrrp["securityGroupRuleId"])
+    shared = next(one for one in shared_addresses(network) if one["name"] == "hk-bj-shared-2")
+    words = {"havip_id": shared["haVipId"], "instance_type": "SERVER"}
+    call.ask(
+        HavipClient, "havip_detach_instance", instance_ids=[machines(network, "gz")["hk-bj-bridge-2"]["id"]], **words
+    )
+    assert "gz.core-to-10.10.0.0/16" not in network.held()["routes"]
 
-    shown = network.pulumi("refresh", "--yes", "--skip-preview", "--diff", "--stack", "hk")
+    shown = network.pulumi("refresh", "--yes", "--skip-preview", "--diff", "--stack", "gz")
     assert shown.code == 0, shown.err
-    assert '"hk.hub" => "by-hand"' in shown.out
-    assert "hk.hub-to-10.9.0.0/16" in shown.out
-    mended = network.infra("up")
-    assert mended.stacks["hk"]["steps"] == {"Vpc hk.hub": "update", "RouteRule hk.hub-to-10.9.0.0/16": "create"}
-    assert network.held()["vpcs"] == VPCS
-    assert "hk.hub-to-10.9.0.0/16" in network.held()["routes"]
+    assert '"gz.core" => "by-hand"' in shown.out
+    for name in ("gz.core-to-10.10.0.0/16", "hk-bj-vrrp-10.9.1.13", "hk-bj-shared-2"):
+        assert name in shown.out
+    mended = network.infra("up", "--stack", "gz")
+    assert mended.stacks["gz"]["steps"] == {
+        "Vpc gz.core": "update",
+        "RouteRule gz.core-to-10.10.0.0/16": "create",
+        "SecurityGroupRule hk-bj-vrrp-10.9.1.13": "create",
+        "HaVip hk-bj-shared-2": "update",
+    }
+    assert network.held() == before
+    test_a_bridges_shared_addresses_are_bound_to_its_instances(network)
 
 
-def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(network: Regions) -> None:
+@contextmanager
+def added(network: Regions) -> Iterator[None]:
+    """The plan with a subnet in another zone, and a region that is peered with the middle one; afterwards without."""
     text = network.plan.read_text()
     try:
         network.edit(
@@ -129,6 +162,18 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
         )
         network.edit("peerings:\n", "peerings:\n  aa-gz: {between: [aa.core, gz.core], delay: 3ms, bandwidth: 10M}\n")
         network.lock()
+        yield
+    finally:
+        network.plan.write_text(text)
+        network.lock()
+
+
+BESIDE = "NetworkAclRule gz.core.bridge-from-10.7.0.0/16"
+"""What a region that is peered with the middle one brings there, besides a rule for the other subnet."""
+
+
+def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(network: Regions) -> None:
+    with added(network):
         ahead = network.infra("preview")
         assert ahead.code == 0, [one["error"] for one in ahead.stacks.values()]
         operations = {step for one in ahead.stacks.values() for step in one["steps"].values()}
@@ -137,18 +182,14 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
         assert not {name for name in ahead.stacks["hk"]["steps"] if "aaa" not in name}
         assert set(ahead.stacks["gz"]["steps"]) == {
             "NetworkAclRule gz.core.apps-from-10.7.0.0/16",
-            "NetworkAclRule gz.core.bridge-from-10.7.0.0/16",
+            BESIDE,
         }
         assert "waiting for aa-gz of stack aa: it has not made it yet" in ahead.stacks["gz"]["waiting"]
         made = {name for name in ahead.stacks["aa"]["steps"] if not name.startswith(("RouteRule", "NetworkAclRule"))}
         assert made == {"Vpc aa.core", "Subnet aa.core.apps", "PeerConnection aa-gz"}
         assert ahead.stacks["bj"]["steps"] == {}
-    finally:
-        network.plan.write_text(text)
-        network.lock()
     # The stack that the preview began is of a region that the plan has no more.
     assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
-    assert network.infra("preview", "--expect-no-changes").code == 0
 
 
 def test_every_subnet_lets_in_its_network_alone(network: Regions) -> None:
@@ -232,10 +273,13 @@ def test_what_a_group_lets_in_is_what_was_decided(network: Regions) -> None:
             assert told == {tuple("" if word == "all" else word for word in one) for one in spelt}
 
 
-def test_a_bridges_shared_addresses_are_bound_to_its_instances(network: Regions) -> None:
-    call = network.cloud.call("gz")
+def shared_addresses(network: Regions) -> list[dict[str, Any]]:
     vpc = network.outputs("gz")["vpcs"]["gz.core"]
-    held = {one["name"]: one for one in call.pages(HavipClient, "get_havip_detail_list", "haVips", vpc_id=vpc)}
+    return list(network.cloud.call("gz").pages(HavipClient, "get_havip_detail_list", "haVips", vpc_id=vpc))
+
+
+def test_a_bridges_shared_addresses_are_bound_to_its_instances(network: Regions) -> None:
+    held = {one["name"]: one for one in shared_addresses(network)}
     identities = {name: one["id"] for name, one in machines(network, "gz").items()}
     both = {identities["hk-bj-bridge-1"], identities["hk-bj-bridge-2"]}
     assert {name: one["privateIpAddress"] for name, one in held.items()} == {
@@ -270,23 +314,20 @@ def test_machines_that_have_the_files_of_an_earlier_plan_are_told_and_made_anew_
     before = machines(network, "gz")
     try:
         network.edit('at: "10.8.2.200:8443"', 'at: "10.8.2.201:8443"')
-        done = network.infra("up", "--stack", "gz", "--protect")
         both = ["hk-bj-bridge-1", "hk-bj-bridge-2"]
-        assert (done.code, done.stacks["gz"]["steps"], done.stacks["gz"]["outdated"]) == (0, {}, both)
-        assert network.infra("status").stacks["gz"]["outdated"] == both
-        assert network.infra("up", "--stack", "gz", "--renew", "hk-bj-bridge-9").code == 2
-        renewed = network.infra("up", "--stack", "gz", "--renew", both[0])
-        assert (renewed.code, renewed.stacks["gz"]["outdated"]) == (0, both[1:]), renewed.stacks["gz"]["error"]
+        done = network.infra("up", "--stack", "gz", "--protect", "--renew", both[0])
+        assert (done.code, done.stacks["gz"]["outdated"]) == (0, both[1:]), done.stacks["gz"]["error"]
+        changed = {name for name in done.stacks["gz"]["steps"] if name.startswith("Instance")}
+        assert changed == {f"Instance {both[0]}"}
         after = machines(network, "gz")
-        assert (after[both[0]]["id"] != before[both[0]]["id"], after[both[1]]["id"] == before[both[1]]["id"]) == (
-            True,
-        ) * 2
+        assert [after[name]["id"] == before[name]["id"] for name in both] == [False, True]
         assert after[both[0]]["internalIp"] == before[both[0]]["internalIp"]
         told = network.cloud.call("gz").ask(BccClient, "get_instance_user_data", instance_id=after[both[0]]["id"])
         assert "10.8.2.201 . 8443" in b64decode(told["userData"]).decode()
         test_a_bridges_shared_addresses_are_bound_to_its_instances(network)
         status = network.infra("status").stacks["gz"]
-        assert (status["protected"] > 0, status["settled"]) == (True, True)
+        assert (status["protected"] > 0, status["outdated"]) == (True, both[1:])
+        assert network.infra("up", "--renew", "hk-bj-bridge-9").code == 2
     finally:
         network.plan.write_text(text)
     back = network.infra("up", "--stack", "gz", "--no-protect", "--renew", "hk-bj-bridge-1")
@@ -324,11 +365,11 @@ def test_without_its_lock_or_with_a_stale_one_nothing_moves(network: Regions) ->
     finally:
         lock.write_text(kept)
         network.plan.write_text(text)
-    assert network.infra("preview", "--expect-no-changes").code == 0
 
 
 def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
-    """The last of this module's network."""
+    """The last of this module's network, which every other one has left whole."""
+    assert network.infra("preview", "--expect-no-changes").code == 0
     done = network.infra("destroy", "--remove")
     assert done.code == 0, done.err
     assert {one["runs"] for one in done.stacks.values()} == {1}
@@ -336,7 +377,11 @@ def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
     assert network.pulumi("stack", "ls", "--json").out.strip() == "[]"
 
 
-def test_the_accepting_region_may_come_first(regions: Regions) -> None:
+def test_the_accepting_region_may_come_first_and_forward_in_transit(regions: Regions) -> None:
+    text = regions.plan.read_text()
+    bridge = text.index("    method: nat\n"), text.index("subscribers:\n")
+    regions.plan.write_text(f"{text[: bridge[0]]}    method: transit\n\n{text[bridge[1] :]}")
+    regions.lock()
     first = regions.infra("up", "--stack", "gz")
     assert first.code == 1
     assert first.stacks["gz"]["waiting"] == [
@@ -358,7 +403,21 @@ def test_the_accepting_region_may_come_first(regions: Regions) -> None:
     converged = regions.infra("up")
     assert converged.code == 0, converged.err
     assert len(regions.held()["peerings"]) == 2
-    assert regions.infra("preview", "--expect-no-changes").code == 0
+    call, middle = regions.cloud.call("gz"), regions.outputs("gz")["vpcs"]["gz.core"]
+    assert call.ask(VpcClient, "get_vpc", vpc_id=middle)["vpc"]["relay"] is True
+    assert {"bj.core-to-10.8.0.0/16", "hk.hub-to-10.10.0.0/16"} <= set(regions.held()["routes"])
+
+    call.ask(VpcClient, "shutdown_relay", vpc_id=middle)
+    shown = regions.pulumi("refresh", "--yes", "--skip-preview", "--diff", "--stack", "gz")
+    assert "true => false" in shown.out
+    assert regions.infra("up", "--stack", "gz").stacks["gz"]["steps"] == {"Vpc gz.core": "update"}
+    assert call.ask(VpcClient, "get_vpc", vpc_id=middle)["vpc"]["relay"] is True
+
+    with added(regions):
+        ahead = regions.infra("preview")
+        assert {step for one in ahead.stacks.values() for step in one["steps"].values()} == {"create"}
+        assert set(ahead.stacks["gz"]["steps"]) == {"NetworkAclRule gz.core.apps-from-10.7.0.0/16", BESIDE}
+        assert ahead.stacks["bj"]["steps"] == {}
 
     kept = regions.infra("destroy")
     assert kept.code == 2

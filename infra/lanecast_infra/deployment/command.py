@@ -290,10 +290,10 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
     engine = session.engine
     listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
     there = list(listed)
-    _keep_what_is_there(session.plan, listed)
     kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
     for stack, held in kept.items():
         _check_plan(session, stack, held.get("lanecast:plan"))
+    _keep_what_is_there(session.plan, listed)
 
     def begin(stack: str) -> None:
         region = session.regions[stack]

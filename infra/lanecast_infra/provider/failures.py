@@ -20,6 +20,7 @@ GENERAL = {
     "CidrConflict": Advice("cidr", "choose a range that overlaps no other"),
     "ResourceNeedRelease": Advice(None, "remove what still uses it"),
     "OperationDenied": Advice(None, "look at its state in the console: it does not allow this now"),
+    "LastOperationNotFinished": Advice(None, "it is busy with another change: run it again in a while"),
     "NoSuchObject": Advice(None, "what it refers to is gone: run `pulumi refresh`, then `pulumi up`"),
     "IdempotentParameterMismatch": Advice(None, "report this: one client token was used for two requests"),
 }
@@ -54,6 +55,12 @@ class CloudError(Exception):
         """Whether it is open if the request was carried out."""
         return self.unanswered or (self.status in PASSING_STATUSES and not self.throttled)
 
+    @property
+    def field(self) -> str | None:
+        """What the message begins with, if it names a field as the API does: ``cidr: 10.8.0.0/33 is no CIDR``."""
+        name, colon, _ = self.message.partition(":")
+        return name if colon and name.isalnum() else None
+
     def __str__(self) -> str:
         where = f"request {self.request_id}" if self.request_id else "no request id"
         return f"{self.call}: {self.code}: {self.message} ({where})"
@@ -84,7 +91,8 @@ def explain(resource: Resource, name: str, doing: str, error: Exception) -> str:
     head = f'{resource.name} "{name}" could not be {doing}'
     if isinstance(error, CloudError):
         advice = dict(resource.advice).get(error.code) or GENERAL.get(error.code)
-        field = f": {advice.field}" if advice and advice.field and resource.field(advice.field) else ""
+        named = (error.field, advice.field if advice else None)
+        field = next((f": {one}" for one in named if one and resource.field(one)), "")
         what = advice.what_to_do if advice else _fallback(error)
         return f"{head}{field}: {error}. What to do: {what}."
     return f"{head}: {error}"

@@ -15,6 +15,8 @@ from lanecast_infra.provider.model import Change, Resource, Values
 APPEARS_WITHIN_S: Final = 5.0
 """A resource that was just made may not be readable yet."""
 MOST_GENERATIONS: Final = 20
+GONE: Final = "it is gone: it was removed by something else"
+THEN: Final = "Run `pulumi refresh`, then `pulumi up`"
 Answer = TypeVar("Answer")
 
 
@@ -48,7 +50,10 @@ def create(resource: Resource, call: Call, urn: str, inputs: Values, previous: C
             return identity, live
         except STOPS as error:
             raise HalfMadeError(identity, _last_seen(resource, call, identity), error) from error
-    raise NotSettledError(f"{MOST_GENERATIONS} of it were made and are gone: something removes them as they are made")
+    raise NotSettledError(
+        f"{MOST_GENERATIONS} of it were made and are gone: something removes them as they are made. "
+        "Stop it, then run it again"
+    )
 
 
 def read(resource: Resource, call: Call, identity: str) -> Values | None:
@@ -65,7 +70,7 @@ def update(resource: Resource, call: Call, identity: str, old: Values, new: Valu
     """Bring it from the old inputs to the new ones, and finish what its making left undone."""
     seen = read(resource, call, identity)
     if seen is None:
-        raise NotSettledError("it is gone: it was removed by something else. Run `pulumi refresh`, then `pulumi up`")
+        raise NotSettledError(f"{GONE}. {THEN}")
     try:
         _settle(resource, call, identity, seen)
         if resource.update:
@@ -164,7 +169,7 @@ def _settle(resource: Resource, call: Call, identity: str, seen: Values | None =
     for _ in call.pauses():
         live, seen = seen or read(resource, call, identity), None
         if live is None:
-            raise NotSettledError("it is gone: it was removed by something else while it was worked on")
+            raise NotSettledError(f"{GONE} while it was worked on. {THEN}")
         state = str(live.get(resource.states.output)) if resource.states else ""
         if resource.states is None or state in resource.states.ready:
             return live

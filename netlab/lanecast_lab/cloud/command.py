@@ -250,8 +250,8 @@ def _parse_quota(text: str) -> tuple[str, int]:
 def _parse_key(text: str) -> tuple[str, AccessKey]:
     key, _, rest = text.partition(":")
     secret, _, account = rest.partition(":")
-    if not key or not secret:
-        raise _WrongOption("--access-key: has to be AK:SK or AK:SK:ACCOUNT")
+    if not key or not secret or "/" in key:  # a signature ends the key with a slash
+        raise _WrongOption("--access-key: has to be AK:SK or AK:SK:ACCOUNT, the AK without slashes")
     return key, AccessKey(secret, account or DEFAULT_ACCOUNT)
 
 

@@ -5,7 +5,7 @@ Names are the tags that the program gives; what has none goes by its id, and so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Final
@@ -13,6 +13,8 @@ from typing import Final
 from lanecast.cloud_state import (
     CloudGateway,
     CloudInstance,
+    CloudListener,
+    CloudLoadBalancer,
     CloudPeering,
     CloudRoute,
     CloudSharedAddress,
@@ -20,7 +22,7 @@ from lanecast.cloud_state import (
     CloudSubnet,
     CloudVpc,
 )
-from lanecast_lab.cloud.api import bcc, et, et_gateway, havip, peering, route, subnet, vpc
+from lanecast_lab.cloud.api import bcc, blb, et, et_gateway, havip, peering, route, subnet, vpc
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
@@ -29,7 +31,8 @@ BITS_IN_MBIT: Final = 1_000_000
 
 NOT_HELD: Final = """\
 how far regions are apart, which uplink of the plan a dedicated line is and which router stands for its gateway, what
-the plan calls a region, and which instance holds a shared address first: no API has a word for these"""
+the plan calls a region, which instance holds a shared address first, what a load balancer's listeners are called and
+who may use them: no API has a word for these"""
 """What a comparison leaves out."""
 
 
@@ -48,7 +51,15 @@ def comparable(expected: CloudState) -> CloudState:
         shared_addresses=tuple(
             replace(one, instances=tuple(sorted(one.instances))) for one in expected.shared_addresses
         ),
+        load_balancers=tuple(
+            replace(one, instances=tuple(sorted(one.instances)), listeners=_listeners(one.listeners))
+            for one in expected.load_balancers
+        ),
     )
+
+
+def _listeners(found: Iterable[CloudListener]) -> tuple[CloudListener, ...]:
+    return tuple(sorted((replace(one, name="", clients=()) for one in found), key=lambda one: one.port))
 
 
 def _of_route(one: CloudRoute) -> tuple[IPv4Network, str]:
@@ -71,6 +82,7 @@ class _Reader:
             gateways=tuple(sorted(self._gateways(), key=lambda one: one.name)),
             instances=tuple(sorted(self._instances(), key=lambda one: one.name)),
             shared_addresses=tuple(sorted(self._shared_addresses(), key=lambda one: one.name)),
+            load_balancers=tuple(sorted(self._load_balancers(), key=lambda one: one.name)),
         )
 
     def _name_of(self, kind: str, key: str) -> str:
@@ -159,4 +171,21 @@ class _Reader:
                 self._name_of(subnet.KIND, one.body["subnetId"]),
                 IPv4Address(one.body["privateIpAddress"]),
                 tuple(sorted(bound)),
+            )
+
+    def _load_balancers(self) -> Iterator[CloudLoadBalancer]:
+        for one in self._snapshot.of(blb.KIND):
+            listeners = (
+                CloudListener("", part.body["listenerPort"], part.body["backendPort"], ())
+                for part in self._snapshot.parts(one.key, blb.LISTENER)
+            )
+            behind = (
+                self._name_of(bcc.KIND, part.body["instanceId"]) for part in self._snapshot.parts(one.key, blb.BACKEND)
+            )
+            yield CloudLoadBalancer(
+                name=_name(one),
+                subnet=self._name_of(subnet.KIND, one.body["subnetId"]),
+                address=IPv4Address(one.body["address"]),
+                instances=tuple(sorted(behind)),
+                listeners=_listeners(listeners),
             )

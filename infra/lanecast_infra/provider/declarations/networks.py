@@ -345,6 +345,10 @@ ROUTE_RULE: Final = Resource(
             Advice("destinationAddress", "choose one outside the VPC that no other rule has with that source"),
         ),
         (
+            "OperationDenied",
+            Advice("destinationAddress", "another rule of the table has these addresses: remove one of them"),
+        ),
+        (
             "NoSuchObject",
             Advice("nexthopId", "the table or the next hop is gone: run `pulumi refresh`, then `pulumi up`"),
         ),

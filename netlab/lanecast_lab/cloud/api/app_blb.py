@@ -1,7 +1,6 @@
 """Application load balancers: ``AppBlbClient`` of the SDK. Policies of listeners choose a port of a group of servers.
 
-Replies are bce-sdk-go's services/appblb/model.go. Groups of addresses, HTTPS and TLS are not emulated, and nothing is
-forwarded: the data plane knows the plain load balancers alone.
+Replies are bce-sdk-go's services/appblb/model.go. Groups of addresses, HTTPS and TLS are not emulated.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
+from lanecast_lab.cloud.data_plane.status import read_status, target_name
 
 GROUP, PORT, SERVER = "app-server-group", "app-server-group-port", "app-server"
 POLICY = "app-policy"
@@ -245,9 +246,13 @@ def delete_servers(balancers: Balancers) -> Handler:
 
 
 def _show_server(context: Context, group: Resource, server: Resource) -> JsonObject:
-    """With the ports that policies choose. [assumed] One is ``Alive`` while its instance runs."""
+    """With the ports that policies choose.
+
+    ``Alive`` is what the data plane found out by asking; [assumed] without one, whose instance runs.
+    """
     instance = context.store.get("instance", server.body["instanceId"])
     running = instance is not None and state_at(instance.body["status"], context.now) == "Running"
+    found = read_status(context.store.directory, group.parent or "")
     ports = {one.body["port"]: one for one in context.store.find(PORT, parent=group.key)}
     chosen = [
         {
@@ -255,13 +260,19 @@ def _show_server(context: Context, group: Resource, server: Resource) -> JsonObj
             "backendPort": str(policy.body["backendPort"]),
             "portType": policy.body["portType"],
             "healthCheckPortType": ports[policy.body["backendPort"]].body["healthCheck"],
-            "status": "Alive" if running else "Dead",
+            "status": "Alive" if running and _is_healthy(found, policy, server) else "Dead",
             "portId": ports[policy.body["backendPort"]].key,
             "policyId": policy.key,
         }
         for policy in _policies(context, group)
     ]
     return {**shown(server.body), "portList": chosen}
+
+
+def _is_healthy(found: JsonObject | None, policy: Resource, server: Resource) -> bool:
+    body = policy.body
+    name = target_name(body["portType"], body["frontendPort"], server.body["instanceId"])
+    return found is None or name in found.get("healthy", ())
 
 
 def list_servers(balancers: Balancers) -> Handler:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 
 from lanecast_lab.cloud.api import eip, havip, route, security_group, subnet
 from lanecast_lab.cloud.api.calls import (
@@ -134,21 +135,38 @@ def create(context: Context) -> JsonObject:
 
 
 def list_all(context: Context) -> JsonObject:
-    """Pages of instances; by zone, VPC, address, or ids."""
+    """Pages of instances: those that every filter of the query lets pass."""
     names = {"zoneName": "zoneName", "vpcId": "vpcId", "internalIp": "internalIp"}
     equal = {field: context.query[name] for name, field in names.items() if context.query.get(name)}
-    ids = context.query.get("instanceIds", "").split(",") if context.query.get("instanceIds") else None
-    wanted = {"status": context.query.get("status"), "name": context.query.get("instanceNames")}
-    if ids or any(wanted.values()):
-        found = ((one, _show(context, one)) for one in context.store.find(KIND, context.scope, equal=equal))
-        chosen = [
-            one
-            for one, shown_one in found
-            if (not ids or one.key in ids)
-            and all(not value or shown_one[name] == value for name, value in wanted.items())
-        ]
-        return page_of(context, "instances", chosen, lambda one: _show(context, one))
-    return page(context, KIND, "instances", lambda one: _show(context, one), equal=equal)
+    asked = {name: context.query[name] for name in (*FILTERS, *NOTHING_HAS) if context.query.get(name)}
+    if not asked:
+        return page(context, KIND, "instances", lambda one: _show(context, one), equal=equal)
+    found = context.store.find(KIND, context.scope, equal=equal) if not {*asked} & {*NOTHING_HAS} else []
+    chosen = [one for one in found if all(FILTERS[name](context, one, asked[name].split(",")) for name in asked)]
+    return page_of(context, "instances", chosen, lambda one: _show(context, one))
+
+
+def _has_tag(instance: Resource, wanted: str) -> bool:
+    """[SDK] A tag is asked for as KEY:VALUE, or as KEY for any value."""
+    key, colon, value = wanted.partition(":")
+    tags = {tag.get("tagKey"): tag.get("tagValue") for tag in instance.body["tags"]}
+    return key in tags and (not colon or tags[key] == value)
+
+
+FILTERS: dict[str, Callable[[Context, Resource, list[str]], bool]] = {
+    "instanceIds": lambda _, instance, wanted: instance.key in wanted,
+    "instanceNames": lambda _, instance, wanted: instance.body["name"] in wanted,
+    "fuzzyInstanceName": lambda _, instance, wanted: ",".join(wanted) in instance.body["name"],
+    "privateIps": lambda _, instance, wanted: instance.body["internalIp"] in wanted,
+    "status": lambda context, instance, wanted: _show(context, instance)["status"] in wanted,
+    "paymentTiming": lambda _, instance, wanted: instance.body["paymentTiming"] in wanted,
+    "securityGroupIds": lambda _, instance, wanted: bool({*wanted} & {*instance.body["_groups"]}),
+    "tags": lambda _, instance, wanted: any(_has_tag(instance, one) for one in wanted),
+}
+"""[SDK] What instances are chosen by, several values separated by commas; [assumed] one of them is enough."""
+
+NOTHING_HAS = ("dedicatedHostId", "cdsIds", "ehcClusterId", "deploySetIds", "ipv6Addresses")
+"""[SDK] The same, of things that no instance here has."""
 
 
 def get(context: Context) -> JsonObject:

@@ -31,7 +31,7 @@ from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
-from lanecast_lab.cloud.data_plane.status import read_status
+from lanecast_lab.cloud.data_plane.status import read_status, target_name
 
 KIND, LISTENER, BACKEND = "blb", "blb-listener", "blb-backend"
 HEALTH = {
@@ -147,15 +147,10 @@ def _is_alive(context: Context, backend: Resource, port: int | None) -> bool:
         return running
     healthy = found.get("healthy", ())
     return all(
-        target(one.body["_type"], one.body["listenerPort"], backend.body["instanceId"]) in healthy
+        target_name(one.body["_type"], one.body["listenerPort"], backend.body["instanceId"]) in healthy
         for one in context.store.find(LISTENER, parent=backend.parent)
         if port in (None, one.body["listenerPort"])
     )
-
-
-def target(listener: str, port: int, instance_id: str) -> str:
-    """A backend as one listener has it, by which the data plane says who is healthy."""
-    return f"{listener}:{port}:{instance_id}"
 
 
 def list_backends(context: Context) -> JsonObject:

@@ -22,7 +22,7 @@ from lanecast_lab.cloud.api.calls import (
     timestamp,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
-from lanecast_lab.cloud.api.paging import page
+from lanecast_lab.cloud.api.paging import page, page_of
 from lanecast_lab.cloud.api.regions import REGIONS
 from lanecast_lab.cloud.api.store import Resource, Scope
 
@@ -167,9 +167,17 @@ def _touch(context: Context, zone: Resource) -> None:
 
 
 def list_records(context: Context) -> JsonObject:
-    """Pages of a zone's records; by name, type or value."""
-    equal = {name: context.query[name] for name in ("rr", "type", "value") if context.query.get(name)}
-    return page(context, RECORD, "records", lambda record: shown(record.body), _zone(context).key, equal)
+    """Pages of a zone's records; by type, by name or a part of it, by a part of the value. [SDK]"""
+    zone, rr, value = _zone(context), context.query.get("rr", ""), context.query.get("value", "")
+    mode = context.query.get("searchMode") or "EXACT"
+    one_of("searchMode", mode, ("EXACT", "LIKE"))
+    names = ("rr", "type") if mode == "EXACT" else ("type",)
+    equal = {name: context.query[name] for name in names if context.query.get(name)}
+    if not value and mode == "EXACT":
+        return page(context, RECORD, "records", lambda record: shown(record.body), zone.key, equal)
+    found = context.store.find(RECORD, parent=zone.key, equal=equal)
+    chosen = [one for one in found if rr in one.body["rr"] and value in one.body["value"]]
+    return page_of(context, "records", chosen, lambda record: shown(record.body))
 
 
 def update_record(context: Context) -> None:

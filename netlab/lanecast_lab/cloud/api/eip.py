@@ -115,8 +115,13 @@ def list_all(context: Context) -> JsonObject:
     """Pages of addresses; by address, name, state, or what they are bound to."""
     names = ("eip", "name", "instanceType", "instanceId")
     equal = {name: context.query[name] for name in names if context.query.get(name)}
-    if wanted := context.query.get("status"):
-        found = [one for one in context.store.find(KIND, context.scope, equal=equal) if status(context, one) == wanted]
+    wanted, ids = context.query.get("status"), context.query.get("eipIds")
+    if wanted or ids:
+        found = [
+            one
+            for one in context.store.find(KIND, context.scope, equal=equal)
+            if wanted in (None, "", status(context, one)) and (not ids or one.body["eipId"] in ids.split(","))
+        ]
         return page_of(context, "eipList", found, lambda one: _show(context, one))
     return page(context, KIND, "eipList", lambda one: _show(context, one), equal=equal)
 

@@ -208,7 +208,7 @@ class _Bound:
     private: str
 
 
-HOLDERS = (("instance", "internalIp"), ("blb", "address"), ("havip", "privateIpAddress"))
+HOLDERS = (("instance", "internalIp"), ("blb", "address"), ("app-blb", "address"), ("havip", "privateIpAddress"))
 """What an elastic address can stand for itself, and the field with the address that is meant."""
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,12 +15,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lanecast_lab.cloud.data_plane.balancer_rules import CHECKER, SETTINGS, Settings, marks, ruleset
-from lanecast_lab.cloud.data_plane.conntrack import forget_marked
+from lanecast_lab.cloud.data_plane.balancer_rules import CHECKER, LEAST_CONNECTION, SETTINGS, Settings, marks, ruleset
+from lanecast_lab.cloud.data_plane.conntrack import forget_marked, lasting_flows
 from lanecast_lab.cloud.data_plane.health import Watch
 from lanecast_lab.cloud.data_plane.status import write_status
 
 PROCESS_ID = "balancer.pid"
+COUNTED_EVERY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -39,12 +41,17 @@ class _Program:
         self.watch.set(self.settings.checks)
         self.apply()
 
+    @property
+    def counts(self) -> bool:
+        """Whether a listener wants flows to be counted."""
+        return any(one.scheduler == LEAST_CONNECTION for one in self.settings.balancer.listeners)
+
     def apply(self) -> None:
         """Rules for what is healthy now; flows to what is dead or gone are forgotten, so that they begin anew."""
         balancer, opinions = self.settings.balancer, self.watch.opinions()
-        healthy = {name for name, opinion in opinions.items() if opinion}
+        healthy = {name for name, opinion in opinions.items() if opinion} | self.settings.unchecked
         dead = {name for name, opinion in opinions.items() if opinion is False}
-        rules = ruleset(balancer, healthy)
+        rules = ruleset(balancer, healthy, lasting_flows() if self.counts else {})
         if rules != self._rules:
             subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
             self._rules = rules
@@ -64,7 +71,12 @@ async def _run(directory: Path) -> None:
         loop.add_signal_handler(number, ended.set)
     (directory / PROCESS_ID).write_text(f"{os.getpid()}\n")
     print(json.dumps({"ready": program.settings.balancer.key}), flush=True)
-    await ended.wait()
+    while not ended.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COUNTED_EVERY_S):
+                await ended.wait()
+        if program.counts:
+            program.apply()
     program.watch.stop()
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import gcd
 
-from lanecast_lab.cloud.api import blb
 from lanecast_lab.cloud.data_plane.health import Check, Kind
+from lanecast_lab.cloud.data_plane.status import target_name
 
 CHECKER = "100.64.0.1"
 """[docs] Load balancers ask backends from 100.64.0.0/10; which address of it is assumed."""
 
 SETTINGS = "balancer.json"
 TABLE = "lanecast_balancer"
+LEAST_CONNECTION = "LeastConnection"
+LOOKAHEAD = 16
+"""Flows that are decided before they are counted anew."""
+
 HASH_SLOTS = 256
 """How finely source addresses are shared out."""
 
@@ -46,6 +50,7 @@ class Listener:
     backend_port: int
     scheduler: str
     session_timeout_s: int
+    backends: tuple[Backend, ...] = ()
 
     @property
     def protocol(self) -> str:
@@ -65,7 +70,12 @@ class Balancer:
     key: str
     address: str
     listeners: tuple[Listener, ...]
-    backends: tuple[Backend, ...]
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Those of any listener, each instance once."""
+        found = {one.instance: one for listener in self.listeners for one in listener.backends}
+        return tuple(found[instance] for instance in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,13 @@ class Settings:
 
     balancer: Balancer
     checks: dict[str, Check]
+    """By target; who is not asked is taken for healthy."""
+
+    @property
+    def unchecked(self) -> frozenset[str]:
+        """Targets that nobody asks."""
+        pairs = ((listener, one) for listener in self.balancer.listeners for one in listener.backends)
+        return frozenset(target(*pair) for pair in pairs) - self.checks.keys()
 
     def text(self) -> str:
         """As JSON."""
@@ -88,8 +105,10 @@ class Settings:
             Balancer(
                 balancer["key"],
                 balancer["address"],
-                tuple(Listener(**one) for one in balancer["listeners"]),
-                tuple(Backend(**one) for one in balancer["backends"]),
+                tuple(
+                    Listener(**{**one, "backends": tuple(Backend(**each) for each in one["backends"])})
+                    for one in balancer["listeners"]
+                ),
             ),
             {
                 name: Check(**{**one, "kind": Kind(one["kind"]), "good_statuses": tuple(one["good_statuses"])})
@@ -100,7 +119,7 @@ class Settings:
 
 def target(listener: Listener, backend: Backend) -> str:
     """The name of a backend as a listener has it: what is healthy is said of these."""
-    return blb.target(listener.kind, listener.port, backend.instance)
+    return target_name(listener.kind, listener.port, backend.instance)
 
 
 def mark(listener: Listener, backend: Backend) -> int:
@@ -114,13 +133,16 @@ def marks(balancer: Balancer, dead: Collection[str]) -> frozenset[int]:
     return frozenset(
         mark(listener, backend)
         for listener in balancer.listeners
-        for backend in balancer.backends
+        for backend in listener.backends
         if target(listener, backend) not in dead
     )
 
 
-def ruleset(balancer: Balancer, healthy: Collection[str]) -> str:
-    """What ``nft -f`` reads: one table, replaced in one transaction. New flows go to ``healthy`` targets alone."""
+def ruleset(balancer: Balancer, healthy: Collection[str], flows: Mapping[int, int]) -> str:
+    """What ``nft -f`` reads: one table, replaced in one transaction.
+
+    New flows go to ``healthy`` targets alone; ``flows`` is how many of each mark there are.
+    """
     lines = [f"table ip {TABLE} {{}}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
     for listener in balancer.listeners:
         lines += _timeout(listener)
@@ -131,7 +153,7 @@ def ruleset(balancer: Balancer, healthy: Collection[str]) -> str:
     ]
     lines += ["}", "chain balance {", "type nat hook prerouting priority dstnat; policy accept;"]
     for listener in balancer.listeners:
-        lines += _balance(balancer, listener, healthy)
+        lines += _balance(balancer, listener, healthy, flows)
     lines += ["}", "chain hairpin {", "type nat hook postrouting priority srcnat; policy accept;"]
     if balancer.backends:
         pairs = ", ".join(sorted({f"{one.address} . {one.address}" for one in balancer.backends}))
@@ -152,13 +174,19 @@ def _timeout(listener: Listener) -> Iterator[str]:
     yield "}"
 
 
-def _balance(balancer: Balancer, listener: Listener, healthy: Collection[str]) -> Iterator[str]:
+def _balance(
+    balancer: Balancer, listener: Listener, healthy: Collection[str], flows: Mapping[int, int]
+) -> Iterator[str]:
     """The rule of a listener; none where nobody can take a flow, so that nobody answers."""
-    usable = [one for one in balancer.backends if target(listener, one) in healthy]
+    usable = [one for one in listener.backends if target(listener, one) in healthy]
     if listener.scheduler == "Hash":  # [docs] weights mean nothing to it
         slots, choice = hash_slots(usable), f"jhash ip saddr mod {HASH_SLOTS} seed {HASH_SEED:#x}"
     else:
-        slots = weighted_slots([one for one in usable if one.weight])
+        weighted = [one for one in usable if one.weight]
+        if listener.scheduler == LEAST_CONNECTION:
+            slots = least_loaded(weighted, [flows.get(mark(listener, one), 0) for one in weighted])
+        else:
+            slots = weighted_slots(weighted)
         choice = f"numgen inc mod {len(slots)}"
     if not slots:
         return
@@ -179,6 +207,18 @@ def weighted_slots(backends: Sequence[Backend]) -> list[Backend]:
         credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
         chosen = max(range(len(backends)), key=lambda index: credit[index])
         credit[chosen] -= sum(weights)
+        slots.append(backends[chosen])
+    return slots
+
+
+def least_loaded(backends: Sequence[Backend], flows: Sequence[int]) -> list[Backend]:
+    """Who takes the next flows: each goes to who has the fewest for its weight by then."""
+    if not backends:
+        return []
+    counts, slots = list(flows), []
+    for _ in range(LOOKAHEAD):
+        chosen = min(range(len(backends)), key=lambda index: (counts[index] + 1) / backends[index].weight)
+        counts[chosen] += 1
         slots.append(backends[chosen])
     return slots
 

@@ -7,9 +7,11 @@ they passed on the way in: the switch of the backend's subnet does that, for flo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+from lanecast_lab.cloud.api import app_blb
+from lanecast_lab.cloud.api import app_server_groups as groups
 from lanecast_lab.cloud.api.blb import BACKEND, KIND, LISTENER
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.balancer_rules import (
@@ -60,16 +62,16 @@ def describe(draft: Draft) -> None:
     """A node for each load balancer, once it is made."""
     snapshot = draft.snapshot
     joined: dict[str, list[tuple[str, Interface]]] = {}
-    for blb in snapshot.of(KIND):
-        if snapshot.state(blb) in ("available", "updating") and blb.body["subnetId"] in draft.subnets:
-            _add(draft, blb, joined)
+    for kind, read in ((KIND, _plain), (app_blb.KIND, _application)):
+        for blb in snapshot.of(kind):
+            if snapshot.state(blb) in ("available", "updating") and blb.body["subnetId"] in draft.subnets:
+                _add(draft, blb, read(snapshot, blb), joined)
     for subnet_id, ports in joined.items():
         _bring_back(draft.subnets[subnet_id], ports)
 
 
-def _add(draft: Draft, blb: Resource, joined: dict[str, list[tuple[str, Interface]]]) -> None:
-    snapshot, home = draft.snapshot, blb.body["subnetId"]
-    balancer = _balancer(snapshot, blb)
+def _add(draft: Draft, blb: Resource, settings: Settings, joined: dict[str, list[tuple[str, Interface]]]) -> None:
+    snapshot, home, balancer = draft.snapshot, blb.body["subnetId"], settings.balancer
     places = {
         one.instance: instance.parent or ""
         for one in balancer.backends
@@ -98,13 +100,13 @@ def _add(draft: Draft, blb: Resource, joined: dict[str, list[tuple[str, Interfac
     draft.add(
         Node(
             key=blb.key,
-            kind=KIND,
+            kind=blb.kind,
             name=blb.body["name"],
             region=blb.region,
             interfaces=tuple(interfaces),
             sysctls=SYSCTLS,
             routes=tuple(routes),
-            programs=(_program(Settings(balancer, dict(_checks(snapshot, blb, balancer)))),),
+            programs=(_program(settings),),
         )
     )
 
@@ -119,52 +121,118 @@ def _program(settings: Settings) -> Program:
     )
 
 
-def _balancer(snapshot: Snapshot, blb: Resource) -> Balancer:
-    return Balancer(
-        blb.key,
-        blb.body["address"],
-        tuple(_listener(one) for one in snapshot.parts(blb.key, LISTENER)),
-        tuple(
-            Backend(one.body["instanceId"], one.body["privateIp"], one.body["weight"])
-            for one in snapshot.parts(blb.key, BACKEND)
-        ),
+def _plain(snapshot: Snapshot, blb: Resource) -> Settings:
+    """Every listener has every backend, and asks it by its own check."""
+    backends = tuple(
+        Backend(one.body["instanceId"], one.body["privateIp"], one.body["weight"])
+        for one in snapshot.parts(blb.key, BACKEND)
     )
+    listeners: list[Listener] = []
+    checks: dict[str, Check] = {}
+    for resource in snapshot.parts(blb.key, LISTENER):
+        body = resource.body
+        listener = _listener(body, body["backendPort"], backends)
+        listeners.append(listener)
+        check = _Asked(
+            kind=_kind(listener.kind, body.get("healthCheckType")),
+            port=body.get("healthCheckPort") or listener.backend_port,
+            interval_s=body["healthCheckInterval"],
+            timeout_s=body["healthCheckTimeoutInSecond"],
+            unhealthy_after=body["unhealthyThreshold"],
+            healthy_after=body["healthyThreshold"],
+            path=body.get("healthCheckURI"),
+            text=body.get("healthCheckString"),
+            host=body.get("healthCheckHost"),
+            statuses=body.get("healthCheckNormalStatus"),
+        )
+        checks |= {target(listener, one): check.of(one.address) for one in backends}
+    return Settings(Balancer(blb.key, blb.body["address"], tuple(listeners)), checks)
 
 
-def _listener(listener: Resource) -> Listener:
-    body = listener.body
+def _application(snapshot: Snapshot, blb: Resource) -> Settings:
+    """The first policy of a listener that is for everything says which group of servers it has, and on which port.
+
+    Policies for some requests alone are left out: listeners here do not look into what they pass on.
+    """
+    listeners: list[Listener] = []
+    checks: dict[str, Check] = {}
+    for resource in snapshot.parts(blb.key, app_blb.LISTENER):
+        policies = sorted(snapshot.parts(resource.key, groups.POLICY), key=lambda one: int(one.body["priority"]))
+        policy = next((one.body for one in policies if _is_for_everything(one.body["ruleList"])), None)
+        group = policy["appServerGroupId"] if policy else ""
+        backends = tuple(
+            Backend(one.body["instanceId"], one.body["privateIp"], one.body["weight"])
+            for one in snapshot.parts(group, groups.SERVER)
+        )
+        listener = _listener(resource.body, policy["backendPort"] if policy else 0, backends)
+        listeners.append(listener)
+        port = next(
+            (one.body for one in snapshot.parts(group, groups.PORT) if one.body["port"] == listener.backend_port), None
+        )
+        if port is None or port.get("enableHealthCheck") is False:
+            continue
+        check = _Asked(
+            kind=_kind(listener.kind, port["healthCheck"]),
+            port=port["healthCheckPort"],
+            interval_s=port["healthCheckIntervalInSecond"],
+            timeout_s=port["healthCheckTimeoutInSecond"],
+            unhealthy_after=port["healthCheckDownRetry"],
+            healthy_after=port["healthCheckUpRetry"],
+            path=port.get("healthCheckUrlPath"),
+            text=port.get("udpHealthCheckString"),
+            host=port.get("healthCheckHost"),
+            statuses=port.get("healthCheckNormalStatus"),
+        )
+        checks |= {target(listener, one): check.of(one.address) for one in backends}
+    return Settings(Balancer(blb.key, blb.body["address"], tuple(listeners)), checks)
+
+
+def _is_for_everything(rules: list[dict[str, str]]) -> bool:
+    return all(rule["value"] == "*" for rule in rules)
+
+
+def _listener(body: dict[str, Any], backend_port: int, backends: tuple[Backend, ...]) -> Listener:
     field, default = SESSION_TIMEOUTS[body["_type"]]
     return Listener(
         kind=body["_type"],
         port=body["listenerPort"],
-        backend_port=body["backendPort"],
+        backend_port=backend_port,
         scheduler=body["scheduler"],
         session_timeout_s=body.get(field) or default,
+        backends=backends,
     )
 
 
-def _checks(snapshot: Snapshot, blb: Resource, balancer: Balancer) -> Iterator[tuple[str, Check]]:
-    """Every listener asks every backend."""
-    for resource in snapshot.parts(blb.key, LISTENER):
-        body, listener = resource.body, _listener(resource)
-        kind = _kind(listener.kind, body.get("healthCheckType"))
-        for backend in balancer.backends:
-            yield (
-                target(listener, backend),
-                Check(
-                    kind=kind,
-                    address=backend.address,
-                    port=0 if kind is Kind.ICMP else body.get("healthCheckPort") or listener.backend_port,
-                    interval_s=body["healthCheckInterval"],
-                    timeout_s=body["healthCheckTimeoutInSecond"],
-                    unhealthy_after=body["unhealthyThreshold"],
-                    healthy_after=body["healthyThreshold"],
-                    text=body.get("healthCheckURI" if kind is Kind.HTTP else "healthCheckString") or "",
-                    host=body.get("healthCheckHost") or "",
-                    good_statuses=good_statuses(body.get("healthCheckNormalStatus") or "http_2xx|http_3xx"),
-                    source=CHECKER,
-                ),
-            )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A check in the API's words, whoever is asked."""
+
+    kind: Kind
+    port: int
+    interval_s: int
+    timeout_s: int
+    unhealthy_after: int
+    healthy_after: int
+    path: str | None
+    text: str | None
+    host: str | None
+    statuses: str | None
+
+    def of(self, address: str) -> Check:
+        """The same of one backend."""
+        return Check(
+            kind=self.kind,
+            address=address,
+            port=0 if self.kind is Kind.ICMP else self.port,
+            interval_s=self.interval_s,
+            timeout_s=self.timeout_s,
+            unhealthy_after=self.unhealthy_after,
+            healthy_after=self.healthy_after,
+            text=(self.path if self.kind is Kind.HTTP else self.text) or "",
+            host=self.host or "",
+            good_statuses=good_statuses(self.statuses or "http_2xx|http_3xx"),
+            source=CHECKER,
+        )
 
 
 def _kind(listener: str, asked: str | None) -> Kind:

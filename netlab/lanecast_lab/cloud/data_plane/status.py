@@ -26,3 +26,8 @@ def read_status(state: Path, key: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return {} if folder.exists() else None
     return found
+
+
+def target_name(listener: str, port: int, instance_id: str) -> str:
+    """A backend as one listener of its load balancer has it: what is healthy is said of these."""
+    return f"{listener}:{port}:{instance_id}"
