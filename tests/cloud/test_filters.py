@@ -49,6 +49,9 @@ def test_rules_come_and_go(cloud: Cloud, later: ExitStack) -> None:
         ("egress", "443"),
     ]
     assert refusal(bcc.authorize_security_group_rule, group_id, ssh)[0] == 409
+    noted = Rule(direction="ingress", protocol="tcp", portRange="22", sourceIp="192.0.2.0/24", remark="the same")
+    bcc.authorize_security_group_rule(group_id, noted)
+    bcc.delete_security_group_rule(rules_of(cloud, group_id)[-1].security_group_rule_id)
     first = rules_of(cloud, group_id)[0].security_group_rule_id
     bcc.update_security_group_rule(first, remark="bastion", source_ip="192.0.2.1/32")
     [rule] = [one for one in rules_of(cloud, group_id) if one.security_group_rule_id == first]

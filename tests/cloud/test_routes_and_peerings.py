@@ -11,7 +11,7 @@ import pytest
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
-from cloud_helpers import delete, is_gone, passes
+from cloud_helpers import a_subnet, delete, is_gone, passes
 from cloud_under_test import Cloud, refusal
 
 OTHER_ACCOUNT = "00000000000000000000000000000002"
@@ -156,6 +156,7 @@ def test_relays_are_not_peered(cloud: Cloud, ends: Ends, later: ExitStack) -> No
 def test_a_route_rule_from_its_making_to_its_end(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
     peering_id = peer(cloud, ends, later)
     routes = cloud.client(RouteClient)
+    a_subnet(cloud, later, ends.first, "10.0.0.0/24", zone="cn-bj-d")
     table = routes.get_route(vpc_id=ends.first).route_table_id
     assert routes.get_route(route_table_id=table).vpc_id == ends.first
     rule_id = routes.create_route(table, "0.0.0.0/0", "10.1.0.0/16", "peerConn", "to gz", peering_id).route_rule_id
@@ -174,8 +175,37 @@ def test_a_route_rule_from_its_making_to_its_end(cloud: Cloud, ends: Ends, later
     assert refusal(routes.delete_route, rule_id) == (404, "NoSuchObject")
 
 
+def test_a_peering_is_a_next_hop_by_the_interface_of_this_side(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
+    """[docs: create route rule] ``qpif-…``; the other side's interface leads nowhere."""
+    here, there = cloud.client(PeerConnClient, "bj"), cloud.client(PeerConnClient, "gz")
+    peering_id = peer(cloud, ends, later)
+    own, others = here.get_peerconn(peering_id).local_if_id, there.get_peerconn(peering_id).local_if_id
+    routes = cloud.client(RouteClient)
+    table = routes.get_route(vpc_id=ends.first).route_table_id
+    rule_id = routes.create_route(table, "0.0.0.0/0", "10.1.0.0/16", "peerConn", "", own).route_rule_id
+    [rule] = [one for one in routes.get_route_rule(routeTableId=table).route_rules if one.route_rule_id == rule_id]
+    assert (rule.nexthop_type, rule.nexthop_id) == ("peerConn", own)
+    assert refusal(here.delete_peerconn, peering_id)[0] == 409
+    routes.update_route(rule_id, description="still", next_hop_type="peerConn", next_hop_id=own)
+    assert refusal(routes.create_route, table, "0.0.0.0/0", "10.3.0.0/16", "peerConn", "", others)[0] == 404
+    routes.delete_route(rule_id)
+
+
+def test_the_source_of_a_route_rule_is_a_subnets(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
+    """[docs: create route rule] The VPC's range alone is not enough."""
+    peering_id, routes = peer(cloud, ends, later), cloud.client(RouteClient)
+    table = routes.get_route(vpc_id=ends.first).route_table_id
+    make = partial(routes.create_route, table, destination_address="10.1.0.0/16", next_hop_type="peerConn")
+    make = partial(make, next_hop_id=peering_id)
+    assert refusal(make, source_address="10.0.7.0/24")[0] == 409
+    a_subnet(cloud, later, ends.first, "10.0.7.0/24", zone="cn-bj-d")
+    later.callback(routes.delete_route, make(source_address="10.0.7.0/25").route_rule_id)
+    assert refusal(make, source_address="0.0.0.0/0", description="x" * 201)[0] == 400
+
+
 def test_what_a_route_rule_cannot_be(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
     peering_id = peer(cloud, ends, later)
+    a_subnet(cloud, later, ends.first, "10.0.0.0/24", zone="cn-bj-d")
     routes = cloud.client(RouteClient)
     table = routes.get_route(vpc_id=ends.first).route_table_id
 

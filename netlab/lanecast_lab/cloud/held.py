@@ -111,7 +111,7 @@ class _Reader:
         """Rules of the VPC's table, by what they lead to; of several targets for one destination each is one."""
         for table in self._snapshot.parts(vpc_id, "route-table"):
             for rule in self._snapshot.parts(table.key, route.KIND):
-                target = rule.body["nexthopId"]
+                target = rule.body.get("_hop") or rule.body["nexthopId"]
                 yield CloudRoute(IPv4Network(rule.body["destinationAddress"]), self._target(target))
 
     def _target(self, key: str) -> str:

@@ -244,8 +244,9 @@ def delete(context: Context) -> None:
         "error",
     ):
         raise denied(f"peering {peering.body['peerConnId']} is {status}")
-    route.check_not_a_next_hop(context, peering.body["peerConnId"])
-    for side in _both(context, peering):
+    sides = _both(context, peering)
+    route.check_not_a_next_hop(context, peering.body["peerConnId"], *(side.body["localIfId"] for side in sides))
+    for side in sides:
         context.leave(side, "deleting")
 
 

@@ -26,6 +26,9 @@ from lanecast_lab.cloud.api.store import Resource
 TABLE = "route-table"
 KIND = "route-rule"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
+LONGEST_DESCRIPTION = 200
+"""[docs: create route rule] Characters of a description."""
+
 NEXT_HOPS = {"custom": "instance", "nat": "nat", "dcGateway": "et-gateway", "peerConn": "peering", "havip": "havip"}
 """The types of next hops whose resources this cloud has, with the kind of resource."""
 
@@ -37,10 +40,11 @@ NOT_EMULATED = ("vpn", "enic", "ipv6gateway")
 """Types that the real cloud has, and whose resources this one cannot make, so that none can be found."""
 
 
-def check_not_a_next_hop(context: Context, hop_id: str) -> None:
+def check_not_a_next_hop(context: Context, hop_id: str, *more_ids: str) -> None:
     """Refuse to let go of something that a route rule points at, in whichever region the rule is. [assumed]"""
-    for rule in context.store.find(KIND, equal={"nexthopId": hop_id}):
-        raise in_use(f"{hop_id} is the next hop of route rule {rule.key}")
+    for one in (hop_id, *more_ids):
+        for rule in context.store.find(KIND, equal={"nexthopId": one}):
+            raise in_use(f"{hop_id} is the next hop of route rule {rule.key}")
 
 
 def _hops(context: Context, vpc: Resource) -> list[JsonObject]:
@@ -54,7 +58,7 @@ def _hops(context: Context, vpc: Resource) -> list[JsonObject]:
     else:
         _check_path_types(listed)
     for hop in listed:
-        _check_hop(context, vpc, hop["nexthopType"], hop.get("nexthopId", ""))
+        hop["_hop"] = _found_hop(context, vpc, hop["nexthopType"], hop.get("nexthopId", ""))
     return listed
 
 
@@ -67,30 +71,46 @@ def _check_path_types(hops: list[JsonObject]) -> None:
         raise inappropriate("nextHopList.pathType: has to be ecmp throughout, or ha:active and ha:standby")
 
 
-def _check_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> None:
+def _found_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> str:
+    """The id of the resource that a rule leads to, or "" where there is none.
+
+    [docs: create route rule] A peering is named by this VPC's interface of it (``qpif-…``); [assumed] its id will do.
+    """
     if kind in WITHOUT_RESOURCE:
-        return
+        return ""
     if kind in NOT_EMULATED:
         raise no_such(f"{kind} next hop", hop_id)
     if kind not in NEXT_HOPS:
         known = (*NEXT_HOPS, *WITHOUT_RESOURCE, *NOT_EMULATED)
         raise inappropriate(f"nexthopType: has to be one of {', '.join(sorted(known))}")
     if kind == "peerConn":
-        there = bool(context.store.find("peering", context.scope, vpc.key, {"peerConnId": hop_id}))
+        sides = context.store.find("peering", context.scope, vpc.key)
+        of_peering = [one for one in sides if hop_id in (one.body["localIfId"], one.body["peerConnId"])]
+        if of_peering:
+            return str(of_peering[0].body["peerConnId"])
+        there = False
     else:
         found = context.store.get(NEXT_HOPS[kind], hop_id, context.scope)
         there = found is not None and found.body.get("vpcId") == vpc.key
     if not there:
         raise no_such(f"{kind} next hop of VPC {vpc.key}", hop_id)
+    return hop_id
 
 
 def _check_addresses(context: Context, vpc: Resource, source: str, destination: str) -> None:
+    """[docs: create route rule] Where a source may be, and where a destination may not."""
     ranges = [IPv4Network(one) for one in (vpc.body["cidr"], *vpc.body["secondaryCidr"])]
     origin, target = cidr("sourceAddress", source), cidr("destinationAddress", destination)
-    if origin != EVERYWHERE and not any(origin.subnet_of(one) for one in ranges):
-        raise cidr_conflict(f"sourceAddress: {origin} is neither 0.0.0.0/0 nor inside VPC {vpc.key}")
+    subnets = [IPv4Network(one.body["cidr"]) for one in context.store.find("subnet", parent=vpc.key)]
+    if origin != EVERYWHERE and not any(origin.subnet_of(one) for one in subnets):
+        raise cidr_conflict(f"sourceAddress: {origin} is neither 0.0.0.0/0 nor inside a subnet of VPC {vpc.key}")
     if target != EVERYWHERE and any(target.overlaps(one) for one in ranges):
         raise cidr_conflict(f"destinationAddress: {target} overlaps VPC {vpc.key}")
+
+
+def _check_description(rule: JsonObject) -> None:
+    if len(rule.get("description", "")) > LONGEST_DESCRIPTION:
+        raise inappropriate(f"description: has more than {LONGEST_DESCRIPTION} characters")
 
 
 def _check_unique(context: Context, table: str, rule: JsonObject) -> None:
@@ -121,6 +141,7 @@ def create(context: Context) -> JsonObject:
     table = context.require(TABLE, body["routeTableId"], "route table")
     vpc = context.require("vpc", table.parent or "", "VPC")
     _check_addresses(context, vpc, body["sourceAddress"], body["destinationAddress"])
+    _check_description(body)
     one_of("ipVersion", body.get("ipVersion", "4"), IP_VERSIONS)
     hops = _hops(context, vpc)
     context.quotas.check("route-rule", context.store.count(KIND, parent=table.key), len(hops))
@@ -161,9 +182,10 @@ def update(context: Context) -> None:
     if "pathType" in rule.body or "nextHopList" in context.body:
         raise denied(f"route rule {rule.key}: only a rule with one next hop can be updated")
     changed = {**rule.body, **context.body}
+    _check_description(changed)
     _check_addresses(context, vpc, changed["sourceAddress"], changed["destinationAddress"])
     _check_unique(context, rule.parent or "", changed)
-    _check_hop(context, vpc, changed["nexthopType"], changed["nexthopId"])
+    changed["_hop"] = _found_hop(context, vpc, changed["nexthopType"], changed["nexthopId"])
     rule.body = changed
     context.store.save(rule)
 

@@ -17,8 +17,11 @@ PROTOCOLS = ("", "all", "tcp", "udp", "icmp")
 
 PORT_RANGE = re.compile(r"^(\d{1,5})(?:-(\d{1,5}))?$")
 LAST_PORT = 65535
-SAME = ("direction", "ethertype", "protocol", "portRange", "sourceIp", "sourceGroupId", "destIp", "destGroupId")
-"""What makes two rules the same one."""
+SAYS = ("direction", "ethertype", "protocol", "portRange", "sourceIp", "sourceGroupId", "destIp", "destGroupId")
+"""[SDK] What a rule to revoke is found by."""
+
+SAME = (*SAYS, "remark")
+"""[docs: authorize security group rule] What makes two rules the same one."""
 
 
 def check_port_range(name: str, text: str, every: tuple[str, ...]) -> None:
@@ -60,8 +63,8 @@ def _checked_rule(body: JsonObject) -> JsonObject:
     return kept
 
 
-def _key(rule: JsonObject) -> tuple[str, ...]:
-    return tuple(rule[name] for name in SAME)
+def _key(rule: JsonObject, names: tuple[str, ...] = SAME) -> tuple[str, ...]:
+    return tuple(rule[name] for name in names)
 
 
 def _add(context: Context, group: Resource, rule: JsonObject) -> None:
@@ -163,8 +166,8 @@ def authorize(context: Context) -> None:
 def revoke(context: Context) -> None:
     """Take away the rule that says the same."""
     group = _require(context, context.path["securityGroupId"])
-    wanted = _key(_checked_rule(context.body["rule"]))
-    found = [rule for rule in context.store.find(RULE, parent=group.key) if _key(rule.body) == wanted]
+    wanted = _key(_checked_rule(context.body["rule"]), SAYS)
+    found = [rule for rule in context.store.find(RULE, parent=group.key) if _key(rule.body, SAYS) == wanted]
     if not found:
         raise no_such(f"such rule in security group {group.key}", " ".join(filter(None, wanted)))
     context.store.remove(found[0])

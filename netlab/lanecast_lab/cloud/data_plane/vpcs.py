@@ -133,7 +133,7 @@ def _chosen(wanted: list[Resource], source: IPv4Network) -> dict[str, list[Resou
 
 def _hops(vpc: VpcDraft, rules: list[Resource]) -> tuple[Hop, ...]:
     """Where rules lead, of those whose next hop is there."""
-    targets = (rule.body["nexthopId"] or rule.body["nexthopType"] for rule in rules)
+    targets = (rule.body.get("_hop") or rule.body["nexthopId"] or rule.body["nexthopType"] for rule in rules)
     return tuple(vpc.next_hops[target] for target in targets if target in vpc.next_hops)
 
 
