@@ -136,7 +136,7 @@ def _start_relays(network: Network, rendered: Path) -> None:
 
 
 def _measure_delays(network: Network) -> None:
-    delayed = [wire for wire in network.topology.wires if wire.delay_ns]
+    delayed = network.topology.delayed()
     with ThreadPoolExecutor(len(delayed) or 1) as pool:
         measured = pool.map(measure_delay, delayed)
         network.delays = dict(zip((wire.name for wire in delayed), measured, strict=True))

@@ -335,7 +335,7 @@ def excuse_late_wires(verdict: Verdict, wires: list[dict[str, Any]]) -> None:
 
 def delay_checks(network: Network) -> list[Check]:
     """What each delayed link was asked to take against what a ping over it took, one way, in milliseconds."""
-    asked = {wire.name: wire.delay_ns for wire in network.topology.wires}
+    asked = {wire.name: wire.delay_ns for wire in network.topology.delayed()}
     return [_delay_check(name, asked[name], got) for name, got in sorted(network.delays.items())]
 
 

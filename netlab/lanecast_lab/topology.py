@@ -49,6 +49,10 @@ class Topology:
         """Every router with its node."""
         return [(router, self.nodes[router.name]) for router in self.fabric.routers]
 
+    def delayed(self) -> list[Wire]:
+        """The links that take their time, the cloud's own among them."""
+        return [wire for wire in self.wires if wire.delay_ns] + self.cloud.delayed()
+
 
 def build(fabric: Fabric, cloud: CloudSide, directory: Path) -> Topology:
     """Build the sites and exchanges of ``fabric`` and join them to ``cloud``; nodes get folders in ``directory``."""
@@ -62,7 +66,7 @@ def build(fabric: Fabric, cloud: CloudSide, directory: Path) -> Topology:
         switch.start([])
     _configure_bridges(topology)
     topology.nodes |= {node.name: node for node in cloud.nodes(directory)}
-    topology.wires = [_wire(topology, link) for link in fabric.links] + cloud.wires()
+    topology.wires = [_wire(topology, link) for link in fabric.links]
     connect(topology.wires)
     topology.delay_line = DelayLine(topology.wires)
     cloud.configure()

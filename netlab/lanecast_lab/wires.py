@@ -127,7 +127,8 @@ class MeasuredDelay:
 def measure_delay(wire: Wire) -> MeasuredDelay:
     """Ping over a link from its first end."""
     out = wire.first.node.run(
-        "ping", "-n", "-c", str(PING_COUNT), "-i", PING_INTERVAL_S, "-W", "2", "-I", wire.first.interface,
+        "ping", "-n", "-c", str(PING_COUNT), "-i", PING_INTERVAL_S, "-W", "2",
+        "-I", wire.first.interface, "-I", wire.first.address,
         wire.second.address,
     )  # fmt: skip
     times_ms = sorted(float(line.partition("time=")[2].split()[0]) for line in out.splitlines() if "time=" in line)

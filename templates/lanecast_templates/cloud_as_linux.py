@@ -1,6 +1,6 @@
 """A cloud as Linux routers: what stands for a VPC, its peerings and gateways where the cloud itself is not there.
 
-The lab and the containerlab topology have a node a VPC router and instance, and wire them as this says. VPC routers are
+The containerlab topology has a node a VPC router and instance, and wires them as this says. VPC routers are
 plain Linux routers without multicast, as a cloud's are. Peering is not transitive: what comes by one peering leaves by
 no other, whatever the routes say, unless the VPC is told to forward (transit).
 """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lanecast_lab.cloud.api.states import passing, settled
 from lanecast_lab.cloud.api.store import Resource
-from lanecast_lab.cloud.data_plane import commands
+from lanecast_lab.cloud.data_plane import commands, expected
 from lanecast_lab.cloud.data_plane.description import describe
 from lanecast_lab.cloud.data_plane.model import Description, Hop, Interface, Route, port_name
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot, Surroundings
 from lanecast_lab.cloud.data_plane.vpcs import FROM_ANYWHERE
+from lanecast_lab.loading import load_fabric
 
 NOW = 1000.0
 
@@ -245,6 +247,24 @@ def test_interface_names_fit_and_stay() -> None:
     long = port_name("l", "dcphy-a-name-that-somebody-has-chosen")
     assert len(long) <= 15
     assert long != port_name("l", "dcphy-another-name-that-somebody-has-chosen")
+
+
+def test_what_the_compiler_expects_has_the_same_parts() -> None:
+    fabric, _ = load_fabric(str(Path(__file__).parents[2] / "examples/three-regions.yaml"))
+    described = expected.describe(fabric.cloud)
+    kinds = {key: node.kind for key, node in described.nodes.items()}
+    assert {key for key, kind in kinds.items() if kind == "vpc"} == {"bj.core", "gz.core", "hk.hub"}
+    assert {key for key, kind in kinds.items() if kind == "gateway"} == {one.name for one in fabric.cloud.gateways}
+    assert kinds["hub-gz"] == "peering", "it has a delay"
+    assert {rule.selector for rule in described.nodes["gz.core"].rules if rule.selector} == {
+        f"iif {port_name('p', name)}" for name in ("hub-gz", "gz-bj")
+    }
+    (shared, *_) = fabric.cloud.shared_addresses
+    guard = described.nodes[shared.subnet].tables["bridge ports"]
+    assert guard.count(str(shared.address)) == 2 * len(shared.instances), "by IP and by ARP, from each that may hold it"
+    ways = {route.destination: route.hops for route in described.nodes["hk.hub"].routes if route.hops}
+    for route in next(vpc.routes for vpc in fabric.cloud.vpcs if vpc.name == "hk.hub"):
+        assert str(route.prefix) in ways
 
 
 def _lines(before: list[Interface], after: list[Interface]) -> list[str]:

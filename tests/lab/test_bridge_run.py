@@ -20,7 +20,7 @@ from emulated_networks import LANECAST, ROOT, lab_run
 from lanecast.compiler import compile_plan
 from lanecast.fabric import Delivery, Fabric
 from lanecast.plan.loader import load_plan
-from lanecast_templates import cloud_as_linux
+from lanecast_lab.cloud.data_plane.model import port_name
 
 pytestmark = pytest.mark.lab
 
@@ -171,15 +171,13 @@ def test_ends_that_have_the_same_addresses_reach_each_other(tmp_path: Path) -> N
 @pytest.mark.usefixtures("lab")
 def test_peering_is_not_transitive_whatever_routes_say() -> None:
     there = "10.10.2.10"
-    next_hop = inside("hk.hub", "ip", "route", "get", "10.9.1.10").split(" via ")[1].split()[0]
-    back = inside("bj.core", "ip", "route", "get", "10.9.1.10").split(" via ")[1].split()[0]
-    inside("hk.hub", "ip", "route", "add", "10.10.0.0/16", "via", next_hop)
-    inside("bj.core", "ip", "route", "add", "10.8.0.0/16", "via", back)
+    for vpc, network in (("hk.hub", "10.10.0.0/16"), ("bj.core", "10.8.0.0/16")):
+        inside(vpc, "ip", "route", "add", network, *way_to(vpc, "10.9.1.10"))
     ping = command("quotes-hk-1", "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", there)
     rules = [
-        line.split(":", 1)[1].split("[detached]")[0].split()
-        for line in inside("gz.core", "ip", "rule").splitlines()
-        if "lookup 100" in line
+        [*selector.split(), "priority", priority]
+        for priority, _, selector in (line.partition(":") for line in inside("gz.core", "ip", "rule").splitlines())
+        if "lookup 100" in selector
     ]
     assert rules
     try:
@@ -230,10 +228,10 @@ def test_the_second_instance_takes_running_flows_over(
         sending("hk1-relay-1", 40003, str(other.sent_to["310"]), 0, last + 1, 1),
     ]
     moved.await_number(1000)
-    inside("gz.core", "ip", "link", "set", port_of(fabric, FIRST), "down")
+    inside("gz.core.bridge", "ip", "link", "set", port_of(FIRST), "down")
     until(lambda: holders(shared) == [SECOND], "the second instance has the address")
     moved.await_number(4000)
-    inside("gz.core", "ip", "link", "set", port_of(fabric, FIRST), "up")
+    inside("gz.core.bridge", "ip", "link", "set", port_of(FIRST), "up")
     arrivals, undisturbed = moved.all(), stays.all()
     assert [sender.wait(WITHIN_S) for sender in senders] == [0, 0]
     assert {arrival.sender for arrival in arrivals} == {f"{shared}:40002"}, "the far end sees one sender throughout"
@@ -246,9 +244,15 @@ def test_the_second_instance_takes_running_flows_over(
     record_testsuite_property("lost_of_1000_a_second", last + 1 - len(arrivals))
 
 
-def port_of(fabric: Fabric, name: str) -> str:
-    """The port of the VPC's router that an instance hangs on."""
-    return next(link.first.interface for link in cloud_as_linux.links(fabric.cloud) if link.second.node == name)
+def way_to(vpc: str, address: str) -> list[str]:
+    """How a VPC's router reaches an address, in the words of iproute2."""
+    words = inside(vpc, "ip", "route", "get", address).split()
+    return ["via", words[words.index("via") + 1], "dev", words[words.index("dev") + 1], "onlink"]
+
+
+def port_of(name: str) -> str:
+    """The port of its subnet's switch that an instance hangs on."""
+    return port_name("i", name)
 
 
 def retarget(which: Delivery, to: Delivery, port: int) -> list[str]:
@@ -267,20 +271,20 @@ def test_what_an_instance_remembers_of_an_address_is_forgotten_when_it_takes_it_
     """A running flow follows the rules of the instance that takes over, not what that one knew from an earlier time."""
     delivery = copy(fabric, "audit-bj-1", "hk1-relay-1")
     shared, to, target = str(delivery.sent_to["310"].address), str(delivery.sent_to["310"]), delivery.endpoints["310"]
-    port = port_of(fabric, FIRST)
+    port = port_of(FIRST)
     changed = Receiver("audit-bj-1", f"{target.address}:20200", last=LAST)
     flow = sending("hk1-relay-1", 40010, to, 0, 60_000, 1)
-    inside("gz.core", "ip", "link", "set", port, "down")
+    inside("gz.core.bridge", "ip", "link", "set", port, "down")
     until(lambda: holders(shared) == [SECOND], "the second instance has the address")
     until(lambda: "sport=40010" in inside(SECOND, "conntrack", "-L"), "the second instance knows the flow")
-    inside("gz.core", "ip", "link", "set", port, "up")
+    inside("gz.core.bridge", "ip", "link", "set", port, "up")
     until(lambda: holders(shared) == [FIRST], "the first instance has its address again")
     inside(SECOND, *retarget(delivery, delivery, 20200))
     assert "sport=40010" in inside(SECOND, "conntrack", "-L"), "the entry outlives the change of the rules"
     assert not changed.arrivals
-    inside("gz.core", "ip", "link", "set", port, "down")
+    inside("gz.core.bridge", "ip", "link", "set", port, "down")
     changed.await_number(0)
-    inside("gz.core", "ip", "link", "set", port, "up")
+    inside("gz.core.bridge", "ip", "link", "set", port, "up")
     until(lambda: holders(shared) == [FIRST], "the first instance has its address again")
     inside(SECOND, *retarget(delivery, delivery, target.port))
     sending("audit-bj-1", 40011, f"{target.address}:20200", LAST, 1, 0).wait(WITHIN_S)
@@ -293,8 +297,8 @@ def test_what_an_instance_remembers_of_an_address_is_forgotten_when_it_takes_it_
 def test_each_end_reaches_what_the_other_offers_and_nobody_else_does(fabric: Fabric) -> None:
     offers = {offer.name: offer for offer in fabric.offers}
     data, log = offers["reference-data"], offers["order-log"]
-    inside("quotes-hk-1", "ip", "address", "add", f"{data.target.address}/24", "dev", "eth0")
-    inside("quotes-bj-2", "ip", "address", "add", f"{log.target.address}/24", "dev", "eth0")
+    for offer, stand_in in ((data, "quotes-hk-1"), (log, "quotes-bj-2")):
+        stand_in_for(fabric, offer.target.address, stand_in)
     serve = ["socat", f"TCP-LISTEN:{data.target.port},bind={data.target.address},reuseaddr,fork", "EXEC:cat"]
     server = subprocess.Popen(command("quotes-hk-1", *serve))
     ask = f"echo over the bridge | socat -t 2 - TCP:{data.at},retry=20,interval=0.2,connect-timeout=2"
@@ -309,6 +313,14 @@ def test_each_end_reaches_what_the_other_offers_and_nobody_else_does(fabric: Fab
         subprocess.run(knock, capture_output=True, check=False, timeout=60)
         assert dropped_by(fabric, offer.at.address) > dropped, f"{stranger} is at the same end as {offer.name}"
     assert server.poll() is None, "it went on serving"
+
+
+def stand_in_for(fabric: Fabric, address: IPv4Address, instance: str) -> None:
+    """Let an instance take an address that nobody of the plan has; the cloud would not."""
+    subnets = [subnet for vpc in fabric.cloud.vpcs for subnet in vpc.subnets]
+    switch = next(subnet.name for subnet in subnets if address in subnet.cidr)
+    inside(switch, "nft", "delete", "table", "bridge", "ports")
+    inside(instance, "ip", "address", "add", f"{address}/24", "dev", "eth0")
 
 
 def dropped_by(fabric: Fabric, address: IPv4Address) -> int:

@@ -93,8 +93,8 @@ class EmulatedCloud:
         directory.mkdir(parents=True, exist_ok=True)
         return Node(name, there.pid, directory)
 
-    def wires(self) -> list[Wire]:
-        """None: the data plane has them."""
+    def delayed(self) -> list[Wire]:
+        """None: what the API cannot say is not looked for in what it holds."""
         return []
 
     def uplink_end(self, link: Link, address: str) -> End:

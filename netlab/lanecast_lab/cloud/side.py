@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from lanecast.cloud_state import CloudState
+from lanecast.cloud_state import CloudPeering
 from lanecast.fabric import Fabric, Link
-from lanecast.router import RouterRole
 from lanecast_lab import instances
-from lanecast_lab.cloud import reconciler
+from lanecast_lab.cloud.data_plane import expected
+from lanecast_lab.cloud.data_plane.model import port_name
+from lanecast_lab.cloud.data_plane.reconciler import Reconciler
+from lanecast_lab.errors import LabError
 from lanecast_lab.judge import Check
-from lanecast_lab.node import Node, hold_namespace, prepare
+from lanecast_lab.node import Node, prepare
 from lanecast_lab.wires import End, Wire
 from lanecast_templates.user_data import USER_DATA
 
@@ -32,14 +34,14 @@ class CloudSide(Protocol):
     def nodes(self, directory: Path) -> list[Node]:
         """Every node, of which those that the lab makes have folders under ``directory``."""
 
-    def wires(self) -> list[Wire]:
-        """The links inside of it that the lab has to connect."""
+    def delayed(self) -> list[Wire]:
+        """The links inside of it whose delay the lab measures."""
 
     def uplink_end(self, link: Link, address: str) -> End:
         """Where an uplink ends; ``address`` is the gateway's on it."""
 
     def configure(self) -> None:
-        """Give everything addresses and routes, once the links are connected."""
+        """Do what has to wait until the uplinks are connected."""
 
     def start_instances(self, rendered: Callable[[str], Path]) -> None:
         """Start instances from their user data; ``rendered`` says where the files of a node are."""
@@ -61,43 +63,63 @@ class FabricCloud:
     fabric: Fabric
     given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
-    _gateways: dict[str, Node] = field(default_factory=dict)
-    _made: reconciler.CloudNodes = field(default_factory=reconciler.CloudNodes)
-
-    @property
-    def _state(self) -> CloudState:
-        return self.fabric.cloud
+    _reconciler: Reconciler | None = None
+    _nodes: dict[str, Node] = field(default_factory=dict)
 
     def nodes(self, directory: Path) -> list[Node]:
-        for router in self.fabric.routers:
-            if router.role is RouterRole.GATEWAY:
-                node = hold_namespace(router.name, directory / router.name)
-                prepare(node)
-                self._gateways[router.name] = node
-        self._made = reconciler.build(self._state, self._gateways, directory)
-        return [*self._gateways.values(), *self._made.nodes()]
+        state = directory.parent / "cloud"
+        state.mkdir()
+        self._reconciler = Reconciler(state, lambda: None)
+        self._reconciler.apply(expected.describe(self.fabric.cloud))
+        if problems := self._reconciler.problems():
+            raise LabError("the cloud could not be built: " + "; ".join(problems))
+        own = {one.name for each in (self.fabric.cloud.vpcs, self.fabric.cloud.instances) for one in each}
+        own |= {one.name for one in self.fabric.cloud.gateways}
+        self._nodes = {key: built.namespace for key, built in self._reconciler.built.items() if key in own}
+        for node in self._nodes.values():
+            prepare(node)
+        return list(self._nodes.values())
 
-    def wires(self) -> list[Wire]:
-        return self._made.wires
+    def delayed(self) -> list[Wire]:
+        wires = (self._measurable(peering) for peering in self.fabric.cloud.peerings if peering.delay_ns)
+        return [wire for wire in wires if wire is not None]
+
+    def _measurable(self, peering: CloudPeering) -> Wire | None:
+        """A peering, from the address of one router in a subnet to the other's, when routes lead there and back."""
+        ends = []
+        for own, other in ((peering.first, peering.second), (peering.second, peering.first)):
+            routes = next(vpc.routes for vpc in self.fabric.cloud.vpcs if vpc.name == other)
+            networks = [route.prefix for route in routes if route.target == peering.name]
+            subnets = next(vpc.subnets for vpc in self.fabric.cloud.vpcs if vpc.name == own)
+            reached = [each.gateway for each in subnets if any(each.gateway in network for network in networks)]
+            if not reached:
+                return None
+            ends.append(End(self._nodes[own], port_name("p", peering.name), str(reached[0])))
+        return Wire(peering.name, ends[0], ends[1], peering.delay_ns)
 
     def uplink_end(self, link: Link, address: str) -> End:
         name, interface = link.ends[1]
-        return End(self._gateways[name], interface, address)
+        return End(self._nodes[name], interface, address)
 
     def configure(self) -> None:
-        reconciler.configure(self._state, self._made)
+        return
 
     def start_instances(self, rendered: Callable[[str], Path]) -> None:
-        for name, node in sorted(self._made.instances.items()):
-            user_data = rendered(name) / USER_DATA
+        for instance in self.fabric.cloud.instances:
+            user_data = rendered(instance.name) / USER_DATA
             if user_data.exists():
-                instances.start(node, user_data.read_text())
+                instances.start(self._nodes[instance.name], user_data.read_text())
 
     def services(self) -> dict[str, int]:
-        return {}
+        """Subnets' switches, by the subnets' names."""
+        assert self._reconciler is not None  # the lab asks for nodes first
+        built = self._reconciler.built
+        subnets = [subnet.name for vpc in self.fabric.cloud.vpcs for subnet in vpc.subnets]
+        return {name: built[name].namespace.pid for name in subnets}
 
     def finish(self, say: Say, report: Path) -> list[Check]:
         return []
 
     def stop(self) -> None:
-        return
+        if self._reconciler is not None:
+            self._reconciler.close()

@@ -22,8 +22,9 @@ from lanecast_lab.cloud.data_plane.model import (
 )
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
-NEXT_ROUTER = "169.254.0.1"
-"""What routes over a routed link name as their next hop, at either end: the hardware address behind it is given."""
+NEXT_ROUTER = "192.0.0.8"
+"""What routes over a routed link name as their next hop, at either end: the hardware address behind it is given. Nobody
+has it (RFC 7600: the IPv4 dummy address)."""
 
 TO_VPC = "vpc"
 """The interface by which a gateway's node reaches its VPC's router."""

@@ -15,6 +15,15 @@ HAVIP = "havip"
 EVERYWHERE = "0.0.0.0/0"
 
 
+SYSCTLS = (
+    ("net.ipv4.ip_forward", "0"),
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
+    *WITHOUT_IPV6,
+)
+"""Those that a new namespace would have from the machine. What user data sets comes later and stays."""
+
+
 def is_running(snapshot: Snapshot, instance: Resource) -> bool:
     """Whether it runs, and its zone is not down."""
     return snapshot.state(instance) == "Running" and not snapshot.is_down(instance.key, instance.body["zoneName"])
@@ -33,7 +42,7 @@ def describe(draft: Draft) -> None:
             "i",
             (instance.body["internalIp"],),
             sources=_sources(snapshot, instance),
-            groups=tuple(instance.body["_groups"]),
+            groups=tuple(instance.body["_groups"]) or None,
             up=is_running(snapshot, instance),
         )
         draft.add(
@@ -43,7 +52,7 @@ def describe(draft: Draft) -> None:
                 name=instance.body["name"],
                 region=instance.region,
                 interfaces=(interface,),
-                sysctls=WITHOUT_IPV6,
+                sysctls=SYSCTLS,
                 routes=(Route(EVERYWHERE, (Hop(TO_SUBNET, gateway_of(subnet)),)),),
                 user_data=_user_data(instance),
                 booted=snapshot.state(instance) == "Running",

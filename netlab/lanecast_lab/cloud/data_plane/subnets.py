@@ -20,7 +20,6 @@ BRIDGE = "switch"
 EVERYWHERE = "0.0.0.0/0"
 ROUTER_PORT = "router"
 SYSCTLS = (
-    ("net.bridge.bridge-nf-call-iptables", "1"),
     ("net.bridge.bridge-nf-call-ip6tables", "0"),
     ("net.bridge.bridge-nf-call-arptables", "0"),
     *WITHOUT_IPV6,
@@ -56,10 +55,10 @@ def _describe(draft: Draft, subnet: SubnetDraft) -> None:
             name=resource.body["name"],
             region=resource.region,
             interfaces=(Interface(BRIDGE, bridge=True), *ports),
-            sysctls=SYSCTLS,
+            sysctls=(*SYSCTLS, ("net.bridge.bridge-nf-call-iptables", "1" if numbered else "0")),
             tables={
                 "bridge ports": _ports_table(subnet.ports, ranges),
-                "ip groups": _groups_table(draft.snapshot, numbered),
+                **({"ip groups": _groups_table(draft.snapshot, numbered)} if numbered else {}),
                 **subnet.tables,
             },
         )
