@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from emulated_cloud import EmulatedCloud, serving
 from engine_runs import Runs, end_what_programs_left
-from region_runs import LINES
 
 
 @pytest.fixture
@@ -18,8 +17,14 @@ def async_delay_s() -> float:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, async_delay_s: float) -> Iterator[EmulatedCloud]:
-    with serving(tmp_path / "cloud", async_delay_s, LINES) as cloud:
+def lines() -> tuple[str, ...]:
+    """The physical lines that are there already; tests of the example's regions need some."""
+    return ()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, async_delay_s: float, lines: tuple[str, ...]) -> Iterator[EmulatedCloud]:
+    with serving(tmp_path / "cloud", async_delay_s, lines) as cloud:
         yield cloud
 
 

@@ -12,7 +12,7 @@ from everything import order_line
 
 from lanecast_infra.baiducloud import DedicatedLineChannel, DedicatedLineGateway, Vpc, get_physical_lines
 
-KEY = "a secret of the two routers"
+KEY = "a-secret-of-the-two-routers"
 
 
 def uplink(line: str = "", send_ms: int = 300, interval: int | None = 5, bound: bool = True) -> None:

@@ -61,6 +61,11 @@ def network(emulated: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
+def lines() -> tuple[str, ...]:
+    return LINES
+
+
+@pytest.fixture
 def regions(cloud: EmulatedCloud, tmp_path: Path) -> Regions:
     return Regions(cloud, tmp_path / "project")
 

@@ -16,11 +16,16 @@ import pytest
 from baidubce.services.vpc.vpc_client import VpcClient
 from emulated_cloud import EmulatedCloud
 from engine_processes import descendants
-from region_runs import Regions
+from region_runs import LINES, Regions
 
 from lanecast_infra.deployment import file_backend, recovery
 from lanecast_infra.deployment.engine import Engine
 from lanecast_infra.deployment.recovery import Holder
+
+
+@pytest.fixture
+def lines() -> tuple[str, ...]:
+    return LINES
 
 
 @pytest.fixture
