@@ -22,8 +22,6 @@ class CloudRun(Requirements):
 
     name: ClassVar[str] = "cloud"
 
-    busy_before: float
-    """The share of all processors that others used just before."""
     stack: cloud_stack.StackTimes
     pages: list[cloud_lists.PageTimes]
 
@@ -48,7 +46,7 @@ class CloudRun(Requirements):
                 verdict(slowest.median_ms < MOST_PAGE_MS),
             ],
             *([f"{listed}: {one.kind}, least / median / most", _told(one), ""] for one in self.pages),
-            ["processors that others used just before", f"{self.busy_before:.0%}", ""],
+            ["processors that others used during `pulumi up`", f"{stack.others_share:.0%}", ""],
         ]
 
 
@@ -62,7 +60,7 @@ def measure(resources: int, tell: Callable[[str], None]) -> CloudRun:
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lanecast-cloud-", dir=ROOT / "build") as directory:
         folder = Path(directory)
-        busy = machine.wait_quiet(QUIET_WAIT_S)
+        machine.wait_quiet(QUIET_WAIT_S)
         tell(f"a stack of {resources:,} resources")
         quotas = [f"--quota={name}={limit}" for name, limit in cloud_stack.QUOTAS.items()]
         with serving(folder / "cloud", *quotas) as cloud:
@@ -71,4 +69,4 @@ def measure(resources: int, tell: Callable[[str], None]) -> CloudRun:
         cloud_lists.fill(folder / "lists")
         with serving(folder / "lists") as cloud:
             pages = cloud_lists.measure(cloud)
-    return CloudRun(started_at=started_at, machine=here, busy_before=busy, stack=stack, pages=pages)
+    return CloudRun(started_at=started_at, machine=here, stack=stack, pages=pages)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lanecast_bench import cloud_program
+from lanecast_bench import cloud_program, machine
 from lanecast_bench.cloud_server import ACCESS_KEY, REGION, SECRET_KEY, CloudServer
 from lanecast_bench.processes import BenchError
 from lanecast_bench.tools import ROOT
@@ -30,6 +30,8 @@ class StackTimes:
     unchanged_s: float
     refresh_s: float
     destroy_s: float
+    others_share: float
+    """Of all processors, what others used while the stack was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,18 @@ def measure(folder: Path, cloud: CloudServer, resources: int) -> StackTimes:
     project = _project(folder, cloud)
     project.run("stack", "init", STACK)
     project.run("config", "set", "bench:networks", str(networks))
+    before = _others_s()
     up_s = project.run(*SETTLED)
+    others_share = (_others_s() - before) / up_s / (os.cpu_count() or 1)
     unchanged_s = project.run(*SETTLED, "--expect-no-changes")
     refresh_s = project.run("refresh", "--yes", "--skip-preview")
     destroy_s = project.run("destroy", "--yes", "--skip-preview")
-    return StackTimes(networks * cloud_program.A_NETWORK, up_s, unchanged_s, refresh_s, destroy_s)
+    return StackTimes(networks * cloud_program.A_NETWORK, up_s, unchanged_s, refresh_s, destroy_s, others_share)
+
+
+def _others_s() -> float:
+    """Processor time so far of what is not of this session."""
+    return machine.cpu_seconds({os.getsid(0)})[1]
 
 
 def _project(folder: Path, cloud: CloudServer) -> _Project:

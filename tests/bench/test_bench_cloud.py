@@ -20,8 +20,7 @@ def judged(up_s: float = 100, unchanged_s: float = 20, page_ms: float = 20) -> l
     run = CloudRun(
         started_at=datetime.now(UTC),
         machine=HERE,
-        busy_before=0,
-        stack=StackTimes(1000, up_s, unchanged_s, 10, 50),
+        stack=StackTimes(1000, up_s, unchanged_s, 10, 50, 0.1),
         pages=[PageTimes("vpc", 1, 10, 100, 5), PageTimes("subnet", 1, page_ms, 100, 5)],
     )
     return [verdict for _, _, verdict in run.rows if verdict]

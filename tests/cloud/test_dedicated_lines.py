@@ -156,6 +156,7 @@ def test_what_a_channel_cannot_be(cloud: Cloud, line: str) -> None:
         {"vlan_id": 4010},
         {"route_type": "ospf"},
         {"route_type": "bgp"},
+        *({"route_type": "bgp", "bgp_asn": "65010", "bgp_key": key} for key in ("two words", "k\n", "k" * 81)),
         {"local_ip": "192.0.2.1"},
         {"remote_ip": "192.0.3.2/30"},
         {"networks": ["elephant"]},

@@ -76,10 +76,10 @@ class Site:
         routes = self.show("show bgp ipv4 unicast json")["routes"]
         return {prefix for prefix, ways in routes.items() if any(way["peerId"] != "(unspec)" for way in ways)}
 
-    def session_age_s(self) -> float:
-        """How long its session has been up; 0 while it is not."""
+    def sessions(self) -> int:
+        """How many sessions there have been; 0 while none is up."""
         [neighbor] = self.show("show bgp neighbors json").values()
-        return float(neighbor["bgpTimerUpMsec"]) / 1000 if neighbor["bgpState"] == "Established" else 0.0
+        return int(neighbor["connectionsEstablished"]) if neighbor["bgpState"] == "Established" else 0
 
     def has_bfd(self) -> bool:
         """Whether a session of BFD is up."""

@@ -56,9 +56,9 @@ class KilledRun:
     seen: dict[int, Process] = field(default_factory=dict)
     """Every process that a run that was killed had started."""
 
-    def attempt(self, moment_s: float, victim: str) -> bool:
-        """Run `lanecast infra up`, killing at the moment; whether it came through before."""
-        command = self.start()
+    def attempt(self, moment_s: float, victim: str, what: str = "up") -> bool:
+        """Run `lanecast infra`, killing at the moment; whether it came through before."""
+        command = self.start(what)
         try:
             command.wait(moment_s)
             killed = False
@@ -74,11 +74,11 @@ class KilledRun:
             assert command.returncode == 0, (self.killed, text)
         return not killed
 
-    def start(self) -> subprocess.Popen[str]:
-        """`lanecast infra up` of the region."""
-        words = [sys.executable, "-m", "lanecast", "infra", "up", str(self.regions.plan), "--stack", STACK]
+    def start(self, what: str) -> subprocess.Popen[str]:
+        """`lanecast infra up`, or another of its commands, of the region."""
+        words = [sys.executable, "-m", "lanecast", "infra", what, str(self.regions.plan), "--stack", STACK, "--json"]
         return subprocess.Popen(
-            [*words, "--no-protect", "--json"],
+            [*words, "--no-protect"] if what == "up" else words,
             cwd=self.regions.folder,
             env=self.regions.environment,
             stdout=subprocess.PIPE,
@@ -179,7 +179,7 @@ def _look(body: dict[str, object], kinds: dict[str, str]) -> str:
 
 
 def kill_again_and_again(folder: Path, seed: int, kills: int, run_takes_s: float, expected: Held) -> list[str]:
-    """That many kills, over as many runs from nothing as that takes; the last one is taken down as well."""
+    """That many kills, over as many runs from nothing as that takes. The last one is taken down; that is killed, too."""
     killed: list[str] = []
     chance, number = random.Random(seed), 0
     while len(killed) < kills:
@@ -193,6 +193,7 @@ def kill_again_and_again(folder: Path, seed: int, kills: int, run_takes_s: float
             run.check(expected)
             killed += run.killed
             if len(killed) >= kills:
+                run.attempt(chance.uniform(BEGINS_AT, 1) * run_takes_s, chance.choice(VICTIMS), "destroy")
                 down = run.regions.infra("destroy", "--stack", STACK)
                 assert (down.code, held(run.folder / "cloud").ids) == (0, ()), (run.killed, down.err)
     return killed

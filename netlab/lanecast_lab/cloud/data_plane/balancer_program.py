@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lanecast_lab.cloud.data_plane.balancer_rules import CHECKER, LEAST_CONNECTION, SETTINGS, Settings, marks, ruleset
+from lanecast_lab.cloud.data_plane.balancer_rules import (
+    CHECKER,
+    LEAST_CONNECTION,
+    PROCESS_ID,
+    SETTINGS,
+    Settings,
+    marks,
+    ruleset,
+)
 from lanecast_lab.cloud.data_plane.conntrack import forget_marked, lasting_flows
 from lanecast_lab.cloud.data_plane.health import Watch
 from lanecast_lab.cloud.data_plane.status import write_status
+from lanecast_lab.cloud.data_plane.told import Told
 
-PROCESS_ID = "balancer.pid"
 COUNTED_EVERY_S = 0.5
 
 
@@ -62,19 +66,11 @@ class _Program:
 
 
 async def _run(directory: Path) -> None:
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     program = _Program(directory)
     subprocess.run(["ip", "address", "replace", f"{CHECKER}/32", "dev", "lo"], check=True)
     program.read()
-    loop.add_signal_handler(signal.SIGHUP, program.read)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    (directory / PROCESS_ID).write_text(f"{os.getpid()}\n")
-    print(json.dumps({"ready": program.settings.balancer.key}), flush=True)
-    while not ended.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(COUNTED_EVERY_S):
-                await ended.wait()
+    told = Told(directory, PROCESS_ID, program.read)
+    while not await told.is_over(within_s=COUNTED_EVERY_S):
         if program.counts:
             program.apply()
     program.watch.stop()

@@ -18,7 +18,7 @@ from lanecast_lab.cloud.data_plane.status import target_name
 CHECKER = "100.64.0.1"
 """[docs] Load balancers ask backends from 100.64.0.0/10; which address of it is assumed."""
 
-SETTINGS = "balancer.json"
+SETTINGS, PROCESS_ID = "balancer.json", "balancer.pid"
 TABLE = "lanecast_balancer"
 LEAST_CONNECTION = "LeastConnection"
 LOOKAHEAD = 16

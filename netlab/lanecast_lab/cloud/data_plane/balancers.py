@@ -16,6 +16,7 @@ from lanecast_lab.cloud.api.blb import BACKEND, KIND, LISTENER
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.balancer_rules import (
     CHECKER,
+    PROCESS_ID,
     SETTINGS,
     Backend,
     Balancer,
@@ -116,7 +117,7 @@ def _program(settings: Settings) -> Program:
         role="balancer",
         command=(sys.executable, "-m", "lanecast_lab.cloud.data_plane.balancer_program", DIRECTORY),
         files=(File(SETTINGS, settings.text()),),
-        reload=("sh", "-c", f"kill -HUP $(cat {DIRECTORY}/balancer.pid)"),
+        reload=("sh", "-c", f"kill -HUP $(cat {DIRECTORY}/{PROCESS_ID})"),
         ready="ready",
     )
 

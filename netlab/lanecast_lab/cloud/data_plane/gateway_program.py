@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +30,7 @@ from lanecast_lab.cloud.data_plane.gateway_settings import (
 )
 from lanecast_lab.cloud.data_plane.health import Watch
 from lanecast_lab.cloud.data_plane.status import write_status
+from lanecast_lab.cloud.data_plane.told import Told
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import run
 from lanecast_templates.frr_configuration import complaints, missing_lines
@@ -177,18 +176,14 @@ def _drain(changed: socket.socket) -> None:
 
 
 async def _run(directory: Path) -> None:
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     program = _Program(directory)
+    # FRR takes a while to start, for which nobody has to wait
+    told = Told(directory, PROCESS_ID, program.read)
     with _netlink() as changed:
-        (directory / PROCESS_ID).write_text(f"{os.getpid()}\n")
-        loop.add_signal_handler(signal.SIGHUP, program.read)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        print("ready", flush=True)  # to be told things; FRR takes a while, for which nobody has to wait
         program.read()
-        loop.add_reader(changed, program.notice, changed)
-        await ended.wait()
-        loop.remove_reader(changed)
+        asyncio.get_running_loop().add_reader(changed, program.notice, changed)
+        await told.is_over()
+        asyncio.get_running_loop().remove_reader(changed)
     program.watch.stop()
     if program.frr is not None:
         program.frr.stop()

@@ -11,7 +11,6 @@ import contextlib
 import os
 import socket
 import struct
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -176,10 +175,10 @@ ASKERS: Mapping[Kind, Callable[[Check], Awaitable[bool]]] = {
 }
 
 
-def _told(task: asyncio.Task[None]) -> None:
-    """A mistake of ours: whoever runs this has to see it."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        traceback.print_exception(error)
+def _look(task: asyncio.Task[None]) -> None:
+    """A mistake of ours is raised in the loop, whose handler decides what becomes of it."""
+    if not task.cancelled():
+        task.result()
 
 
 @dataclass(slots=True)
@@ -207,7 +206,7 @@ class Watch:
             if name not in self._watched:
                 opinion = known.get((name, check.target), Opinion())
                 task = asyncio.create_task(self._keep_asking(check, opinion))
-                task.add_done_callback(_told)
+                task.add_done_callback(_look)
                 self._watched[name] = _Watched(check, opinion, task)
 
     async def _keep_asking(self, check: Check, opinion: Opinion) -> None:
