@@ -136,7 +136,7 @@ class _Somebody:
         hops += [("custom", instance) for own, instance in self.instances if own == vpc]
         hops += [("havip", havip) for own, havip in self.havips if own == vpc]
         kind, hop = self.random.choice(hops)
-        source = self.random.choice(["0.0.0.0/0", f"10.{index}.1.0/24", f"10.{index}.0.0/20"])
+        source = self.random.choice(["0.0.0.0/0", f"10.{index}.1.0/24", f"10.{index}.1.0/25"])
         destination = self.random.choice(
             [f"10.{number}.0.0/16" for number in range(3)] + ["172.16.0.0/12", "0.0.0.0/0"]
         )

@@ -72,7 +72,8 @@ def _chain(plane: DataPlane) -> dict[str, str]:
         ("c", "bj", "10.1.0.0/16", "bc"),
         ("c", "bj", "10.0.0.0/16", "bc"),
     ):
-        made[f"{name}>{destination}"] = plane.a_route(made[name], destination, "peerConn", made[peering], region)
+        side = plane.client(PeerConnClient, region).get_peerconn(made[peering])
+        made[f"{name}>{destination}"] = plane.a_route(made[name], destination, "peerConn", side.local_if_id, region)
     return made
 
 

@@ -17,11 +17,18 @@ PROTOCOLS = ("", "all", "tcp", "udp", "icmp")
 
 PORT_RANGE = re.compile(r"^(\d{1,5})(?:-(\d{1,5}))?$")
 LAST_PORT = 65535
-SAYS = ("direction", "ethertype", "protocol", "portRange", "sourceIp", "sourceGroupId", "destIp", "destGroupId")
-"""[SDK] What a rule to revoke is found by."""
-
-SAME = (*SAYS, "remark")
-"""[docs: authorize security group rule] What makes two rules the same one."""
+SAME = (
+    "direction",
+    "ethertype",
+    "protocol",
+    "portRange",
+    "sourceIp",
+    "sourceGroupId",
+    "destIp",
+    "destGroupId",
+    "remark",
+)
+"""[docs: authorize, and revoke, a security group rule] What makes two rules the same one."""
 
 
 def check_port_range(name: str, text: str, every: tuple[str, ...]) -> None:
@@ -44,6 +51,31 @@ def check_range(name: str, text: str, every: tuple[str, ...]) -> None:
         raise inappropriate(f"{name}: {text!r} is no IPv4 CIDR or address") from None
 
 
+def _refusal(code: str, message: str, status: int = 400) -> ApiError:
+    """[docs: authorize security group rule] What cannot be in a rule has codes of its own."""
+    return ApiError(status, f"SecurityGroup.{code}", message)
+
+
+def _check_ports(text: str) -> None:
+    if text in ("", "all"):
+        return
+    ends = text.split("-")
+    if len(ends) > 2 or not all(re.fullmatch("[0-9]{1,9}", end) for end in ends):
+        raise _refusal("RulePortInvalid", f"rule.portRange: {text!r} is neither a port nor a range, as 80-90 is")
+    first, last = int(ends[0]), int(ends[-1])
+    if not (1 <= first <= LAST_PORT and 1 <= last <= LAST_PORT):
+        raise _refusal("RulePortRangeInvalid", f"rule.portRange: {text!r} is not between 1 and {LAST_PORT}")
+    if first > last:
+        raise _refusal("RulePortOrderInvalid", f"rule.portRange: {text!r} ends before it begins")
+
+
+def _check_address(name: str, text: str) -> None:
+    try:
+        check_range(name, text, ("", "all"))
+    except ApiError as error:
+        raise _refusal("RuleCIDRAddressError", error.message) from None
+
+
 def _require(context: Context, group_id: str) -> Resource:
     return context.require(KIND, group_id, "security group")
 
@@ -55,22 +87,23 @@ def _checked_rule(body: JsonObject) -> JsonObject:
     kept["ethertype"] = rule.get("ethertype") or "IPv4"
     one_of("rule.direction", kept["direction"], DIRECTIONS)
     one_of("rule.ethertype", kept["ethertype"], ("IPv4", "IPv6"))
-    one_of("rule.protocol", kept["protocol"], PROTOCOLS)
-    check_port_range("rule.portRange", kept["portRange"], ("", "all"))
+    if kept["protocol"] not in PROTOCOLS:
+        raise ApiError(400, "BadRequest", f"rule.protocol: has to be one of {', '.join(filter(None, PROTOCOLS))}")
+    _check_ports(kept["portRange"])
     if kept["ethertype"] == "IPv4":
         for name in ("sourceIp", "destIp"):
-            check_range(f"rule.{name}", kept[name], ("", "all"))
+            _check_address(f"rule.{name}", kept[name])
     return kept
 
 
-def _key(rule: JsonObject, names: tuple[str, ...] = SAME) -> tuple[str, ...]:
-    return tuple(rule[name] for name in names)
+def _key(rule: JsonObject) -> tuple[str, ...]:
+    return tuple(rule[name] for name in SAME)
 
 
 def _add(context: Context, group: Resource, rule: JsonObject) -> None:
     there = context.store.find(RULE, parent=group.key)
     if any(_key(one.body) == _key(rule) for one in there):
-        raise ApiError(409, "SecurityGroup.RuleDuplicated", f"security group {group.key} has this rule already")
+        raise _refusal("RuleDuplicated", f"security group {group.key} has this rule already", 409)
     context.quotas.check("security-group-rule", sum(one.body["direction"] == rule["direction"] for one in there))
     rule_id = new_id("r")
     record = {**rule, "securityGroupRuleId": rule_id, "securityGroupId": group.key}
@@ -166,8 +199,8 @@ def authorize(context: Context) -> None:
 def revoke(context: Context) -> None:
     """Take away the rule that says the same."""
     group = _require(context, context.path["securityGroupId"])
-    wanted = _key(_checked_rule(context.body["rule"]), SAYS)
-    found = [rule for rule in context.store.find(RULE, parent=group.key) if _key(rule.body, SAYS) == wanted]
+    wanted = _key(_checked_rule(context.body["rule"]))
+    found = [rule for rule in context.store.find(RULE, parent=group.key) if _key(rule.body) == wanted]
     if not found:
         raise no_such(f"such rule in security group {group.key}", " ".join(filter(None, wanted)))
     context.store.remove(found[0])
@@ -179,7 +212,7 @@ def update_rule(context: Context) -> None:
     changed = _checked_rule({**rule.body, **context.body})
     for other in context.store.find(RULE, parent=rule.parent):
         if other.key != rule.key and _key(other.body) == _key(changed):
-            raise ApiError(409, "SecurityGroup.RuleDuplicated", f"rule {other.key} says the same")
+            raise _refusal("RuleDuplicated", f"rule {other.key} says the same", 409)
     rule.body |= changed
     context.store.save(rule)
 
