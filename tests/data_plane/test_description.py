@@ -308,3 +308,13 @@ def test_filters_change_in_one_transaction() -> None:
     text = commands.table_text({"ip a": "x", "ip b": "y", "ip c": "z"}, {"ip a": "x", "ip b": "new"})
     assert text == "table ip b\ndelete table ip b\ntable ip b {\nnew\n}\ndelete table ip c\n"
     assert commands.table_text({"ip a": "x"}, {"ip a": "x"}) == ""
+
+
+def test_where_bridges_have_no_hooks_none_has_to_be_switched_off() -> None:
+    off, on = ("net.bridge.bridge-nf-call-iptables", "0"), ("net.bridge.bridge-nf-call-iptables", "1")
+    other = ("net.ipv4.ip_forward", "0")
+    assert commands.settable((off, other), bridge_hooks=True) == [off, other]
+    assert commands.settable((off, other), bridge_hooks=False) == [other]
+    assert commands.settable((on,), bridge_hooks=False) == [on], (
+        "who needs the hooks has to be told that they are missing"
+    )

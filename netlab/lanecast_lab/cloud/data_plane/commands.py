@@ -6,8 +6,17 @@ from collections.abc import Collection, Iterator, Mapping
 
 from lanecast_lab.cloud.data_plane.model import MAIN_TABLE, Interface, PolicyRule, Route
 
+BRIDGE_HOOK = "net.bridge."
+
 FIRST_INDEX = 1000
 """Interface numbers from here on are given; below, the kernel gives them."""
+
+
+def settable(sysctls: Collection[tuple[str, str]], bridge_hooks: bool) -> list[tuple[str, str]]:
+    """Kernel settings that can be made: where bridges have no hooks into the firewall, none have to be switched off."""
+    return [
+        (name, value) for name, value in sysctls if bridge_hooks or (not name.startswith(BRIDGE_HOOK) or value != "0")
+    ]
 
 
 def interface_lines(before: Mapping[str, Interface], after: Mapping[str, Interface]) -> Iterator[str]:

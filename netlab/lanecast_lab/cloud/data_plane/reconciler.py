@@ -32,6 +32,9 @@ WORKERS = 4
 
 CARRIER_WITHIN_S = 3.0
 
+BRIDGE_HOOKS = Path("/proc/sys/net/bridge")
+"""There where the kernel has br_netfilter."""
+
 
 @dataclass(slots=True)
 class Built:
@@ -297,7 +300,8 @@ class Reconciler:
 
 def _filter(built: Built, node: Node) -> None:
     """Kernel settings and filters."""
-    if new := [f"{name}={value}" for name, value in node.sysctls if (name, value) not in built.sysctls]:
+    wanted = commands.settable(node.sysctls, BRIDGE_HOOKS.exists())
+    if new := [f"{name}={value}" for name, value in wanted if (name, value) not in built.sysctls]:
         built.namespace.run("sysctl", "-q", "-w", *new)
     built.sysctls = node.sysctls
     if text := commands.table_text(built.tables, node.tables):
