@@ -23,8 +23,10 @@ from lanecast_infra.neighbours import ForeignStackError, Neighbours, StackNameEr
 from lanecast_infra.outputs import LEFT_OUT, OUTDATED, PLAN, RENEWED_VARIABLE, TAKEN, WAITING
 from lanecast_infra.policy import violations
 from lanecast_infra.regional import (
+    FIRST_ENDS,
     GATEWAYS,
     PEERINGS,
+    SECOND_ENDS,
     VPCS,
     Elsewhere,
     Gateway,
@@ -114,11 +116,12 @@ class _Making:
     protect: bool
 
     def make(self) -> None:
+        peerings = {one.name: peering.connection for one in self.part.peerings if (peering := self._peering(one))}
         made: dict[str, dict[str, pulumi.Output[str]]] = {
             VPCS: {name: network.vpc.id for name, network in self.region.networks.items()},
-            PEERINGS: {
-                one.name: peering.connection.id for one in self.part.peerings if (peering := self._peering(one))
-            },
+            PEERINGS: {name: connection.id for name, connection in peerings.items()},
+            FIRST_ENDS: {name: connection.local_if_id for name, connection in peerings.items()},
+            SECOND_ENDS: {name: connection.peer_if_id for name, connection in peerings.items()},
             GATEWAYS: {one.name: self._gateway(one).gateway.id for one in self.part.gateways},
         }
         pulumi.export(OUTDATED, self._outdated(self._machines()))
@@ -189,7 +192,7 @@ class _Making:
         )
 
 
-NEXT_HOPS = {PEERINGS: "peerConn", GATEWAYS: "dcGateway"}
+NEXT_HOPS = {FIRST_ENDS: "peerConn", SECOND_ENDS: "peerConn", GATEWAYS: "dcGateway"}
 """The provider's word for each kind of target."""
 
 

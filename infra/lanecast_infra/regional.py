@@ -215,9 +215,12 @@ class Regional:
 
 
 PEERINGS: Final = "peerings"
+FIRST_ENDS: Final = "peeringFirstEnds"
+SECOND_ENDS: Final = "peeringSecondEnds"
 VPCS: Final = "vpcs"
 GATEWAYS: Final = "gateways"
-"""Kinds of what one stack exports by name."""
+"""Kinds of what one stack exports by name. A route into a peering names the interface that its own VPC has of it, and
+the stack of the peering's first VPC knows both."""
 
 
 def regional(fabric: Fabric, region: str) -> Regional:
@@ -292,8 +295,9 @@ class _Maker:
         """
         name, prefix = f"{vpc.name}-to-{route.prefix}", str(route.prefix)
         if peering := next((one for one in self.state.peerings if one.name == route.target), None):
-            elsewhere = self._elsewhere(peering.first, PEERINGS, peering.name)
-            return RouteRule(name, prefix, PEERINGS, peering.name, elsewhere)
+            end = FIRST_ENDS if vpc.name == peering.first else SECOND_ENDS
+            elsewhere = self._elsewhere(peering.first, end, peering.name)
+            return RouteRule(name, prefix, end, peering.name, elsewhere)
         gateway = next(one for one in self.state.gateways if one.name == route.target)
         elsewhere = self._elsewhere(gateway.vpc, GATEWAYS, gateway.name)
         return RouteRule(name, prefix, GATEWAYS, gateway.name, elsewhere) if gateway.physical_line else None

@@ -90,7 +90,7 @@ def everything(line: str, taken: Ids | None = None) -> None:
         route_table_id=hub.route_table_id,
         destination_address="10.9.0.0/16",
         nexthop_type="peerConn",
-        nexthop_id=peering.id,
+        nexthop_id=peering.local_if_id,
         opts=at("RouteRule"),
     )
     _guards(hub, apps, at)

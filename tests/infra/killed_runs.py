@@ -162,6 +162,7 @@ def held(cloud: Path) -> Held:
     with closing(sqlite3.connect(f"file:{cloud / 'cloud.sqlite'}?mode=ro", uri=True)) as file:
         rows = file.execute("SELECT key, kind, parent, body FROM resources").fetchall()
     kinds = {key.partition(":")[0]: kind for key, kind, _, _ in rows}
+    kinds |= {json.loads(body)["localIfId"]: "interface of a peering" for _, kind, _, body in rows if kind == "peering"}
     default = {key for key, _, _, body in rows if json.loads(body).get("_default")}
     made = [row for row in rows if row[1] not in OF_THE_CLOUD and not {row[0], row[2]} & default]
     looks = Counter(

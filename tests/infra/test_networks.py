@@ -108,9 +108,18 @@ def peered(bandwidth: int = 100, dns: bool = True, cloud: EmulatedCloud | None =
         route_table_id=hub.route_table_id,
         destination_address="10.16.0.0/16",
         nexthop_type="peerConn",
-        nexthop_id=peering.id,
+        nexthop_id=peering.local_if_id,
+    )
+    RouteRule(
+        "to-hkg",
+        route_table_id=core.route_table_id,
+        destination_address="10.8.0.0/16",
+        nexthop_type="peerConn",
+        nexthop_id=peering.peer_if_id,
+        opts=gz,
     )
     pulumi.export("peering", peering.id)
+    pulumi.export("ends", [peering.local_if_id, peering.peer_if_id])
     pulumi.export("status", peering.status)
     pulumi.export("route", route.id)
     pulumi.export("table", hub.route_table_id)
@@ -122,12 +131,13 @@ def test_a_peering_across_regions_waits_until_it_is_active_and_syncs_both_sides(
     made = runs.up(lambda: peered(cloud=cloud))
     assert made.outputs["status"] == "active"
     assert "waiting for active: it is creating" in made.messages
-    for role, region in (("initiator", "hkg"), ("acceptor", "gz")):
+    ends = made.outputs["ends"]
+    for role, region, end in (("initiator", "hkg", ends[0]), ("acceptor", "gz", ends[1])):
         side = cloud.call(region).ask(PeerConnClient, "get_peerconn", peer_conn_id=made.outputs["peering"], role=role)
-        assert (side["status"], side["dnsStatus"]) == ("active", "open")
+        assert (side["status"], side["dnsStatus"], side["localIfId"]) == ("active", "open", end)
     table, rule = made.outputs["route"].split("/")
     rules = cloud.ask(RouteClient, "get_route_rule", routeTableId=table)["routeRules"]
-    assert [one["nexthopId"] for one in rules if one["routeRuleId"] == rule] == [made.outputs["peering"]]
+    assert [one["nexthopId"] for one in rules if one["routeRuleId"] == rule] == [ends[0]]
     assert runs.up(lambda: peered(cloud=cloud)).steps == {}
 
     changed = runs.up(lambda: peered(200, False, cloud))

@@ -106,7 +106,10 @@ def test_the_peering_is_made_by_the_first_region_and_routed_to_by_both(network: 
     for stack, destination in (("hk", "10.9.0.0/16"), ("gz", "10.8.0.0/16")):
         vpc = next(iter(network.outputs(stack)["vpcs"].values()))
         rules = network.cloud.call(CODES[stack]).ask(RouteClient, "get_route_rule", vpcId=vpc)["routeRules"]
-        assert [one["nexthopId"] for one in rules if one["destinationAddress"] == destination] == [peering]
+        (hop,) = (one["nexthopId"] for one in rules if one["destinationAddress"] == destination)
+        role = "initiator" if stack == "hk" else "acceptor"
+        end = network.cloud.call(CODES[stack]).ask(PeerConnClient, "get_peerconn", peer_conn_id=peering, role=role)
+        assert hop == end["localIfId"]
 
 
 def test_a_second_run_changes_nothing_nor_does_pulumi_by_itself(network: Regions) -> None:

@@ -52,7 +52,7 @@ def test_the_regions_together_hold_everything_once(fabric: Fabric) -> None:
 def test_a_peering_is_its_first_regions_and_the_other_looks_for_it(fabric: Fabric) -> None:
     assert [one.name for one in regional(fabric, "hk").peerings] == ["hub-gz"]
     assert Elsewhere("gz", "vpcs", "gz.core") in regional(fabric, "hk").needed
-    assert Elsewhere("hk", "peerings", "hub-gz") in regional(fabric, "gz").needed
+    assert Elsewhere("hk", "peeringSecondEnds", "hub-gz") in regional(fabric, "gz").needed
 
 
 def test_an_unknown_region_lists_the_known_ones(fabric: Fabric) -> None:

@@ -44,6 +44,7 @@ class PeerConnection(pulumi.CustomResource):
                 "tags": tags,
                 "status": None,
                 "localIfId": None,
+                "peerIfId": None,
             },
             opts,
         )
@@ -67,6 +68,7 @@ class PeerConnection(pulumi.CustomResource):
                 "tags",
                 "status",
                 "localIfId",
+                "peerIfId",
             )
         )
         with_id = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
@@ -136,5 +138,11 @@ class PeerConnection(pulumi.CustomResource):
     @property
     @pulumi.getter(name="localIfId")
     def local_if_id(self) -> pulumi.Output[str]:
-        """This side's interface."""
+        """This side's interface: what rules of this VPC name as their next hop."""
         return cast("pulumi.Output[str]", pulumi.get(self, "localIfId"))
+
+    @property
+    @pulumi.getter(name="peerIfId")
+    def peer_if_id(self) -> pulumi.Output[str]:
+        """The other side's interface, for rules there; absent while it is another account's."""
+        return cast("pulumi.Output[str]", pulumi.get(self, "peerIfId"))

@@ -58,25 +58,28 @@ def _read(call: Call, identity: str) -> Values:
     )
     live = {**chosen(side, names), **live_tags(side)}
     states = {str(side.get("dnsStatus"))}
-    if side.get("status") == "active":
-        states |= _dns_of_the_other_side(call, identity, side["peerRegion"])
+    if side.get("status") == "active" and (other := _other_side(call, identity, side["peerRegion"])):
+        states.add(str(other.get("dnsStatus")))
+        live["peerIfId"] = other["localIfId"]
     return {**live, "dnsSync": states == {DNS_OPEN}}
 
 
-def _dns_of_the_other_side(call: Call, identity: str, region: str) -> set[str]:
-    """Its state; nothing when it is another account's, which this one does not see."""
+def _other_side(call: Call, identity: str, region: str) -> Values | None:
+    """None when it is another account's, which this one does not see."""
     try:
-        return {_dns(call, identity, ACCEPTOR, region)}
+        return _side(call, identity, ACCEPTOR, region)
     except CloudError as error:
         if error.code not in GONE:
             raise
-        return set()
+        return None
+
+
+def _side(call: Call, identity: str, role: str, region: str) -> Values:
+    return call.ask(PeerConnClient, "get_peerconn", region=region, peer_conn_id=identity, role=role)
 
 
 def _dns(call: Call, identity: str, role: str, region: str) -> str:
-    return str(
-        call.ask(PeerConnClient, "get_peerconn", region=region, peer_conn_id=identity, role=role).get("dnsStatus")
-    )
+    return str(_side(call, identity, role, region).get("dnsStatus"))
 
 
 def _finish(call: Call, identity: str, inputs: Values) -> None:
@@ -187,7 +190,18 @@ PEER_CONNECTION: Final = Resource(
     ),
     outputs=(
         status_output("get_peerconn: status"),
-        Output("localIfId", Kind.STRING, "This side's interface.", "get_peerconn: localIfId"),
+        Output(
+            "localIfId",
+            Kind.STRING,
+            "This side's interface: what rules of this VPC name as their next hop.",
+            "get_peerconn: localIfId",
+        ),
+        Output(
+            "peerIfId",
+            Kind.STRING,
+            "The other side's interface, for rules there; absent while it is another account's.",
+            "get_peerconn as the acceptor: localIfId",
+        ),
     ),
     create=_create,
     read=_read,
