@@ -21,10 +21,12 @@ from lanecast_templates.remediation.dialects import DIALECTS, dialect_of
 from lanecast_templates.remediation.host_files import UNKNOWN, Applied, applying, host_file
 from lanecast_templates.remediation.placeholders import name_of, old_file_text
 from lanecast_templates.renderer import SecretResolver, render_fabric
+from lanecast_templates.user_data import USER_DATA
 from lanecast_templates.writer import MANIFEST
 
 ROOT = Path(__file__).parent.parent.parent
 TWO_SITES = ROOT / "examples/two-sites.yaml"
+THREE_REGIONS = ROOT / "examples/three-regions.yaml"
 WITH_PASSWORD = ("carries: [cme-310.A]}", "carries: [cme-310.A], password: {environment: HK1_A}}")
 WAYS = ("run", "undo")
 ANOTHER_AS = ("asn: 65020", "asn: 65021")
@@ -319,10 +321,18 @@ class TestHostFiles:
         secrets = SecretResolver(platform_plans.SECRETS)
         files = [file for fabric in (*fabrics, everything) for file in render_fabric(fabric, secrets)]
         paths = {file.path for file in files if file.path.parts[0] not in (COUNTERPARTS, HAND_OVER)}
-        below = {PurePosixPath(*path.parts[1:]) for path in paths}
-        assert PurePosixPath("etc/chrony/lanecast.keys") in below
+        below = {PurePosixPath(*path.parts[1:]) for path in paths if path.name != USER_DATA}
+        assert {PurePosixPath("etc/chrony/lanecast.keys"), PurePosixPath("etc/keepalived/keepalived.conf")} <= below
         unknown = {str(path) for path in below if dialect_of(path) is None and host_file(path) is UNKNOWN}
         assert unknown == set()
+
+    def test_a_bridge_that_changes_is_told_by_its_files_and_not_by_its_user_data(self, tmp_path: Path) -> None:
+        new = tmp_path / "three-regions.yaml"
+        new.write_text(THREE_REGIONS.read_text().replace("10.10.2.200:5140", "10.10.2.201:5140"))
+        found = {name: device for name, device in by_name(compared(THREE_REGIONS, new)).items() if device["files"]}
+        assert list(found) == ["hk-bj-bridge-1", "hk-bj-bridge-2"]
+        for device in found.values():
+            assert [file["file"] for file in device["files"]] == ["etc/nftables.conf"]
 
     def test_a_changed_vlan_takes_its_link_away_first_and_comes_before_what_stands_on_it(self, tmp_path: Path) -> None:
         files = by_name(compared(TWO_SITES, plan(tmp_path, ANOTHER_VLAN)))["hk1-r1"]["files"]

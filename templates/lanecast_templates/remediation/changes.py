@@ -14,6 +14,7 @@ from lanecast_templates.remediation.dialect import BlockDialect, Dialect
 from lanecast_templates.remediation.dialects import dialect_of
 from lanecast_templates.remediation.host_files import Applied, applying, host_file, order
 from lanecast_templates.remediation.paths import UnreadableText, path_commands
+from lanecast_templates.user_data import USER_DATA
 
 HEADER = re.compile(r"Rendered by lanecast from the plan .*?: change the plan")
 """Says which plan a file is from, which is no change of the device."""
@@ -93,7 +94,9 @@ def changes(old: Mapping[PurePosixPath, str], new: Mapping[PurePosixPath, str]) 
 
 
 def _below(texts: Mapping[PurePosixPath, str], name: str) -> dict[PurePosixPath, str]:
-    return {PurePosixPath(*path.parts[1:]): text for path, text in texts.items() if path.parts[0] == name}
+    """A node's files. User data are read at an instance's first start alone: what is in them is there as files, too."""
+    below = {PurePosixPath(*path.parts[1:]): text for path, text in texts.items() if path.parts[0] == name}
+    return {path: text for path, text in below.items() if path.name != USER_DATA}
 
 
 def _device(name: str, old: Mapping[PurePosixPath, str], new: Mapping[PurePosixPath, str]) -> DeviceChange:

@@ -74,6 +74,13 @@ HOST_FILES = (
         apply=("nft -f /etc/nftables.conf",),
         before_removal=("nft delete table inet lanecast",),
     ),
+    HostFile("etc/keepalived/lanecast-take-over", note="keepalived runs it when the next address comes"),
+    HostFile(
+        "etc/keepalived/keepalived.conf",
+        apply=("systemctl reload-or-restart keepalived.service",),
+        new=("systemctl enable keepalived.service",),
+        before_removal=("systemctl disable --now keepalived.service",),
+    ),
     HostFile(
         "etc/systemd/system/frr.service.d/*.conf",
         apply=(_READ_UNITS,),
