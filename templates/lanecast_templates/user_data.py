@@ -17,6 +17,10 @@ USER_DATA = "user-data.yaml"
 """What the file is called below an instance's folder."""
 
 
+TAB_WIDTH = 4
+"""Spaces that a tab becomes, since YAML has none in a block of text."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceFile:
     """A file of an instance: where it goes on it, its text and its mode."""
@@ -59,7 +63,11 @@ def write_user_data(
     document = {
         "packages": list(packages),
         "write_files": [
-            {"path": str(file.path), "permissions": f"{file.mode:04o}", "content": _Text(file.text.expandtabs(4))}
+            {
+                "path": str(file.path),
+                "permissions": f"{file.mode:04o}",
+                "content": _Text(file.text.expandtabs(TAB_WIDTH)),
+            }
             for file in files
         ],
         "runcmd": [list(command) for command in commands],

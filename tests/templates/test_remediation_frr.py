@@ -123,7 +123,7 @@ def with_password(password: str) -> str:
 
 
 def without_uplink() -> str:
-    return without(without_block(plain(), "interface hk1-up1.201"), "192.0.2.129", "hk1-up1", "as-64514")
+    return without(without_block(plain(), "interface hk1-up1.201"), "192.0.2.129", "hk1-up1", "as-45085")
 
 
 def with_route_map(body: str) -> str:

@@ -133,6 +133,11 @@ class TestOracles:
         assert [finding.oracle for finding in wrong] == [oracle]
         assert said in "\n".join(wrong[0].problems)
 
+    def test_user_data_are_the_files_beside_them(self) -> None:
+        found = findings("quotes-hk-1", ("lanecast/relay.yaml", "hole-wait:", "hole-wait :"))
+        [told] = [finding for finding in found if finding.file == "quotes-hk-1/user-data.yaml"]
+        assert told.problems == ("etc/lanecast/relay.yaml is another there",)
+
     def test_what_a_text_says_is_read_besides(self) -> None:
         """FRR takes another neighbour's address as well; only the reader knows that nobody meant it."""
         found = findings(

@@ -40,6 +40,7 @@ from lanecast_templates.oracles.box import COMMANDS, FRR, FRR_DAEMONS_FILE, MACH
 from lanecast_templates.readers import READERS, read_back
 from lanecast_templates.renderer import RenderedFile, node_folder
 from lanecast_templates.router_templates import router_templates
+from lanecast_templates.user_data import TAB_WIDTH, USER_DATA, UserDataError, read_user_data
 from lanecast_templates.views.frr import DEFAULT_VERSION
 
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -148,6 +149,21 @@ def _check_node(node: Router | Host, files: list[RenderedFile]) -> Iterator[Find
             yield _asked_of_program(node.name, file, PROGRAMS[name])
         elif name == RELAY_FILE:
             yield _finding(node, file, "lanecast relay check", _relay_problems(file.text))
+        elif name == USER_DATA:
+            yield _finding(node, file, "read back", _user_data_problems(file.text, by_name))
+
+
+def _user_data_problems(text: str, by_name: dict[str, RenderedFile]) -> Iterator[str]:
+    """What an instance would be given at its first start has to be the files that stand beside it."""
+    try:
+        given = {str(file.path).lstrip("/"): (file.text, file.mode) for file in read_user_data(text).files}
+    except UserDataError as error:
+        yield str(error)
+        return
+    meant = {name: (file.text.expandtabs(TAB_WIDTH), file.mode) for name, file in by_name.items() if name != USER_DATA}
+    for name in sorted(given.keys() | meant.keys()):
+        if given.get(name) != meant.get(name):
+            yield f"{name} is {'not in it' if name not in given else 'another there'}"
 
 
 def _read(router: Router, by_name: dict[str, RenderedFile]) -> Iterator[Finding]:
