@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Final
+
+PLAN_TAG: Final = "lanecast-plan"
+NAME_TAG: Final = "lanecast-name"
+"""Tags of what is made in a cloud, as far as it can have some: of which plan it is, and what that calls it."""
 
 
 @dataclass(frozen=True, slots=True)

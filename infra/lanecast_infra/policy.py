@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
+from lanecast.cloud_state import NAME_TAG, PLAN_TAG
 from lanecast_infra.access import ANYWHERE
 from lanecast_infra.regional import Balancer, Gateway, Machine, Peering, Pool, Regional, Subnet, Vpc
 
-TAGS = ("lanecast-plan", "lanecast-name")
+TAGS = (PLAN_TAG, NAME_TAG)
 """By these a person, and a run after a kill, tell whose a resource is."""
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lanecast.cloud_state import (
+    NAME_TAG,
+    PLAN_TAG,
     CloudGateway,
     CloudListener,
     CloudLoadBalancer,
@@ -263,7 +265,7 @@ class _Maker:
         )
 
     def _tags(self, name: str) -> Tags:
-        return {"lanecast-plan": self.fabric.name, "lanecast-name": name}
+        return {PLAN_TAG: self.fabric.name, NAME_TAG: name}
 
     def _code(self, region: str) -> str:
         return next(one.code for one in self.state.regions if one.name == region)

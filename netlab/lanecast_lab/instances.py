@@ -7,13 +7,12 @@ Kernel settings that a machine has once are left alone: the machine is not the l
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lanecast_lab.errors import LabError
-from lanecast_lab.node import Node, executable, give_relay_folders
+from lanecast_lab.node import Node, executable, give_relay_folders, missing_programs
 from lanecast_templates.user_data import InstanceFile, UserDataError, read_user_data
 
 ETC = PurePosixPath("/etc")
@@ -37,8 +36,7 @@ def start(node: Node, text: str) -> None:
         data = read_user_data(text)
     except UserDataError as error:
         raise LabError(f"{node.name}: user data: {error}") from None
-    missing = [package for package in data.packages if shutil.which(PROGRAMS.get(package, package)) is None]
-    if missing:
+    if missing := [package for package in data.packages if missing_programs([PROGRAMS.get(package, package)])]:
         raise LabError(f"{node.name} needs programs that this machine lacks: install {', '.join(missing)}")
     _write(node, data.files)
     for command in data.commands:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -101,11 +103,13 @@ def give_relay_folders(node: Node) -> None:
         node.run("mount", "--bind", str(own), str(folder))
 
 
+def missing_programs(programs: Iterable[str]) -> list[str]:
+    """Those that are not on PATH."""
+    return [program for program in programs if shutil.which(program) is None]
+
+
 def executable(name: str) -> str:
     """The path of a program of ours, beside the interpreter that runs this or on PATH; raise when it is missing."""
-    import shutil
-    import sys
-
     beside = Path(sys.executable).parent / name
     if os.access(beside, os.X_OK):
         return str(beside)

@@ -22,6 +22,7 @@ from typing import Any
 
 from lanecast_lab import waits
 from lanecast_lab.errors import LabError
+from lanecast_lab.node import missing_programs
 from lanecast_lab.request import LEDGER, RunRequest
 
 SUPERVISOR_MODULE = "lanecast_lab.supervisor"
@@ -37,8 +38,7 @@ def check_machine() -> None:
     """Raise :class:`LabError` naming everything that this machine lacks for a lab."""
     if os.geteuid() != 0:
         raise LabError("a lab makes network namespaces: run it as root, for instance with sudo")
-    missing = [program for program in (*REQUIRED_PROGRAMS, "tcpdump") if shutil.which(program) is None]
-    if missing:
+    if missing := missing_programs((*REQUIRED_PROGRAMS, "tcpdump")):
         raise LabError(f"not installed: {', '.join(missing)}; setup/debian-packages.txt names the packages")
 
 

@@ -18,6 +18,7 @@ from types import FrameType
 
 from lanecast.fabric import Fabric
 from lanecast_lab import request as protocol
+from lanecast_lab.cloud.emulated import EmulatedCloud
 from lanecast_lab.cloud.side import CloudSide, FabricCloud
 from lanecast_lab.errors import LabError
 from lanecast_lab.loading import load_fabric
@@ -83,9 +84,6 @@ def begin_cloud(request: RunRequest, fabric: Fabric) -> CloudSide:
     """The cloud's side that is asked for; an emulated one is there with its regions."""
     if request.cloud == CloudSource.FABRIC:
         return FabricCloud(fabric)
-    # Here, since its API and SQLite are of no use to a lab without it.
-    from lanecast_lab.cloud.emulated import EmulatedCloud
-
     cloud = EmulatedCloud(fabric, Path(request.plan), LAB_DIRECTORY / "cloud", request.destroy)
     cloud.begin(_say)
     if request.cloud_change:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from lanecast.fabric import Fabric, Link
-from lanecast_lab import waits
+from lanecast_lab import services, waits
 from lanecast_lab.cloud.api import bcc, et, et_gateway, vpc
 from lanecast_lab.cloud.comparison import differences
 from lanecast_lab.cloud.data_plane.looking import RunningDataPlane, RunningNode, read_registry
@@ -39,8 +39,6 @@ SERVED: Final = (vpc.KIND, bcc.KIND, et_gateway.KIND)
 """The data plane's kinds of nodes that have the plan's names."""
 
 LANECAST: Final = (sys.executable, "-m", "lanecast.cli")
-APPLIED_S: Final = 20.0
-STOPPED_S: Final = 20.0
 
 
 @dataclass(slots=True)
@@ -58,6 +56,8 @@ class EmulatedCloud:
     _server: subprocess.Popen[str] | None = None
     _environment: dict[str, str] = field(default_factory=dict)
     _differences: list[str] = field(default_factory=list)
+    _plugs: dict[tuple[int, str], End] = field(default_factory=dict)
+    """The uplinks' ends, by VLAN and dedicated line."""
 
     def begin(self, say: Say) -> None:
         """Serve the cloud and let Pulumi make every region in it. Raises :class:`LabError`."""
@@ -105,15 +105,14 @@ class EmulatedCloud:
             raise LabError(f"{link.name}: the cloud has no dedicated line {gateway.physical_line}")
         directory = self.directory / "panels" / panel.id
         directory.mkdir(parents=True, exist_ok=True)
-        return End(Node(panel.id, panel.pid, directory), f"site{gateway.vlan}", address)
+        end = End(Node(panel.id, panel.pid, directory), f"site{gateway.vlan}", address)
+        self._plugs[gateway.vlan, panel.id] = end
+        return end
 
     def configure(self) -> None:
         """Put each uplink's port into the bridge of its VLAN."""
-        for link in self.fabric.links:
-            gateway = next((one for one in self.fabric.cloud.gateways if one.name == link.ends[1][0]), None)
-            if gateway is not None:
-                end = self.uplink_end(link, "")
-                end.node.run("ip", "link", "set", end.interface, "master", f"vlan{gateway.vlan}")
+        for (vlan, _), end in self._plugs.items():
+            end.node.run("ip", "link", "set", end.interface, "master", f"vlan{vlan}")
 
     def start_instances(self, rendered: Callable[[str], Path]) -> None:
         """The data plane has started them, from the user data that they were made with."""
@@ -146,14 +145,8 @@ class EmulatedCloud:
 
     def stop(self) -> None:
         """End the server, which removes its namespaces."""
-        if self._server is None or self._server.poll() is not None:
-            return
-        self._server.terminate()
-        try:
-            self._server.wait(STOPPED_S)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait(STOPPED_S)
+        if self._server is not None:
+            services.stop(self._server)
 
     @property
     def _project(self) -> Path:
@@ -268,7 +261,7 @@ class EmulatedCloud:
             return list(running.problems)
 
         try:
-            waits.until("the cloud's data plane", APPLIED_S, missing)
+            waits.until("the cloud's data plane", waits.DATA_PLANE_S, missing)
         finally:
             reader.close()
         return found[-1]

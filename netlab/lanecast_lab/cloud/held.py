@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Final
 
 from lanecast.cloud_state import (
+    NAME_TAG,
     CloudGateway,
     CloudInstance,
     CloudListener,
@@ -26,7 +27,6 @@ from lanecast_lab.cloud.api import bcc, blb, et, et_gateway, havip, peering, rou
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
-NAME_TAG: Final = "lanecast-name"
 BITS_IN_MBIT: Final = 1_000_000
 
 NOT_HELD: Final = """\
@@ -115,14 +115,12 @@ class _Reader:
                 yield CloudRoute(IPv4Network(rule.body["destinationAddress"]), self._target(target))
 
     def _target(self, key: str) -> str:
-        for one in self._snapshot.of(peering.KIND):
-            if one.body["peerConnId"] == key:
-                return self._peering_name(key)
-        return self._name_of(et_gateway.KIND, key)
+        sides = self._snapshot.having(peering.KIND, "peerConnId", key)
+        return self._peering_name(key) if sides else self._name_of(et_gateway.KIND, key)
 
     def _peering_name(self, key: str) -> str:
         """Either side may have the tag."""
-        sides = [one for one in self._snapshot.of(peering.KIND) if one.body["peerConnId"] == key]
+        sides = self._snapshot.having(peering.KIND, "peerConnId", key)
         return next((name for one in sides if (name := _name(one)) != one.key), key)
 
     def _peerings(self) -> Iterator[CloudPeering]:

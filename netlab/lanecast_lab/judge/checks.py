@@ -11,7 +11,7 @@ from lanecast.fabric import (
     Fabric,
     Feed,
 )
-from lanecast_lab.judge.model import Check, SubscriberResult, Unexpected, percentile
+from lanecast_lab.judge.model import MILLISECOND_NS, Check, SubscriberResult, Unexpected, percentile
 from lanecast_lab.judge.ways import no_shortcuts
 
 CONFIDENCE_LEFT = 0.05
@@ -19,8 +19,6 @@ CONFIDENCE_LEFT = 0.05
 
 NAMES_SHOWN = 5
 """How many instances, ranges or kinds a detail names; the count is always whole."""
-
-MILLISECOND_NS = 1_000_000
 
 
 def feed_checks(fabric: Fabric, results: Sequence[SubscriberResult]) -> Iterator[Check]:

@@ -8,6 +8,8 @@ from lanecast_lab.errors import LabError
 
 Number = float | str | None
 
+MILLISECOND_NS = 1_000_000
+
 RANGES_SHOWN = 100
 """How many ranges of missing numbers a verdict lists; their count is always whole."""
 

@@ -15,12 +15,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lanecast_lab.judge.model import RANGES_SHOWN, Check, Number, Range, SubscriberResult, Verdict, percentile
+from lanecast_lab.judge.model import (
+    MILLISECOND_NS,
+    RANGES_SHOWN,
+    Check,
+    Number,
+    Range,
+    SubscriberResult,
+    Verdict,
+    percentile,
+)
 
 MARKS = {True: ("✔", "green"), False: ("✘", "bold red"), None: ("—", "yellow")}
 
 MICROSECOND_NS = 1000
-MILLISECOND_NS = 1_000_000
 
 
 def exit_code(verdict: Verdict, strict: bool = False) -> int:

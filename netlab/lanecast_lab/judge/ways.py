@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lanecast.fabric import Fabric, Feed, LinkKind
-from lanecast_lab.judge.model import Check, SubscriberResult
-
-MILLISECOND_NS = 1_000_000
+from lanecast_lab.judge.model import MILLISECOND_NS, Check, SubscriberResult
 
 
 def no_shortcuts(fabric: Fabric, feed: Feed, results: Sequence[SubscriberResult]) -> Iterator[Check]:

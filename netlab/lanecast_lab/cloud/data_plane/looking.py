@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from lanecast_lab.cloud.data_plane.worker import REGISTRY
 from lanecast_lab.errors import LabError
+from lanecast_lab.node import missing_programs
 
 REQUIRED_PROGRAMS = ("unshare", "nsenter", "mount", "umount", "mountpoint", "ip", "bridge", "nft", "sysctl")
 BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -45,8 +45,7 @@ def check_machine() -> None:
     """Raise :class:`LabError` naming everything that this machine lacks for a data plane."""
     if os.geteuid() != 0:
         raise LabError("--data-plane makes network namespaces: run it as root, for instance with sudo")
-    missing = [program for program in REQUIRED_PROGRAMS if shutil.which(program) is None]
-    if missing:
+    if missing := missing_programs(REQUIRED_PROGRAMS):
         raise LabError(f"--data-plane needs programs that are not installed: {', '.join(missing)}")
     if not BRIDGE_FILTER.exists():
         raise LabError(
