@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -22,6 +23,10 @@ Tell = Callable[[str, bool], None]
 
 class CommandFailedError(Exception):
     """A command that does not touch the cloud failed; the text is its own."""
+
+
+class StoppedError(Exception):
+    """Ctrl-C: nothing is begun any more."""
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class Engine:
     project: Path
     environment: Mapping[str, str]
     _running: set[subprocess.Popen[str]] = field(default_factory=set)
+    _stopped: Event = field(default_factory=Event)
 
     def run(self, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
         """`pulumi COMMAND` of a stack, such as up; what fails is in the outcome."""
@@ -72,6 +78,7 @@ class Engine:
 
     def ask(self, *words: str) -> str:
         """What a command prints. Raises :class:`CommandFailedError`."""
+        self.pause(0)
         done = subprocess.run(
             ["pulumi", *words, "--non-interactive", "--color", "never"],
             cwd=self.project,
@@ -99,6 +106,7 @@ class Engine:
         return json.loads(self.ask("stack", "export", "--stack", stack)).get("deployment") or {}
 
     def _started(self, words: Sequence[str], errors: Any) -> subprocess.Popen[str]:
+        self.pause(0)
         process = subprocess.Popen(
             ["pulumi", *words, "--non-interactive", "--color", "never"],
             cwd=self.project,
@@ -110,10 +118,18 @@ class Engine:
             start_new_session=True,  # Ctrl-C reaches it through interrupt() alone: a second one would be a kill
         )
         self._running.add(process)
+        if self._stopped.is_set():  # since it was looked at
+            process.send_signal(signal.SIGINT)
         return process
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises :class:`StoppedError` as soon as there was an interrupt."""
+        if self._stopped.wait(seconds):
+            raise StoppedError
 
     def interrupt(self) -> None:
         """Let what runs finish what it has begun, and begin no more."""
+        self._stopped.set()
         for process in list(self._running):
             process.send_signal(signal.SIGINT)
 
@@ -132,7 +148,7 @@ def outputs(state: Mapping[str, Any]) -> dict[str, Any]:
 def _read_events(process: subprocess.Popen[str], outcome: Outcome, tell: Tell) -> None:
     assert process.stdout
     for line in process.stdout:
-        if line.startswith("{"):
+        if line.startswith("{") and line.endswith("\n"):  # an engine that is killed leaves half a line
             _take_in(outcome, json.loads(line), tell)
 
 

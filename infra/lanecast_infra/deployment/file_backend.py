@@ -40,6 +40,17 @@ def clear_torn(engine: Engine) -> list[str]:
     return sorted(path.name for path in still)
 
 
+def clear_lock(url: str) -> bool:
+    """Remove one lock, and no other's as `pulumi cancel` does; False where it is not in a backend of files."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return False
+    lock = Path(unquote(parts.path))
+    for path in (lock, lock.with_name(lock.name + ATTRIBUTES)):
+        path.unlink(missing_ok=True)
+    return True
+
+
 def _torn(folder: Path) -> Iterator[tuple[Path, Version]]:
     for part in KEPT_IN:
         for path in (folder / ".pulumi" / part).rglob("*"):
