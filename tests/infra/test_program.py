@@ -385,6 +385,14 @@ def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
     assert network.pulumi("stack", "ls", "--json").out.strip() == "[]"
 
 
+def test_what_all_stacks_fail_of_is_tried_once(regions: Regions) -> None:
+    """Nothing was made anywhere, so nothing that stands in anybody's way has gone."""
+    regions.environment["BAIDUCLOUD_SECRET_KEY"] = "not the secret key"
+    done = regions.infra("up")
+    assert (done.code, {one["runs"] for one in done.stacks.values()}) == (1, {1})
+    assert "not the secret key" not in done.out + done.err
+
+
 def test_the_accepting_region_may_come_first_and_forward_in_transit(regions: Regions) -> None:
     text = regions.plan.read_text()
     bridge = text.index("    method: nat\n"), text.index("subscribers:\n")

@@ -35,7 +35,9 @@ class Outcome:
 
     succeeded: bool = False
     steps: dict[str, str] = field(default_factory=dict)
-    """The operation by type and name of each cloud resource that changed, or would."""
+    """The operation by type and name of each cloud resource that changed, or would, or could not."""
+    stirred: bool = False
+    """Whether anything in the cloud is another than before, also where the run failed."""
     before: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     """The stack's outputs before the run and after it."""
@@ -155,16 +157,21 @@ def _read_events(process: subprocess.Popen[str], outcome: Outcome, tell: Tell) -
 def _take_in(outcome: Outcome, event: dict[str, Any], tell: Tell) -> None:
     if began := event.get("resourcePreEvent"):
         metadata = began["metadata"]
-        if metadata["op"] not in NO_CHANGE and metadata["type"].startswith(OWN):
+        if _is_change(metadata):
             outcome.steps[shown(metadata["urn"])] = metadata["op"]
             tell(f"{metadata['op']} {shown(metadata['urn'])}", False)
     if ended := event.get("resOutputsEvent"):
         metadata = ended["metadata"]
+        outcome.stirred |= _is_change(metadata)
         if metadata["type"] == STACK_TYPE:
             outcome.before = (metadata.get("old") or {}).get("outputs") or {}
             outcome.outputs = (metadata.get("new") or {}).get("outputs") or {}
     if said := event.get("diagnosticEvent"):
         _hear(outcome, said, tell)
+
+
+def _is_change(metadata: Mapping[str, Any]) -> bool:
+    return metadata["op"] not in NO_CHANGE and metadata["type"].startswith(OWN)
 
 
 def _hear(outcome: Outcome, said: dict[str, Any], tell: Tell) -> None:
