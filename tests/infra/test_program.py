@@ -349,11 +349,19 @@ def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:
     assert done.out.strip() == "three-regions.yaml"
     plan, network.plan_name = network.plan_name, "other.yaml"
     try:
-        refused = network.infra("up")
+        refused = {command: network.infra(command) for command in ("up", "preview", "status", "destroy")}
     finally:
         network.plan_name = plan
-    assert refused.code == 2
-    assert "is for the plan three-regions.yaml" in refused.err
+    for command, done in refused.items():
+        assert (command, done.code, done.out) == (command, 2, "")
+        assert "is for the plan three-regions.yaml" in done.err
+    assert network.held()["vpcs"] == VPCS
+
+
+def test_a_stack_that_nobody_has_is_not_said_to_be_removed(network: Regions) -> None:
+    mistyped = network.infra("destroy", "--stack", "hkk")
+    assert (mistyped.code, mistyped.out) == (2, "")
+    assert "there is no stack hkk; there are bj, gz, hk" in mistyped.err
 
 
 def test_without_its_lock_or_with_a_stale_one_nothing_moves(network: Regions) -> None:

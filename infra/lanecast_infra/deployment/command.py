@@ -63,6 +63,8 @@ class _Session:
     engine: Engine
     plan: Path
     regions: dict[str, str]
+    planned: Sequence[str]
+    """Every region that the plan has."""
 
     @property
     def stacks(self) -> list[str]:
@@ -156,7 +158,10 @@ def destroy(
     """
     with _session(plan, stack, project, prefix, only_known=False) as session:
         there = session.engine.stacks()
+        if unknown := sorted(set(session.stacks) - set(there) - {prefix + one for one in session.planned}):
+            raise _WrongUseError(f"there is no stack {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
         stacks = [one for one in session.stacks if one in there]
+        _check_plans(session, stacks)
         with _telling() as tell:
             _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
@@ -180,6 +185,7 @@ def status(
     """
     with _session(plan, stack, project, prefix) as session:
         there = session.engine.stacks()
+        _check_plans(session, [one for one in session.stacks if one in there])
         found = [_status_of(session, one, there.get(one)) for one in session.stacks]
         if json_output:
             _print_json(session, all(one["settled"] for one in found), found)
@@ -269,7 +275,7 @@ def _session(
         if torn := clear_torn(engine):
             _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
-        yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
+        yield _Session(engine, plan.resolve(), {prefix + region: region for region in names}, regions)
     except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:
         _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(COULD_NOT_RUN) from None
@@ -290,9 +296,7 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
     engine = session.engine
     listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
     there = list(listed)
-    kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
-    for stack, held in kept.items():
-        _check_plan(session, stack, held.get("lanecast:plan"))
+    kept = _check_plans(session, there)
     _keep_what_is_there(session.plan, listed)
 
     def begin(stack: str) -> None:
@@ -319,6 +323,14 @@ def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> 
             f" plan leaves open would move with its next change. Bring its lock file back, or run"
             f" `lanecast lock {plan}` on the plan as they were made from; then change the plan"
         )
+
+
+def _check_plans(session: _Session, stacks: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Refuse what is another plan's, also to look at it or to remove it; returns the stacks' configuration."""
+    kept = dict(zip(stacks, each(session.engine, session.engine.settings, stacks), strict=True))
+    for stack, held in kept.items():
+        _check_plan(session, stack, held.get("lanecast:plan"))
+    return kept
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
