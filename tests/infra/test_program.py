@@ -200,6 +200,33 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
     assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
 
 
+def test_a_stack_of_a_region_that_the_plan_has_no_more_is_told(network: Regions) -> None:
+    with added(network):
+        assert network.infra("up", "--stack", "aa", "--no-protect").stacks["aa"]["error"] is None
+    told = network.infra("status")
+    assert told.code == 0
+    assert "stack aa is of a region that the plan has no more, and still holds what it made" in told.err
+    assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
+    assert "no more" not in network.infra("status").err
+
+
+def test_a_run_that_failed_is_told_in_a_sentence_and_leaves_nothing_settled(network: Regions) -> None:
+    key = network.environment["BAIDUCLOUD_SECRET_KEY"]
+    network.environment["BAIDUCLOUD_SECRET_KEY"] = "not the secret key"
+    try:
+        failed = network.infra("up", "--stack", "hk")
+    finally:
+        network.environment["BAIDUCLOUD_SECRET_KEY"] = key
+    error = failed.stacks["hk"]["error"]
+    assert "getImage: list_images: SignatureDoesNotMatch" in error
+    assert "What to do: check the secret key" in error
+    assert "Traceback" not in error
+    status = network.infra("status", "--stack", "hk")
+    assert (status.code, status.stacks["hk"]["last_result"]) == (1, "failed")
+    assert network.infra("up", "--stack", "hk").code == 0
+    assert network.infra("status", "--stack", "hk").code == 0
+
+
 def test_every_subnet_lets_in_its_network_alone(network: Regions) -> None:
     call = network.cloud.call("hkg")
     vpc = network.outputs("hk")["vpcs"]["hk.hub"]

@@ -195,6 +195,9 @@ def test_what_a_kill_left_half_written_is_removed(regions: Regions) -> None:
     assert "removed what a killed run left half written: 0.json." in done.err
     assert json.loads(attributes.read_text()).keys() == json.loads(whole).keys()
     assert not any(path.exists() for path in left)
+    next((kept / "history/lanecast/bj").glob("*.history.json.attrs")).write_text("")
+    assert "EOF" in regions.pulumi("stack", "history", "--stack", "bj").err
+    assert regions.infra("status", "--stack", "bj").stacks["bj"]["last_result"] == "succeeded"
 
 
 def test_what_is_being_written_is_left_to_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud
 NOT_DONE = 1
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
+SUCCEEDED = "succeeded"
+"""Pulumi's word for a run's result."""
 
 StackOption = Annotated[
     list[str] | None, typer.Option("--stack", help="Only this region; may be repeated.", metavar="REGION")
@@ -114,6 +116,7 @@ def up(
             begun = _begin(session, protect, tell)
             _let_go(session.engine, sorted(begun), renew or (), tell)
             done = bring_up(session.engine, session.stacks, begun, tell)
+        _tell_of_vanished(session, prefix)
         _finish(session, done, json_output)
 
 
@@ -168,7 +171,8 @@ def destroy(
         if remove:
             emptied = [one.stack for one in done if one.error is None]
             each(session.engine, lambda one: session.engine.ask("stack", "rm", "--yes", "--stack", one), emptied)
-        _finish(session, done, json_output)
+        left = not stack and _tell_of_vanished(session, prefix)
+        _finish(session, done, json_output, also=not left)
 
 
 @app.command()
@@ -192,12 +196,14 @@ def status(
         else:
             for one in found:
                 typer.echo(_status_line(one))
+        _tell_of_vanished(session, prefix)
         raise typer.Exit(0 if all(one["settled"] for one in found) else NOT_DONE)
 
 
 def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> dict[str, Any]:
     state = session.engine.state(stack) if listed else {}
     told = outputs(state)
+    result = session.engine.last_result(stack) if listed else None
     pending = [one["resource"]["urn"].split("::")[-1] for one in state.get("pending_operations") or []]
     waiting = list(told.get(WAITING) or [])
     return {
@@ -205,13 +211,14 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
         "region": session.regions[stack],
         "there": listed is not None,
         "last_update": (listed or {}).get("lastUpdate"),
+        "last_result": result,
         "resources": len(resources(state)),
         "protected": sum(bool(one.get("protect")) for one in resources(state)),
         "pending": pending,
         "waiting": waiting,
         "left_out": list(told.get(LEFT_OUT) or []),
         "outdated": list(told.get(OUTDATED) or []),
-        "settled": bool(told) and not pending and not waiting,
+        "settled": bool(told) and result == SUCCEEDED and not pending and not waiting,
     }
 
 
@@ -219,6 +226,8 @@ def _status_line(one: dict[str, Any]) -> str:
     if not one["there"]:
         return f"{one['stack']}: there is no such stack yet"
     lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
+    if one["last_result"] not in (None, SUCCEEDED):
+        lines.append("its last run failed: the next `lanecast infra up` goes on, and tells why it cannot")
     lines += [f"under way when a run ended: {name}" for name in one["pending"]]
     lines += [*one["waiting"], *(f"left out: {text}" for text in one["left_out"]), *_outdated_lines(one["outdated"])]
     return "\n  ".join(lines)
@@ -394,13 +403,44 @@ def _telling() -> Iterator[TellOf]:
         yield tell_of
 
 
+def _tell_of_vanished(session: _Session, prefix: str) -> bool:
+    """Name the stacks of this plan whose regions it has no more: nothing else runs them. Whether there are any."""
+    known = {prefix + one for one in session.planned}
+    others = [
+        stack
+        for stack, one in session.engine.stacks().items()
+        if stack.startswith(prefix) and stack not in known and one.get("resourceCount")
+    ]
+    kept = zip(others, each(session.engine, session.engine.settings, others), strict=True)
+    vanished = [stack for stack, held in kept if _is_of(session, stack.removeprefix(prefix), held)]
+    for stack in vanished:
+        told = f" --prefix {prefix}" if prefix else ""
+        _messages.print(
+            f"stack {stack} is of a region that the plan has no more, and still holds what it made:"
+            f" lanecast infra destroy {session.plan}{told} --stack {stack.removeprefix(prefix)}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return bool(vanished)
+
+
+def _is_of(session: _Session, region: str, held: Mapping[str, str]) -> bool:
+    """Whether a stack with this configuration is this plan's, and of that region."""
+    plan = held.get("lanecast:plan")
+    mine = plan is not None and (session.engine.project / plan).resolve() == session.plan
+    return mine and (held.get("lanecast:region") or region) == region
+
+
 def _finish(
     session: _Session,
     done: Sequence[Progress],
     json_output: bool,
     is_fine: Callable[[Progress], bool] = lambda one: one.passed,
+    also: bool = True,
 ) -> None:
-    passed = all(is_fine(one) for one in done)
+    passed = also and all(is_fine(one) for one in done)
     if json_output:
         _print_json(session, passed, [_as_json(session, one) for one in done])
     else:

@@ -107,6 +107,11 @@ class Engine:
         """A stack's deployment: its resources and what was under way when a run ended."""
         return json.loads(self.ask("stack", "export", "--stack", stack)).get("deployment") or {}
 
+    def last_result(self, stack: str) -> str | None:
+        """How a stack's last run ended: succeeded or failed; None when there was none."""
+        runs = json.loads(self.ask("stack", "history", "--stack", stack, "--json", "--page-size", "1"))
+        return str(runs[0]["result"]) if runs else None
+
     def _started(self, words: Sequence[str], errors: Any) -> subprocess.Popen[str]:
         self.pause(0)
         process = subprocess.Popen(

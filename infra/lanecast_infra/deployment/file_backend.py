@@ -20,7 +20,7 @@ from lanecast_infra.deployment.project import PROJECT_FILE, pulumi_home
 
 ATTRIBUTES: Final = ".attrs"
 TEMPORARY: Final = ".tmp"
-KEPT_IN: Final = ("stacks", "locks")
+KEPT_IN: Final = ("stacks", "locks", "history")
 STILL_FOR_S: Final = 1.0
 """What is written at this moment is finished long before."""
 
