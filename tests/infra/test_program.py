@@ -382,6 +382,7 @@ def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:
     for command, done in refused.items():
         assert (command, done.code, done.out) == (command, 2, "")
         assert "is for the plan three-regions.yaml" in done.err
+        assert "call its file three-regions.yaml again" in done.err
     assert network.held()["vpcs"] == VPCS
 
 

@@ -343,11 +343,12 @@ def _check_plans(session: _Session, stacks: Sequence[str]) -> dict[str, dict[str
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
-    if kept is not None and (session.engine.project / kept).resolve() != session.plan:
-        raise _WrongUseError(
-            f"stack {stack} is for the plan {kept}; take another --prefix, or if the plan has moved,"
-            f" `pulumi config set lanecast:plan NEW --stack {stack}`"
-        )
+    if kept is None or (session.engine.project / kept).resolve() == session.plan:
+        return
+    moved = f"if the plan has moved, `pulumi config set lanecast:plan NEW --stack {stack}`"
+    if Path(kept).stem != session.plan.stem:  # tags cannot be changed
+        moved = f"if it is that plan, call its file {Path(kept).name} again: what was made is tagged with that name"
+    raise _WrongUseError(f"stack {stack} is for the plan {kept}; take another --prefix, or {moved}")
 
 
 def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settings: dict[str, str]) -> None:
