@@ -152,12 +152,10 @@ class _Making:
             return {}
         settings = pulumi.Config("lanecast")
         spec = settings.require("machine")
-        found = baiducloud.get_image(
-            name=settings.require("image"), opts=pulumi.InvokeOptions(provider=self.region.provider)
-        )
+        image = _image(settings.require("image"), self.region.provider)
         given = {name: _given(file) for name, file in self.user_data.items()}
         renewed = frozenset(os.environ.get(RENEWED_VARIABLE, "").split(","))
-        made = MachineSettings(spec, found.id, given, renewed)
+        made = MachineSettings(spec, image, given, renewed)
         groups: list[GuardedMachines] = []
         for one in self.part.pools:
             at = (self.region.networks[one.vpc], made, self.region, self.region.provider, self.protect)
@@ -194,6 +192,15 @@ class _Making:
 
 NEXT_HOPS = {FIRST_ENDS: "peerConn", SECOND_ENDS: "peerConn", GATEWAYS: "dcGateway"}
 """The provider's word for each kind of target."""
+
+
+def _image(name: str, provider: baiducloud.Provider) -> str:
+    """The id of the newest image of that name."""
+    try:
+        return baiducloud.get_image(name=name, opts=pulumi.InvokeOptions(provider=provider)).id
+    except Exception as error:  # the SDK raises nothing more special
+        reason = str(error).rpartition("returned an error: ")[2]
+        raise pulumi.RunError(f"no image is found for lanecast:image {name}: {reason}") from None
 
 
 def _given(file: RenderedFile) -> pulumi.Input[str]:

@@ -200,6 +200,33 @@ def test_adding_a_subnet_a_zone_and_a_region_touches_nothing_that_is_there(netwo
     assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
 
 
+def test_a_stack_of_a_region_that_the_plan_has_no_more_is_told(network: Regions) -> None:
+    with added(network):
+        assert network.infra("up", "--stack", "aa", "--no-protect").stacks["aa"]["error"] is None
+    told = network.infra("status")
+    assert told.code == 0
+    assert "stack aa is of a region that the plan has no more, and still holds what it made" in told.err
+    assert network.infra("destroy", "--stack", "aa", "--remove").code == 0
+    assert "no more" not in network.infra("status").err
+
+
+def test_a_run_that_failed_is_told_in_a_sentence_and_leaves_nothing_settled(network: Regions) -> None:
+    key = network.environment["BAIDUCLOUD_SECRET_KEY"]
+    network.environment["BAIDUCLOUD_SECRET_KEY"] = "not the secret key"
+    try:
+        failed = network.infra("up", "--stack", "hk")
+    finally:
+        network.environment["BAIDUCLOUD_SECRET_KEY"] = key
+    error = failed.stacks["hk"]["error"]
+    assert "getImage: list_images: SignatureDoesNotMatch" in error
+    assert "What to do: check the secret key" in error
+    assert "Traceback" not in error
+    status = network.infra("status", "--stack", "hk")
+    assert (status.code, status.stacks["hk"]["last_result"]) == (1, "failed")
+    assert network.infra("up", "--stack", "hk").code == 0
+    assert network.infra("status", "--stack", "hk").code == 0
+
+
 def test_every_subnet_lets_in_its_network_alone(network: Regions) -> None:
     call = network.cloud.call("hkg")
     vpc = network.outputs("hk")["vpcs"]["hk.hub"]
@@ -349,11 +376,20 @@ def test_a_stack_that_another_plan_has_is_left_alone(network: Regions) -> None:
     assert done.out.strip() == "three-regions.yaml"
     plan, network.plan_name = network.plan_name, "other.yaml"
     try:
-        refused = network.infra("up")
+        refused = {command: network.infra(command) for command in ("up", "preview", "status", "destroy")}
     finally:
         network.plan_name = plan
-    assert refused.code == 2
-    assert "is for the plan three-regions.yaml" in refused.err
+    for command, done in refused.items():
+        assert (command, done.code, done.out) == (command, 2, "")
+        assert "is for the plan three-regions.yaml" in done.err
+        assert "call its file three-regions.yaml again" in done.err
+    assert network.held()["vpcs"] == VPCS
+
+
+def test_a_stack_that_nobody_has_is_not_said_to_be_removed(network: Regions) -> None:
+    mistyped = network.infra("destroy", "--stack", "hkk")
+    assert (mistyped.code, mistyped.out) == (2, "")
+    assert "there is no stack hkk; there are bj, gz, hk" in mistyped.err
 
 
 def test_without_its_lock_or_with_a_stale_one_nothing_moves(network: Regions) -> None:
@@ -383,6 +419,14 @@ def test_nothing_is_left_when_all_is_destroyed(network: Regions) -> None:
     assert {one["runs"] for one in done.stacks.values()} == {1}
     assert network.held() == NOTHING
     assert network.pulumi("stack", "ls", "--json").out.strip() == "[]"
+
+
+def test_what_all_stacks_fail_of_is_tried_once(regions: Regions) -> None:
+    """Nothing was made anywhere, so nothing that stands in anybody's way has gone."""
+    regions.environment["BAIDUCLOUD_SECRET_KEY"] = "not the secret key"
+    done = regions.infra("up")
+    assert (done.code, {one["runs"] for one in done.stacks.values()}) == (1, {1})
+    assert "not the secret key" not in done.out + done.err
 
 
 def test_the_accepting_region_may_come_first_and_forward_in_transit(regions: Regions) -> None:

@@ -96,6 +96,52 @@ def test_an_interrupt_ends_the_engine_and_keeps_what_it_made(regions: Regions) -
     assert (regions.held()["vpcs"], regions.held()["subnets"]) == (["hk.hub"], ["hk.hub.apps"])
 
 
+def test_an_interrupt_ends_waiting_for_another_run_and_begins_none(regions: Regions) -> None:
+    assert regions.infra("preview", "--stack", "bj").code == 0
+    with waiting_process("pulumi") as holder:
+        lock = locked_by(regions, holder.pid, "bj")
+        words = [sys.executable, "-m", "lanecast", "infra", "up", str(regions.plan), "--stack", "bj"]
+        process = subprocess.Popen(
+            words, cwd=regions.folder, env=regions.environment, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr
+        said = next(line for line in process.stderr if "who works on it" in line)
+        process.send_signal(signal.SIGTERM)
+        said += process.communicate(timeout=20)[1]
+        assert (process.returncode, "the next run goes on from here" in said) == (130, True), said
+        assert lock.exists()
+    assert regions.held()["vpcs"] == []
+
+
+def locked_by(regions: Regions, pid: int, stack: str) -> Path:
+    """A stack's lock, as Pulumi writes it, of a process of this machine."""
+    lock = regions.folder / f"backend/.pulumi/locks/organization/lanecast/{stack}/{pid}.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    who = {"pid": pid, "username": "root", "hostname": socket.gethostname(), "timestamp": "2026-01-01T00:00:00Z"}
+    lock.write_text(json.dumps(who))
+    return lock
+
+
+def test_a_lock_of_the_dead_is_cleared_and_one_that_came_meanwhile_is_left(regions: Regions) -> None:
+    """Two who waited for the same run: the first to go on has locked the stack when the second clears."""
+    assert regions.infra("preview", "--stack", "bj").code == 0
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead = locked_by(regions, ended.pid, "bj")
+    told = regions.pulumi("up", "--yes", "--skip-preview", "--stack", "bj").err
+    live = locked_by(regions, os.getpid(), "bj")
+    recovery.free(Engine(regions.folder, regions.environment), "bj", told, lambda text, fleeting: None)
+    assert (dead.exists(), live.exists()) == (False, True), told
+
+
+def test_half_a_line_of_an_engine_that_is_killed_is_none(tmp_path: Path) -> None:
+    script = tmp_path / "pulumi"
+    script.write_text('#!/bin/sh\nprintf \'{"sequence": 1, "diagnosticEv\'\nkill -9 $$\n')
+    script.chmod(0o755)
+    outcome = Engine(tmp_path, {"PATH": f"{tmp_path}:{os.environ['PATH']}"}).run("hk", "up", (), lambda *_: None)
+    assert not outcome.succeeded
+
+
 @contextmanager
 def waiting_process(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process with these words in its command line, which runs until the end of the block."""
@@ -149,6 +195,9 @@ def test_what_a_kill_left_half_written_is_removed(regions: Regions) -> None:
     assert "removed what a killed run left half written: 0.json." in done.err
     assert json.loads(attributes.read_text()).keys() == json.loads(whole).keys()
     assert not any(path.exists() for path in left)
+    next((kept / "history/lanecast/bj").glob("*.history.json.attrs")).write_text("")
+    assert "EOF" in regions.pulumi("stack", "history", "--stack", "bj").err
+    assert regions.infra("status", "--stack", "bj").stacks["bj"]["last_result"] == "succeeded"
 
 
 def test_what_is_being_written_is_left_to_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

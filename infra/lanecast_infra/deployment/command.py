@@ -38,6 +38,8 @@ app = typer.Typer(no_args_is_help=True, help="Make a plan's regions in the cloud
 NOT_DONE = 1
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
+SUCCEEDED = "succeeded"
+"""Pulumi's word for a run's result."""
 
 StackOption = Annotated[
     list[str] | None, typer.Option("--stack", help="Only this region; may be repeated.", metavar="REGION")
@@ -63,6 +65,8 @@ class _Session:
     engine: Engine
     plan: Path
     regions: dict[str, str]
+    planned: Sequence[str]
+    """Every region that the plan has."""
 
     @property
     def stacks(self) -> list[str]:
@@ -112,6 +116,7 @@ def up(
             begun = _begin(session, protect, tell)
             _let_go(session.engine, sorted(begun), renew or (), tell)
             done = bring_up(session.engine, session.stacks, begun, tell)
+        _tell_of_vanished(session, prefix)
         _finish(session, done, json_output)
 
 
@@ -156,14 +161,18 @@ def destroy(
     """
     with _session(plan, stack, project, prefix, only_known=False) as session:
         there = session.engine.stacks()
+        if unknown := sorted(set(session.stacks) - set(there) - {prefix + one for one in session.planned}):
+            raise _WrongUseError(f"there is no stack {', '.join(unknown)}; there are {', '.join(there) or 'none'}")
         stacks = [one for one in session.stacks if one in there]
+        _check_plans(session, stacks)
         with _telling() as tell:
             _unprotect(session.engine, stacks, unprotect, tell)
             done = take_down(session.engine, stacks, tell)
         if remove:
             emptied = [one.stack for one in done if one.error is None]
             each(session.engine, lambda one: session.engine.ask("stack", "rm", "--yes", "--stack", one), emptied)
-        _finish(session, done, json_output)
+        left = not stack and _tell_of_vanished(session, prefix)
+        _finish(session, done, json_output, also=not left)
 
 
 @app.command()
@@ -180,18 +189,21 @@ def status(
     """
     with _session(plan, stack, project, prefix) as session:
         there = session.engine.stacks()
+        _check_plans(session, [one for one in session.stacks if one in there])
         found = [_status_of(session, one, there.get(one)) for one in session.stacks]
         if json_output:
             _print_json(session, all(one["settled"] for one in found), found)
         else:
             for one in found:
                 typer.echo(_status_line(one))
+        _tell_of_vanished(session, prefix)
         raise typer.Exit(0 if all(one["settled"] for one in found) else NOT_DONE)
 
 
 def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> dict[str, Any]:
     state = session.engine.state(stack) if listed else {}
     told = outputs(state)
+    result = session.engine.last_result(stack) if listed else None
     pending = [one["resource"]["urn"].split("::")[-1] for one in state.get("pending_operations") or []]
     waiting = list(told.get(WAITING) or [])
     return {
@@ -199,13 +211,14 @@ def _status_of(session: _Session, stack: str, listed: dict[str, Any] | None) -> 
         "region": session.regions[stack],
         "there": listed is not None,
         "last_update": (listed or {}).get("lastUpdate"),
+        "last_result": result,
         "resources": len(resources(state)),
         "protected": sum(bool(one.get("protect")) for one in resources(state)),
         "pending": pending,
         "waiting": waiting,
         "left_out": list(told.get(LEFT_OUT) or []),
         "outdated": list(told.get(OUTDATED) or []),
-        "settled": bool(told) and not pending and not waiting,
+        "settled": bool(told) and result == SUCCEEDED and not pending and not waiting,
     }
 
 
@@ -213,6 +226,8 @@ def _status_line(one: dict[str, Any]) -> str:
     if not one["there"]:
         return f"{one['stack']}: there is no such stack yet"
     lines = [f"{one['stack']}: {one['resources']} resources, {one['protected']} of them protected"]
+    if one["last_result"] not in (None, SUCCEEDED):
+        lines.append("its last run failed: the next `lanecast infra up` goes on, and tells why it cannot")
     lines += [f"under way when a run ended: {name}" for name in one["pending"]]
     lines += [*one["waiting"], *(f"left out: {text}" for text in one["left_out"]), *_outdated_lines(one["outdated"])]
     return "\n  ".join(lines)
@@ -269,7 +284,7 @@ def _session(
         if torn := clear_torn(engine):
             _messages.print(f"removed what a killed run left half written: {', '.join(torn)}", soft_wrap=True)
         names = sorted(set(wanted)) if wanted else regions
-        yield _Session(engine, plan.resolve(), {prefix + region: region for region in names})
+        yield _Session(engine, plan.resolve(), {prefix + region: region for region in names}, regions)
     except (_WrongUseError, ProjectError, CommandFailedError, HeldError) as error:
         _messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(COULD_NOT_RUN) from None
@@ -290,9 +305,7 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
     engine = session.engine
     listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
     there = list(listed)
-    kept = dict(zip(there, each(engine, engine.settings, there), strict=True))
-    for stack, held in kept.items():
-        _check_plan(session, stack, held.get("lanecast:plan"))
+    kept = _check_plans(session, there)
     _keep_what_is_there(session.plan, listed)
 
     def begin(stack: str) -> None:
@@ -321,12 +334,21 @@ def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> 
         )
 
 
+def _check_plans(session: _Session, stacks: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Refuse what is another plan's, also to look at it or to remove it; returns the stacks' configuration."""
+    kept = dict(zip(stacks, each(session.engine, session.engine.settings, stacks), strict=True))
+    for stack, held in kept.items():
+        _check_plan(session, stack, held.get("lanecast:plan"))
+    return kept
+
+
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
-    if kept is not None and (session.engine.project / kept).resolve() != session.plan:
-        raise _WrongUseError(
-            f"stack {stack} is for the plan {kept}; take another --prefix, or if the plan has moved,"
-            f" `pulumi config set lanecast:plan NEW --stack {stack}`"
-        )
+    if kept is None or (session.engine.project / kept).resolve() == session.plan:
+        return
+    moved = f"if the plan has moved, `pulumi config set lanecast:plan NEW --stack {stack}`"
+    if Path(kept).stem != session.plan.stem:  # tags cannot be changed
+        moved = f"if it is that plan, call its file {Path(kept).name} again: what was made is tagged with that name"
+    raise _WrongUseError(f"stack {stack} is for the plan {kept}; take another --prefix, or {moved}")
 
 
 def _begin_stack(engine: Engine, stack: str, held: dict[str, str] | None, settings: dict[str, str]) -> None:
@@ -382,13 +404,44 @@ def _telling() -> Iterator[TellOf]:
         yield tell_of
 
 
+def _tell_of_vanished(session: _Session, prefix: str) -> bool:
+    """Name the stacks of this plan whose regions it has no more: nothing else runs them. Whether there are any."""
+    known = {prefix + one for one in session.planned}
+    others = [
+        stack
+        for stack, one in session.engine.stacks().items()
+        if stack.startswith(prefix) and stack not in known and one.get("resourceCount")
+    ]
+    kept = zip(others, each(session.engine, session.engine.settings, others), strict=True)
+    vanished = [stack for stack, held in kept if _is_of(session, stack.removeprefix(prefix), held)]
+    for stack in vanished:
+        told = f" --prefix {prefix}" if prefix else ""
+        _messages.print(
+            f"stack {stack} is of a region that the plan has no more, and still holds what it made:"
+            f" lanecast infra destroy {session.plan}{told} --stack {stack.removeprefix(prefix)}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return bool(vanished)
+
+
+def _is_of(session: _Session, region: str, held: Mapping[str, str]) -> bool:
+    """Whether a stack with this configuration is this plan's, and of that region."""
+    plan = held.get("lanecast:plan")
+    mine = plan is not None and (session.engine.project / plan).resolve() == session.plan
+    return mine and (held.get("lanecast:region") or region) == region
+
+
 def _finish(
     session: _Session,
     done: Sequence[Progress],
     json_output: bool,
     is_fine: Callable[[Progress], bool] = lambda one: one.passed,
+    also: bool = True,
 ) -> None:
-    passed = all(is_fine(one) for one in done)
+    passed = also and all(is_fine(one) for one in done)
     if json_output:
         _print_json(session, passed, [_as_json(session, one) for one in done])
     else:

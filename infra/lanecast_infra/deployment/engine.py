@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -24,13 +25,19 @@ class CommandFailedError(Exception):
     """A command that does not touch the cloud failed; the text is its own."""
 
 
+class StoppedError(Exception):
+    """Ctrl-C: nothing is begun any more."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a run did."""
 
     succeeded: bool = False
     steps: dict[str, str] = field(default_factory=dict)
-    """The operation by type and name of each cloud resource that changed, or would."""
+    """The operation by type and name of each cloud resource that changed, or would, or could not."""
+    stirred: bool = False
+    """Whether anything in the cloud is another than before, also where the run failed."""
     before: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     """The stack's outputs before the run and after it."""
@@ -49,6 +56,7 @@ class Engine:
     project: Path
     environment: Mapping[str, str]
     _running: set[subprocess.Popen[str]] = field(default_factory=set)
+    _stopped: Event = field(default_factory=Event)
 
     def run(self, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
         """`pulumi COMMAND` of a stack, such as up; what fails is in the outcome."""
@@ -72,6 +80,7 @@ class Engine:
 
     def ask(self, *words: str) -> str:
         """What a command prints. Raises :class:`CommandFailedError`."""
+        self.pause(0)
         done = subprocess.run(
             ["pulumi", *words, "--non-interactive", "--color", "never"],
             cwd=self.project,
@@ -98,7 +107,13 @@ class Engine:
         """A stack's deployment: its resources and what was under way when a run ended."""
         return json.loads(self.ask("stack", "export", "--stack", stack)).get("deployment") or {}
 
+    def last_result(self, stack: str) -> str | None:
+        """How a stack's last run ended: succeeded or failed; None when there was none."""
+        runs = json.loads(self.ask("stack", "history", "--stack", stack, "--json", "--page-size", "1"))
+        return str(runs[0]["result"]) if runs else None
+
     def _started(self, words: Sequence[str], errors: Any) -> subprocess.Popen[str]:
+        self.pause(0)
         process = subprocess.Popen(
             ["pulumi", *words, "--non-interactive", "--color", "never"],
             cwd=self.project,
@@ -110,10 +125,18 @@ class Engine:
             start_new_session=True,  # Ctrl-C reaches it through interrupt() alone: a second one would be a kill
         )
         self._running.add(process)
+        if self._stopped.is_set():  # since it was looked at
+            process.send_signal(signal.SIGINT)
         return process
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises :class:`StoppedError` as soon as there was an interrupt."""
+        if self._stopped.wait(seconds):
+            raise StoppedError
 
     def interrupt(self) -> None:
         """Let what runs finish what it has begun, and begin no more."""
+        self._stopped.set()
         for process in list(self._running):
             process.send_signal(signal.SIGINT)
 
@@ -132,23 +155,28 @@ def outputs(state: Mapping[str, Any]) -> dict[str, Any]:
 def _read_events(process: subprocess.Popen[str], outcome: Outcome, tell: Tell) -> None:
     assert process.stdout
     for line in process.stdout:
-        if line.startswith("{"):
+        if line.startswith("{") and line.endswith("\n"):  # an engine that is killed leaves half a line
             _take_in(outcome, json.loads(line), tell)
 
 
 def _take_in(outcome: Outcome, event: dict[str, Any], tell: Tell) -> None:
     if began := event.get("resourcePreEvent"):
         metadata = began["metadata"]
-        if metadata["op"] not in NO_CHANGE and metadata["type"].startswith(OWN):
+        if _is_change(metadata):
             outcome.steps[shown(metadata["urn"])] = metadata["op"]
             tell(f"{metadata['op']} {shown(metadata['urn'])}", False)
     if ended := event.get("resOutputsEvent"):
         metadata = ended["metadata"]
+        outcome.stirred |= _is_change(metadata)
         if metadata["type"] == STACK_TYPE:
             outcome.before = (metadata.get("old") or {}).get("outputs") or {}
             outcome.outputs = (metadata.get("new") or {}).get("outputs") or {}
     if said := event.get("diagnosticEvent"):
         _hear(outcome, said, tell)
+
+
+def _is_change(metadata: Mapping[str, Any]) -> bool:
+    return metadata["op"] not in NO_CHANGE and metadata["type"].startswith(OWN)
 
 
 def _hear(outcome: Outcome, said: dict[str, Any], tell: Tell) -> None:

@@ -20,7 +20,7 @@ from lanecast_infra.deployment.project import PROJECT_FILE, pulumi_home
 
 ATTRIBUTES: Final = ".attrs"
 TEMPORARY: Final = ".tmp"
-KEPT_IN: Final = ("stacks", "locks")
+KEPT_IN: Final = ("stacks", "locks", "history")
 STILL_FOR_S: Final = 1.0
 """What is written at this moment is finished long before."""
 
@@ -38,6 +38,17 @@ def clear_torn(engine: Engine) -> list[str]:
     for path in still:
         path.unlink(missing_ok=True)
     return sorted(path.name for path in still)
+
+
+def clear_lock(url: str) -> bool:
+    """Remove one lock, and no other's as `pulumi cancel` does; False where it is not in a backend of files."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return False
+    lock = Path(unquote(parts.path))
+    for path in (lock, lock.with_name(lock.name + ATTRIBUTES)):
+        path.unlink(missing_ok=True)
+    return True
 
 
 def _torn(folder: Path) -> Iterator[tuple[Path, Version]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lanecast_infra.deployment.engine import CommandFailedError, Engine, Outcome, Tell
-from lanecast_infra.deployment.file_backend import clear_torn
+from lanecast_infra.deployment.file_backend import clear_lock, clear_torn
 
 LOCKED: Final = "the stack is currently locked by"
 LOCKED_ELSEWHERE: Final = "Another update is currently in progress"
-HOLDER: Final = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+HOLDER: Final = re.compile(r"(?P<lock>\S+): created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
 ADDRESS: Final = re.compile(r"(?:^|=)127\.0\.0\.1:(\d+)$")
 PROVIDERS: Final = ("pulumi-resource-baiducloud", "lanecast_infra.provider")
 """By a word of its command line, what the engine starts that asks the cloud. The other things that it starts do
@@ -38,6 +38,8 @@ class Holder:
     user: str
     host: str
     pid: int
+    lock: str = ""
+    """The URL of its lock."""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host} (pid {self.pid})"
@@ -54,13 +56,14 @@ class Holder:
 
 
 def run_settled(engine: Engine, stack: str, command: str, flags: Sequence[str], tell: Tell) -> Outcome:
-    """One run; when the stack is locked, after the holder of the lock. Raises :class:`HeldError`."""
-    outcome = engine.run(stack, command, flags, tell)
-    if outcome.succeeded or not (text := _lock_told(outcome)):
-        return outcome
-    free(engine, stack, text, tell)
-    settle(engine, stack, tell)
-    return engine.run(stack, command, flags, tell)
+    """One run; when the stack is locked, after the holders of the lock. Raises :class:`HeldError`."""
+    until = time.monotonic() + HOLDS_S
+    while True:
+        outcome = engine.run(stack, command, flags, tell)
+        if outcome.succeeded or not (text := _lock_told(outcome)) or time.monotonic() > until:
+            return outcome
+        free(engine, stack, text, tell)  # somebody else may be the first to have it then
+        settle(engine, stack, tell)
 
 
 def ask_settled(engine: Engine, stack: str, tell: Tell, *words: str) -> str:
@@ -76,21 +79,23 @@ def ask_settled(engine: Engine, stack: str, tell: Tell, *words: str) -> str:
 
 def free(engine: Engine, stack: str, text: str, tell: Tell) -> None:
     """Wait until the holders of the locks that ``text`` tells of have ended, and clear what the dead have left."""
-    holders = [Holder(found["user"], found["host"], int(found["pid"])) for found in HOLDER.finditer(text)]
+    holders = [Holder(one["user"], one["host"], int(one["pid"]), one["lock"]) for one in HOLDER.finditer(text)]
     here = [one for one in holders if one.host == socket.gethostname()]
     if not holders or here != holders:
         who = ", ".join(map(str, holders)) or "another run"
         raise HeldError(f"stack {stack} is worked on by {who}: wait for it, or `pulumi cancel --stack {stack}`")
     until = time.monotonic() + HOLDS_S
+    if alive := [one for one in holders if not one.is_dead]:
+        tell(f"waiting for {', '.join(map(str, alive))}, who works on it", False)
     while alive := [one for one in holders if not one.is_dead]:
         if time.monotonic() > until:
             raise HeldError(f"stack {stack} is still worked on by {', '.join(map(str, alive))}")
-        tell(f"waiting for {', '.join(map(str, alive))}, who works on it", True)
-        time.sleep(LOOKS_EVERY_S)
-    wait_for_survivors(tell)
+        engine.pause(LOOKS_EVERY_S)
+    wait_for_survivors(engine, tell)
     tell(f"clearing what {', '.join(map(str, holders))} may have left locked", False)
     clear_torn(engine)
-    engine.ask("cancel", "--yes", "--stack", stack)
+    if not all(clear_lock(one.lock) for one in holders):
+        engine.ask("cancel", "--yes", "--stack", stack)
 
 
 def settle(engine: Engine, stack: str, tell: Tell) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def settle(engine: Engine, stack: str, tell: Tell) -> dict[str, Any]:
     pending = state.get("pending_operations") or []
     if not pending:
         return state
-    wait_for_survivors(tell)
+    wait_for_survivors(engine, tell)
     tell(f"settling {', '.join(sorted(_told(one) for one in pending))}", False)
     flags = ["--clear-pending-creates"]
     outcome = engine.run(stack, "refresh", flags, lambda text, fleeting: tell(text, True))
@@ -114,14 +119,14 @@ def settle(engine: Engine, stack: str, tell: Tell) -> dict[str, Any]:
     return engine.state(stack)
 
 
-def wait_for_survivors(tell: Tell) -> None:
+def wait_for_survivors(engine: Engine, tell: Tell) -> None:
     """Until no process is left whose engine is gone: it may still be making something."""
     until = time.monotonic() + SURVIVES_S
     while left := sorted(survivors()):
         if time.monotonic() > until:
             raise HeldError(f"processes of a run that was killed still work: {', '.join(map(str, left))}; end them")
         tell(f"waiting for processes of a run that was killed: {', '.join(map(str, left))}", True)
-        time.sleep(LOOKS_EVERY_S)
+        engine.pause(LOOKS_EVERY_S)
 
 
 def survivors() -> Iterator[int]:

@@ -125,7 +125,7 @@ def _due(all_of_them: Sequence[Progress], running: Collection[Progress]) -> list
 
 def _take_in(all_of_them: Iterable[Progress], ran: Progress, outcome: Outcome) -> None:
     ran.note(outcome)
-    if outcome.steps:
+    if outcome.stirred:
         for one in all_of_them:
             one.stirred |= one is not ran
 

@@ -98,6 +98,14 @@ def explain(resource: Resource, name: str, doing: str, error: Exception) -> str:
     return f"{head}: {error}"
 
 
+def advised(error: Exception) -> str:
+    """Why a question got no answer, and what to do."""
+    if not isinstance(error, CloudError):
+        return str(error)
+    advice = GENERAL.get(error.code)
+    return f"{error}. What to do: {advice.what_to_do if advice else _fallback(error)}."
+
+
 def _fallback(error: CloudError) -> str:
     if error.throttled:
         return "run it again with a smaller --parallel: the account asks too often"

@@ -21,7 +21,7 @@ from lanecast_infra.provider.clients import Clients, Settings
 from lanecast_infra.provider.configuration import check_settings, settings_from
 from lanecast_infra.provider.declarations import FUNCTIONS, RESOURCES
 from lanecast_infra.provider.differences import How, deletes_first, differences
-from lanecast_infra.provider.failures import STOPS, explain
+from lanecast_infra.provider.failures import STOPS, advised, explain
 from lanecast_infra.provider.model import Change, Function, Resource, Values
 from lanecast_infra.provider.schema import VERSION, schema_text
 from lanecast_infra.provider.wire import UNKNOWN, is_unknown, known, pack, unpack
@@ -114,7 +114,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         try:
             return pb.InvokeResponse(**{"return": pack(function.ask(self._call(context, "", 60), values))})
         except STOPS as error:
-            context.abort(grpc.StatusCode.UNKNOWN, f"{function.name}: {error}")
+            context.abort(grpc.StatusCode.UNKNOWN, f"{function.name}: {advised(error)}")
 
     def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
         resource = _resource(request.type or request.urn, context)
