@@ -11,7 +11,7 @@ NO_TEST=5 # pytest's exit code when it has collected none
 codes=()
 part() {
     local code=0
-    .venv/bin/python -m pytest -ra "$@" || code=$?
+    .venv/bin/python -m pytest -ra --durations=12 "$@" || code=$?
     [ $code -eq 2 ] && exit 2 # interrupted
     codes+=($code)
 }

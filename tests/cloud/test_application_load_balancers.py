@@ -249,3 +249,28 @@ def test_the_quota_of_groups(start: Any) -> None:
         a_group(emulator, blb_id)
         make = partial(emulator.client(AppBlbClient).create_app_server_group, blb_id)
         assert refusal(make) == (413, "LimitExceeded")
+
+
+def test_a_server_in_a_zone_that_is_down_is_dead(start: Any) -> None:
+    emulator = start("--async-delay", "0")
+    blbs = emulator.client(AppBlbClient)
+    with ExitStack() as later:
+        vpc_id = a_vpc(emulator, later)
+        subnet_id = a_subnet(emulator, later, vpc_id)
+        [instance_id] = instances(emulator, later, subnet_id)
+        blb_id = a_balancer(emulator, later, vpc_id, subnet_id)
+        group_id = a_group(emulator, blb_id, {"instanceId": instance_id, "weight": 10})
+        a_port(emulator, blb_id, group_id)
+        blbs.create_app_tcp_listener(blb_id, 80, "RoundRobin")
+        policy = {"appServerGroupId": group_id, "backendPort": 8080, "priority": 1, "ruleList": EVERYTHING}
+        blbs.create_policys(blb_id, 80, [policy])
+
+        def seen() -> list[str]:
+            [server] = blbs.describe_app_blb_rs(blb_id, group_id).backend_server_list
+            return [port.status for port in server.port_list]
+
+        assert seen() == ["Alive"]
+        emulator.admin("PUT", settings={"down": ["cn-bj-d"]})
+        assert seen() == ["Dead"]
+        emulator.admin("DELETE")
+        assert seen() == ["Alive"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
+from baidubce.services.bcc.bcc_client import BccClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.havip.havip_client import HavipClient
 from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.nat_client import NatClient
 from data_plane_under_test import DataPlane
-from edges import BUILT_WITHIN_S, INTERNET, NOTHING, SOMEBODY, ask, flow, serve
+from edges import BUILT_WITHIN_S, INTERNET, NOTHING, SOMEBODY, ask, flow, serve, until
 
 pytestmark = pytest.mark.lab
 
@@ -199,6 +201,28 @@ def test_a_shared_address_with_an_elastic_one(place: Place) -> None:
     place.plane.run("one", "ip", "address", "add", "10.0.1.200/24", "dev", "eth0")
     place.plane.settle()
     assert place.get_in("tcp", 8080, place.free) == f"one {SOMEBODY}"
+
+
+def test_the_master_of_a_shared_address_is_who_announced_it_last_and_runs(place: Place) -> None:
+    havips, instances = place.plane.client(HavipClient), place.plane.client(BccClient)
+    havip = havips.create_havip("shared", place.subnet, "10.0.1.200").ha_vip_id
+    havips.havip_attach_instance([place.one, place.three], "SERVER", havip)
+    place.plane.settle()
+
+    def masters() -> list[str]:
+        bound = havips.get_havip_detail(havip).binded_instances
+        return [one.instance_id for one in bound if one.master]
+
+    def is_master(instance: str) -> bool:
+        return masters() == [instance]
+
+    assert masters() == []
+    for name, instance in (("one", place.one), ("three", place.three), ("one", place.one)):
+        with place.plane.probe(name, "announce", "eth0", "10.0.1.200") as ended:
+            ended()
+        until(f"{name} is the master", BUILT_WITHIN_S, partial(is_master, instance))
+    instances.stop_instance(place.one)
+    until("nobody is the master", BUILT_WITHIN_S, lambda: masters() == [])
 
 
 def test_elastic_addresses_reach_each_other(place: Place) -> None:

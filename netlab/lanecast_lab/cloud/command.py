@@ -29,7 +29,8 @@ from lanecast_lab.cloud.api.store import Scope, StateError, Store, locked
 from lanecast_lab.cloud.data_plane import looking
 from lanecast_lab.cloud.data_plane.reconciler import Reconciler
 from lanecast_lab.cloud.data_plane.snapshot import Surroundings
-from lanecast_lab.cloud.data_plane.worker import REGISTRY, Worker
+from lanecast_lab.cloud.data_plane.status import REGISTRY
+from lanecast_lab.cloud.data_plane.worker import Worker
 from lanecast_lab.cloud.server import bind, prepare, serve
 from lanecast_lab.errors import LabError
 

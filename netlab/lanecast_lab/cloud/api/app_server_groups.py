@@ -12,7 +12,6 @@ from lanecast_lab.cloud.api.balancers import HIGHEST_WEIGHT, LAST_PORT, Balancer
 from lanecast_lab.cloud.api.calls import Context, Handler, JsonObject, between, checked, fields, new_id, one_of, shown
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page, page_of
-from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.status import read_status, target_name
 
@@ -250,8 +249,7 @@ def _show_server(context: Context, group: Resource, server: Resource) -> JsonObj
 
     ``Alive`` is what the data plane found out by asking; [assumed] without one, whose instance runs.
     """
-    instance = context.store.get("instance", server.body["instanceId"])
-    running = instance is not None and state_at(instance.body["status"], context.now) == "Running"
+    running = context.running(server.body["instanceId"]) is not None
     found = read_status(context.store.directory, group.parent or "")
     ports = {one.body["port"]: one for one in context.store.find(PORT, parent=group.key)}
     chosen = [

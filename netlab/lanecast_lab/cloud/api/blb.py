@@ -29,7 +29,6 @@ from lanecast_lab.cloud.api.calls import (
 )
 from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
-from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.status import read_status, target_name
 
@@ -136,12 +135,7 @@ def _show_backend(context: Context, backend: Resource, port: int | None) -> Json
 
 def _is_alive(context: Context, backend: Resource, port: int | None) -> bool:
     """What the data plane found out by asking; without one, whether the instance runs."""
-    instance = context.store.get("instance", backend.body["instanceId"])
-    running = (
-        instance is not None
-        and state_at(instance.body["status"], context.now) == "Running"
-        and instance.body["zoneName"] not in context.outages
-    )
+    running = context.running(backend.body["instanceId"]) is not None
     found = read_status(context.store.directory, backend.parent or "")
     if found is None or not running:
         return running

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from lanecast_lab.cloud.api.errors import ApiError, inappropriate, invalid_uri, no_such
 from lanecast_lab.cloud.api.quotas import Quotas
-from lanecast_lab.cloud.api.states import Schedule, passing, settled
+from lanecast_lab.cloud.api.states import Schedule, passing, settled, state_at
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
 
 LONGEST_NUMBER = 18
@@ -117,6 +117,13 @@ class Context:
         if found is None:
             raise no_such(called, key, code)
         return found
+
+    def running(self, instance_id: str) -> Resource | None:
+        """The instance, if it runs and its zone is not down."""
+        found = self.store.get("instance", instance_id)
+        if found is None or found.body["zoneName"] in self.outages:
+            return None
+        return found if state_at(found.body["status"], self.now) == "Running" else None
 
     def make(self, kind: str, key: str, body: JsonObject, parent: str | None = None) -> Resource:
         """Keep a new resource of this account and region."""

@@ -10,6 +10,8 @@ from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, fie
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
 from lanecast_lab.cloud.api.store import Resource
+from lanecast_lab.cloud.data_plane.holders import heard_holders
+from lanecast_lab.cloud.data_plane.model import station_of
 
 KIND = "havip"
 SERVER, INTERFACE = "SERVER", "ENI"
@@ -25,9 +27,18 @@ def require(context: Context) -> Resource:
     return context.require(KIND, context.path["haVipId"], "high-availability virtual address")
 
 
+def _instance_id(bound: str, kind: str) -> str:
+    """Of what is bound: the instance itself, or the one whose own interface it is."""
+    return "i-" + bound.removeprefix(INTERFACE_PREFIX) if kind == INTERFACE else bound
+
+
 def _show(context: Context, havip: Resource) -> JsonObject:
-    """[docs] ``available``, or ``bound`` to instances. [assumed] Nobody has announced it: none is the master."""
-    bound = [{"instanceId": one, "instanceType": kind, "master": False} for one, kind in havip.body["_bound"]]
+    """[docs] ``available``, or ``bound`` to instances."""
+    master = _master(context, havip)
+    bound = [
+        {"instanceId": one, "instanceType": kind, "master": _instance_id(one, kind) == master}
+        for one, kind in havip.body["_bound"]
+    ]
     public = eip.of_instance(context, havip.key)
     return {
         **shown(havip.body),
@@ -35,6 +46,16 @@ def _show(context: Context, havip: Resource) -> JsonObject:
         "publicIpAddress": public[0] if public else "",
         "bindedInstances": bound,
     }
+
+
+def _master(context: Context, havip: Resource) -> str | None:
+    """[assumed] The instance that announced the address last and runs; none where there is no data plane."""
+    running = [one for bound in havip.body["_bound"] if (one := context.running(_instance_id(*bound)))]
+    if not running:
+        return None
+    heard = heard_holders(context.store.directory, havip.body["vpcId"]).get(havip.body["privateIpAddress"])
+    holding = (one.key for one in running if station_of(one.parent or "", one.body["internalIp"]) == heard)
+    return next(holding, None)
 
 
 def create(context: Context) -> JsonObject:
@@ -93,8 +114,8 @@ def _instance_of(context: Context, name: str, kind: str) -> Resource:
     """The instance that is bound, or whose interface is."""
     if kind == INTERFACE and not name.startswith(INTERFACE_PREFIX):
         raise no_such("elastic network interface", name)
-    key = "i-" + name.removeprefix(INTERFACE_PREFIX) if kind == INTERFACE else name
-    return context.require("instance", key, "instance" if kind == SERVER else "elastic network interface of instance")
+    called = "instance" if kind == SERVER else "elastic network interface of instance"
+    return context.require("instance", _instance_id(name, kind), called)
 
 
 def _wanted(context: Context) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from lanecast_lab.cloud.data_plane.model import (
     Route,
     hardware_address,
     port_name,
+    station_of,
 )
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
@@ -180,8 +181,7 @@ class Draft:
         The node needs a default route by ``Hop(interface, gateway_of(subnet))``.
         """
         subnet = self.subnets[subnet_id]
-        # who gets an address that another had is not looked for where the other was
-        mac = hardware_address(subnet_id, addresses[0]) if addresses else hardware_address(node, interface)
+        mac = station_of(subnet_id, addresses[0]) if addresses else hardware_address(node, interface)
         port = SubnetPort(
             key=node,
             name=port_name(prefix, node),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanecast_lab.cloud.data_plane.worker import REGISTRY
+from lanecast_lab.cloud.data_plane.status import REGISTRY
 from lanecast_lab.errors import LabError
 from lanecast_lab.node import missing_programs
 

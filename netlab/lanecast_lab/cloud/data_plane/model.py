@@ -166,3 +166,9 @@ def hardware_address(*words: str) -> str:
     """A locally administered unicast address that these words always give."""
     digest = hashlib.sha256("\0".join(words).encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0xFA, 0x16, *digest[:4]))
+
+
+def station_of(subnet_id: str, address: str) -> str:
+    """The hardware address of who has this address of a subnet: who gets one that another had is not looked for where
+    the other was."""
+    return hardware_address(subnet_id, address)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+REGISTRY = "data-plane.json"
+"""In the state directory, while a data plane runs: its nodes and what could not be made."""
 STATUS = "status.json"
 NODES = "nodes"
 """The folder of the state directory in which each node has its own, while a data plane runs."""

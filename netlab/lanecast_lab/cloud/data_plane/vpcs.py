@@ -17,6 +17,8 @@ SYSCTLS = (
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
+    # a shared address is where it was announced last, also when nothing was sent to it yet
+    ("net.ipv4.conf.all.arp_accept", "1"),
     # a gateway that has lost its site has its cable pulled: routes over it count no longer
     ("net.ipv4.conf.all.ignore_routes_with_linkdown", "1"),
     ("net.ipv4.conf.default.ignore_routes_with_linkdown", "1"),

@@ -21,8 +21,8 @@ from lanecast_lab.cloud.data_plane.model import Description
 from lanecast_lab.cloud.data_plane.namespaces import replace_file
 from lanecast_lab.cloud.data_plane.reconciler import Built, Reconciler
 from lanecast_lab.cloud.data_plane.snapshot import Reader, Surroundings
+from lanecast_lab.cloud.data_plane.status import REGISTRY
 
-REGISTRY = "data-plane.json"
 AGAIN_AFTER_S = 1.0
 """What could not be made is tried again after so long."""
 
