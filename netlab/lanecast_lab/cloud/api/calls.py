@@ -240,13 +240,14 @@ def shown(body: Mapping[str, Any]) -> JsonObject:
 
 
 def cidr(name: str, text: str) -> IPv4Network:
-    """A CIDR as the API takes it: exact, no host bits."""
+    """A CIDR as the API takes it: exact, no host bits, its length in plain digits, so that a range has one spelling."""
     try:
-        if "/" not in text:
+        network = IPv4Network(text)
+        if str(network) != text:
             raise ValueError(text)
-        return IPv4Network(text)
     except ValueError:
         raise inappropriate(f"{name}: {text!r} is no IPv4 CIDR") from None
+    return network
 
 
 def address(name: str, text: str) -> IPv4Address:

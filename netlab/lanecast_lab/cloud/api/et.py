@@ -140,9 +140,9 @@ def _check_link(body: JsonObject) -> None:
     ends = []
     for name in ("baiduAddress", "customerAddress"):
         try:
-            if "/" not in body[name]:
-                raise ValueError(name)
             ends.append(IPv4Interface(body[name]))
+            if str(ends[-1]) != body[name]:
+                raise ValueError(name)
         except ValueError:
             raise inappropriate(f"{name}: {body[name]!r} is no address with length, as 192.0.2.1/30 is") from None
     if ends[0].network != ends[1].network or ends[0].ip == ends[1].ip:

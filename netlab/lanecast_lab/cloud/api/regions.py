@@ -16,8 +16,9 @@ OWN_DOMAIN = ["baidubce", "com"]
 GLOBAL = "global"
 """Where resources of services without a region are kept."""
 
+EVERY_ADDRESS = "0.0.0.0"
 PREFIX = re.compile(r"^(?:/region)?/([a-z]+)(/v\d/.*)$")
-ZONE = re.compile(r"^cn-([a-z]+)-[a-f]$")
+ZONE = re.compile(r"cn-([a-z]+)-[a-f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def check_host(host: str) -> None:
 
 def check_zone(zone: str, region: str, region_is_named: bool) -> None:
     """A zone is ``cn-REGION-LETTER``; of the request's own region, where the request named one."""
-    found = ZONE.match(zone)
+    found = ZONE.fullmatch(zone)
     if not found or found[1] not in REGIONS:
         raise inappropriate(f"zoneName: {zone!r} is no zone, as cn-{region}-a is")
     if region_is_named and found[1] != region:
