@@ -94,6 +94,7 @@ def test_a_channel_with_bgp(cloud: Cloud, later: ExitStack, line: str) -> None:
     assert channel.bgp_status in ("up", "down")
     lines.update_et_channel(line, channel_id, name="renamed", description="still")
     assert channel_of(cloud, line, channel_id).name == "renamed"
+    assert refusal(lines.update_et_channel, line, channel_id, bgp_route_limit=-1)[0] == 400
 
 
 def test_a_channel_begins_by_waiting(shared_emulator: Cloud, later: ExitStack) -> None:
@@ -157,6 +158,7 @@ def test_what_a_channel_cannot_be(cloud: Cloud, line: str) -> None:
         {"route_type": "ospf"},
         {"route_type": "bgp"},
         *({"route_type": "bgp", "bgp_asn": "65010", "bgp_key": key} for key in ("two words", "k\n", "k" * 81)),
+        *({"route_type": "bgp", "bgp_asn": asn} for asn in ("AS65010", "0", "4294967296", "-1", "65010 ")),
         {"local_ip": "192.0.2.1"},
         {"remote_ip": "192.0.3.2/30"},
         {"networks": ["elephant"]},
