@@ -125,7 +125,8 @@ def delete_group(balancers: Balancers) -> Handler:
 
 
 def _check_port(port: JsonObject) -> None:
-    between("port", port["port"], 1, LAST_PORT)
+    for name in ("port", "healthCheckPort"):
+        between(name, port[name], 1, LAST_PORT)
     one_of("type", port["type"], TYPES)
     one_of("healthCheck", port["healthCheck"], (*TYPES, "ICMP"))
     for name, (_, low, high) in HEALTH.items():

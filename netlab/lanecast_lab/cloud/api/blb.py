@@ -13,9 +13,9 @@ from lanecast_lab.cloud.api.balancers import (
     HIGHEST_WEIGHT,
     LAST_PORT,
     LISTENERS_DELETED,
-    SCHEDULERS,
     Balancers,
     asked_port,
+    check_listener,
 )
 from lanecast_lab.cloud.api.calls import (
     Call,
@@ -25,7 +25,6 @@ from lanecast_lab.cloud.api.calls import (
     between,
     checked,
     fields,
-    one_of,
 )
 from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
@@ -60,9 +59,10 @@ DEFAULTS: dict[str, JsonObject] = {
 
 
 def _check_listener(listener: JsonObject) -> None:
-    for name in ("listenerPort", "backendPort"):
-        between(name, listener[name], 1, LAST_PORT)
-    one_of("scheduler", listener["scheduler"], SCHEDULERS)
+    check_listener(listener)
+    for name in ("backendPort", "healthCheckPort"):
+        if name in listener:
+            between(name, listener[name], 1, LAST_PORT)
     for name, (_, low, high) in HEALTH.items():
         between(name, listener[name], low, high)
 
