@@ -199,7 +199,7 @@ def _checked_servers(servers: list[JsonObject]) -> list[JsonObject]:
 
 def _add_servers(context: Context, blb: Resource, group: Resource, servers: list[JsonObject]) -> None:
     for server in _checked_servers(servers):
-        instance = context.require("instance", server["instanceId"], "instance")
+        instance = context.require_lasting("instance", server["instanceId"], "instance")
         if instance.body["vpcId"] != blb.body["vpcId"]:
             raise denied(f"instance {instance.key} is not in VPC {blb.body['vpcId']}")
         key = _server_key(group, instance.key)

@@ -92,7 +92,7 @@ def add_backends(context: Context) -> None:
     servers, blb = _servers(context), BALANCERS.begin(context)
     context.quotas.check("blb-backend", context.store.count(BACKEND, parent=blb.key), len(servers))
     for server in servers:
-        instance = context.require("instance", server["instanceId"], "instance")
+        instance = context.require_lasting("instance", server["instanceId"], "instance")
         if instance.body["vpcId"] != blb.body["vpcId"]:
             raise denied(f"instance {instance.key} is not in VPC {blb.body['vpcId']}")
         key = _backend_key(blb, instance.key)

@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 from urllib.parse import unquote
 
-from lanecast_lab.cloud.api.errors import ApiError, inappropriate, invalid_uri, no_such
+from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, invalid_uri, no_such
 from lanecast_lab.cloud.api.quotas import Quotas
 from lanecast_lab.cloud.api.states import Schedule, passing, settled
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
@@ -116,6 +116,13 @@ class Context:
         found = self.store.get(kind, key, self.scope)
         if found is None:
             raise no_such(called, key, code)
+        return found
+
+    def require_lasting(self, kind: str, key: str, called: str) -> Resource:
+        """The same, unless it is being deleted: nothing can begin to need it then, since nobody would look again."""
+        found = self.require(kind, key, called)
+        if found.gone_at is not None:
+            raise denied(f"{called} {key} is being deleted")
         return found
 
     def make(self, kind: str, key: str, body: JsonObject, parent: str | None = None) -> Resource:

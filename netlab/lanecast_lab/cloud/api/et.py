@@ -345,9 +345,11 @@ def _rule(context: Context) -> Resource:
 def create_rule(context: Context) -> JsonObject:
     """Where what comes from the line goes."""
     channel, body = _channel(context), context.body
+    if channel.gone_at is not None:
+        raise denied(f"channel {channel.key} is being deleted")
     cidr("destAddress", body["destAddress"])
     one_of("nexthopType", body["nexthopType"], NEXT_HOPS)
-    context.require(NEXT_HOPS[body["nexthopType"]], body["nexthopId"], body["nexthopType"])
+    context.require_lasting(NEXT_HOPS[body["nexthopType"]], body["nexthopId"], body["nexthopType"])
     for other in context.store.find(RULE, parent=channel.key, equal={"destAddress": body["destAddress"]}):
         if other.body["nexthopId"] == body["nexthopId"]:
             raise denied(f"route rule {other.key} has the same destination and next hop")

@@ -94,7 +94,8 @@ def _instance_of(context: Context, name: str, kind: str) -> Resource:
     if kind == INTERFACE and not name.startswith(INTERFACE_PREFIX):
         raise no_such("elastic network interface", name)
     key = "i-" + name.removeprefix(INTERFACE_PREFIX) if kind == INTERFACE else name
-    return context.require("instance", key, "instance" if kind == SERVER else "elastic network interface of instance")
+    called = "instance" if kind == SERVER else "elastic network interface of instance"
+    return context.require_lasting("instance", key, called)
 
 
 def _wanted(context: Context) -> list[tuple[str, str]]:

@@ -89,16 +89,14 @@ def _found_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> str:
         raise inappropriate(f"nexthopType: has to be one of {', '.join(sorted(known))}")
     if kind == "peerConn":
         sides = context.store.find("peering", context.scope, vpc.key)
-        of_peering = [one for one in sides if hop_id in (one.body["localIfId"], one.body["peerConnId"])]
-        if of_peering:
-            return str(of_peering[0].body["peerConnId"])
-        there = False
+        found = next((one for one in sides if hop_id in (one.body["localIfId"], one.body["peerConnId"])), None)
     else:
         found = context.store.get(NEXT_HOPS[kind], hop_id, context.scope)
-        there = found is not None and found.body.get("vpcId") == vpc.key
-    if not there:
+    if found is None or (kind != "peerConn" and found.body.get("vpcId") != vpc.key):
         raise no_such(f"{kind} next hop of VPC {vpc.key}", hop_id)
-    return hop_id
+    if found.gone_at is not None:
+        raise denied(f"nexthopId: {hop_id} is being deleted")
+    return str(found.body["peerConnId"]) if kind == "peerConn" else hop_id
 
 
 def _check_addresses(context: Context, vpc: Resource, source: str, destination: str) -> None:
