@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from baidubce.retry.retry_policy import BackOffRetryPolicy
 from baidubce.services.subnet.subnet_client import SubnetClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
-from cloud_under_test import Emulator, refusal, unanswered
+from cloud_under_test import Cloud, Emulator, refusal, unanswered
 
 Start = Callable[..., Emulator]
 
@@ -99,6 +100,48 @@ def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.read_text().count(":") == 1
         process.terminate()
+
+
+SERVE = (sys.executable, "-m", "lanecast", "cloud", "serve")
+
+
+def test_a_key_that_was_being_written_when_the_server_was_killed_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "access-key.new").write_text("0123")
+    command = [*SERVE, "--listen", "127.0.0.1:0", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        process.terminate()
+    assert len((tmp_path / "access-key").read_text().split(":")[1]) == 33
+    assert not (tmp_path / "access-key.new").exists()
+
+
+def test_a_file_that_is_no_state_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cloud.sqlite").write_text("elephant" * 1000)
+    command = [*SERVE, "--listen", "127.0.0.1:0", "--state", str(tmp_path), "--access-key", "a:b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.replace("\n", "") == f"error: {tmp_path}/cloud.sqlite: file is not a database"
+
+
+def test_two_addresses_with_one_port_are_two_regions(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    listens = [f"--listen={region}=127.0.0.{number}:{port}" for number, region in ((1, "bj"), (2, "hkg"))]
+    command = [*SERVE, *listens, "--state", str(tmp_path), "--access-key", "testak:testsk"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in listens]
+        cloud = Cloud("emulated", {"bj": f"http://127.0.0.1:{port}", "hkg": f"http://127.0.0.2:{port}"})
+        cloud.keys["testak"] = "testsk"
+        made = cloud.client(VpcClient).create_vpc("here", "10.0.0.0/16").vpc_id
+        seen = {
+            region: [one.vpc_id for one in cloud.client(VpcClient, region).list_vpcs().vpcs]
+            for region in cloud.endpoints
+        }
+        process.terminate()
+    assert [line.split()[-1] for line in told] == ["bj", "hkg"]
+    assert seen == {"bj": [made], "hkg": []}
 
 
 def test_quotas_are_the_vendors_until_they_are_changed(start: Start) -> None:

@@ -143,8 +143,8 @@ def serve_cloud(
     with store.transaction(time.time()):
         for line_region, line in lines:
             ensure_line(store, Scope(account, line_region), line)
-    by_port = {one.getsockname()[1]: asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
-    cloud = Cloud(store, keys, Regions(region, by_port), quotas, Faults(settings), async_delay)
+    by_socket = {one.getsockname(): asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
+    cloud = Cloud(store, keys, Regions(region, by_socket), quotas, Faults(settings), async_delay)
     with _data_plane(cloud, state, delays) if data_plane else nullcontext():
         _announce(sockets, cloud.regions)
         serve(Application(cloud), sockets)
@@ -226,7 +226,7 @@ def _announce(sockets: list[socket.socket], regions: Regions) -> None:
     """Say on standard output where each region answers; whoever started the server reads it."""
     for one in sockets:
         host, port = one.getsockname()[:2]
-        name = regions.by_port.get(port, f"by Host header, otherwise {regions.default}")
+        name = regions.of_socket((host, port)) or f"by Host header, otherwise {regions.default}"
         print(f"http://{host}:{port} region {name}", flush=True)
 
 

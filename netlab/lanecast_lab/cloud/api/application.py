@@ -123,7 +123,7 @@ class Application:
     def _incoming(self, request: Request, body: bytes) -> _Incoming:
         raw_path = _raw_path(request.scope).decode("latin-1")
         host = request.headers.get("host", "")
-        region, named, path = self.cloud.regions.split(request.scope["server"][1], host, raw_path)
+        region, named, path = self.cloud.regions.split(tuple(request.scope["server"]), host, raw_path)
         return _Incoming(request, body, region, named, path, _query(request.scope["query_string"]))
 
     def _answer(self, incoming: _Incoming, request_id: str) -> Response:
