@@ -224,6 +224,22 @@ def test_what_user_data_cannot_do_is_a_problem_of_that_instance_alone(plane: Dat
     assert "bootcmd is not run here" in plane.log()
 
 
+@pytest.mark.parametrize(
+    "user_data",
+    [
+        "#cloud-config\nruncmd:\n- [sleep, 1]\n",
+        "#cloud-config\nwrite_files: null\n",
+        "#cloud-config\nwrite_files:\n- {path: /etc/a, permissions: rw, content: x}\n",
+    ],
+    ids=["number", "null", "mode"],
+)
+def test_user_data_that_nobody_thought_of_is_a_problem_too(plane: DataPlane, user_data: str) -> None:
+    bad = plane.an_instance(_pair(plane)["subnet"], "bad", user_data=_encoded(user_data))
+    plane.settle(problems=True)
+    [problem] = plane.registry()["problems"]
+    assert problem.startswith(f"{bad}: user data: ")
+
+
 def test_looking_inside(plane: DataPlane) -> None:
     made = _pair(plane)
     plane.settle()

@@ -292,6 +292,8 @@ class Reconciler:
                 instances.start(built.namespace, node.user_data)
             except LabError as error:
                 built.boot_problems.append(str(error))
+            except Exception as error:  # whatever somebody gave it: a problem of this instance, which has to be told
+                built.boot_problems.append(f"user data: {type(error).__name__}: {error}")
             self._ended()
 
         built.boot = threading.Thread(target=start, name=f"boot-{node.key}", daemon=True)
