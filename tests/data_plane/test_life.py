@@ -7,13 +7,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.blb_client import BlbClient
+from cloud_under_test import Emulator
 from data_plane_under_test import NAMES, DataPlane, processes_in, remains
+
+from lanecast_lab.cloud.data_plane.namespaces import Namespaces
 
 pytestmark = pytest.mark.lab
 
@@ -273,6 +278,39 @@ def test_a_node_whose_holder_dies_is_made_anew(plane: DataPlane) -> None:
         subprocess.run(["kill", "-9", str(before)], check=True)
         _await(lambda victim=victim, before=before: plane.node(victim)["pid"] != before)  # type: ignore[misc]
         assert plane.pings("in-0", "10.1.1.2"), victim
+
+
+def test_a_namespace_that_gets_no_name_is_let_go(tmp_path: Path) -> None:
+    """The data plane tries again every second: each try would leave one."""
+
+    def children() -> list[str]:
+        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+    namespaces, before = Namespaces(tmp_path), children()
+    try:
+        with pytest.raises(FileNotFoundError):
+            namespaces.make("no/such-folder", tmp_path / "node")
+        assert children() == before
+    finally:
+        namespaces.remove_all()
+
+
+def test_a_registry_that_cannot_be_written_does_not_end_the_data_plane(tmp_path: Path) -> None:
+    plane = DataPlane(tmp_path / "state", "--data-plane", "--async-delay", "0")
+    try:
+        made = _pair(plane)
+        plane.settle()
+        in_the_way = plane.state / "data-plane.json.new"
+        in_the_way.mkdir()
+        plane.an_instance(made["subnet"], "three")
+        _await(lambda: "IsADirectoryError" in plane.log())
+        assert (NAMES / made["one"]).exists()
+        in_the_way.rmdir()
+        plane.settle()
+        assert plane.pings("one", plane.address("three"))
+        assert plane.stop() == 0
+    finally:
+        plane.end()
 
 
 def test_what_somebody_breaks_in_a_node_is_made_anew_when_it_is_in_the_way(plane: DataPlane) -> None:
