@@ -89,6 +89,31 @@ def test_clean_removes_what_a_killed_server_left_and_nothing_else(start: Callabl
     assert (NAMES / others["one"]).exists()
 
 
+def test_a_server_without_a_data_plane_removes_what_a_killed_one_left(plane: DataPlane) -> None:
+    """Also what it had found out: nobody asks backends any more."""
+    made = _pair(plane)
+    blbs = plane.client(BlbClient)
+    balancer = blbs.create_loadbalancer(made["vpc"], made["subnet"]).blb_id
+    blbs.add_backend_servers(balancer, [{"instanceId": made["one"], "weight": 1}])
+    blbs.create_tcp_listener(balancer, 80, 80, "RoundRobin")
+
+    def status() -> str:
+        return str(plane.client(BlbClient).describe_backend_servers(balancer).backend_server_list[0].status)
+
+    plane.eventually(status, "Dead")
+    plane.settle()
+    namespaces = plane.namespaces()
+    processes = processes_in(namespaces)
+    plane.stop(signal.SIGKILL)
+    plane.without("--data-plane")
+    plane.start()
+    try:
+        assert not remains(namespaces, processes)
+        assert status() == "Alive"
+    finally:
+        assert Emulator.stop(plane) == 0
+
+
 def test_two_servers_of_the_same_resources_do_not_collide(start: Callable[..., DataPlane], tmp_path: Path) -> None:
     first = start(state="first")
     _pair(first)

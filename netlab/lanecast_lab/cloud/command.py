@@ -134,6 +134,7 @@ def serve_cloud(
         lines = [_parse_line(text, region) for text in physical_line or ()]
         sockets = [bind(one.host, one.port) for one in listens]
         store = Store(state)
+        _remove_what_is_left(state)
     except (_WrongOption, FaultError, StateError, LabError, OSError) as error:
         _messages.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(COULD_NOT_RUN) from None
@@ -203,11 +204,17 @@ def clean(state: StateOption) -> None:
     """Remove what a killed server's data plane has left. Nothing else is touched, and what the cloud holds is kept."""
     try:
         with locked(state):
-            count = Reconciler(state, lambda: None).clean()
-            (state / REGISTRY).unlink(missing_ok=True)
+            count = _remove_what_is_left(state)
     except (StateError, LabError, OSError) as error:
         raise _failed(error) from None
     print(f"{count} namespaces removed")
+
+
+def _remove_what_is_left(state: Path) -> int:
+    """Remove a killed server's data plane, also what it had found out; returns how many namespaces."""
+    count = Reconciler(state, lambda: None).clean()
+    (state / REGISTRY).unlink(missing_ok=True)
+    return count
 
 
 def _running(state: Path) -> looking.RunningDataPlane:
