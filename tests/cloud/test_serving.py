@@ -22,6 +22,7 @@ from baidubce.services.vpc.vpc_client import VpcClient
 from cloud_under_test import Cloud, Emulator, refusal, unanswered
 
 Start = Callable[..., Emulator]
+SERVE = (sys.executable, "-m", "lanecast", "cloud", "serve")
 
 
 def test_what_was_answered_survives_kill_9(start: Start) -> None:
@@ -84,11 +85,19 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         ["--listen", "127.0.0.1:0", "--fault", "explode"],
         ["--listen", "127.0.0.1:0", "--fault", "delay,seconds=soon"],
         ["--listen", "127.0.0.1:0", "--region", "moon"],
+        ["--listen", "127.0.0.1:0", "--physical-line", "a/b"],
+        ["--listen", "127.0.0.1:0", "--fault", "delay,seconds=inf"],
     ):
         command = [sys.executable, "-m", "lanecast", "cloud", "serve", "--state", str(tmp_path), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 2, options
         assert done.stderr.startswith("error: ")
+
+
+def test_asynchronous_work_takes_a_day_at_most(tmp_path: Path) -> None:
+    for seconds in ("-1", "inf", "90000"):
+        command = [*SERVE, "--state", str(tmp_path), "--listen", "127.0.0.1:0", "--async-delay", seconds]
+        assert subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 2, seconds
 
 
 def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
@@ -100,9 +109,6 @@ def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.read_text().count(":") == 1
         process.terminate()
-
-
-SERVE = (sys.executable, "-m", "lanecast", "cloud", "serve")
 
 
 def test_a_key_that_was_being_written_when_the_server_was_killed_is_made_anew(tmp_path: Path) -> None:
@@ -240,8 +246,10 @@ def test_faults_that_mean_nothing_are_refused(start: Start) -> None:
         assert answer["error"]
     assert emulator.admin("PUT", path="/_lanecast/elephant")[0] == 404
     assert emulator.admin("POST")[0] == 405
-    status, _, content = emulator.send("PUT", "/_lanecast/faults", body=b"{", authorization="")
-    assert (status, "error" in json.loads(content)) == (400, True)
+    for body in (b"{", b"[" * 100_000, b'{"rules": [{"kind": "delay", "seconds": 1e999}]}'):
+        status, _, content = emulator.send("PUT", "/_lanecast/faults", body=body, authorization="")
+        assert (status, "error" in json.loads(content)) == (400, True)
+    assert emulator.admin("GET")[0] == 200
 
 
 def test_a_peering_that_is_down_says_so(start: Start) -> None:

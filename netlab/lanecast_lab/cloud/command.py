@@ -36,6 +36,7 @@ from lanecast_lab.errors import LabError
 app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
 
 COULD_NOT_RUN = 2
+LONGEST_DELAY_S = 24 * 3600.0
 DEFAULT_ACCOUNT = "00000000000000000000000000000001"
 """[assumed] Accounts are 32 hexadecimal digits."""
 
@@ -79,7 +80,9 @@ def serve_cloud(
         ),
     ] = None,
     region: Annotated[str, typer.Option(help="Of requests that name none.", metavar="REGION")] = "bj",
-    async_delay: Annotated[float, typer.Option(help="Seconds that asynchronous work takes.", metavar="S", min=0)] = 1.0,
+    async_delay: Annotated[
+        float, typer.Option(help="Seconds that asynchronous work takes.", metavar="S", min=0, max=LONGEST_DELAY_S)
+    ] = 1.0,
     quota: Annotated[list[str] | None, typer.Option(help="Another limit: vpc=1000.", metavar="NAME=NUMBER")] = None,
     fault: Annotated[
         list[str] | None,
@@ -272,16 +275,19 @@ def _parse_delay(text: str) -> tuple[str, int]:
 
 def _parse_line(text: str, default: str) -> tuple[str, str]:
     region, equals, line = text.rpartition("=")
-    if not line or (equals and region not in REGIONS):
-        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) or (equals and region not in REGIONS):
+        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID, the ID of letters, digits and ._-")
     return region or default, line
 
 
 def _own_key(state: Path) -> str:
     """The key of the state directory, made at first use, readable by its owner alone."""
-    path = state / "access-key"
+    path, new = state / "access-key", state / "access-key.new"
     if not path.exists():
         state.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        new.unlink(missing_ok=True)  # whoever wrote it was killed
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{secrets.token_hex(16)}:{secrets.token_hex(16)}\n")
+        os.link(new, path)  # whole from the first moment on
+        new.unlink()
     return path.read_text().strip()
