@@ -10,6 +10,7 @@ CLOUD_DEMO_PLAN := examples/three-regions.yaml
 DEMO_FLAGS :=
 BENCH_ROUNDS := 5
 BENCH_FLAGS :=
+TEST_WORKERS := auto
 FUZZ := bash relay/core/fuzz/fuzz.sh
 FUZZ_S := 2
 SOAK_S := 600
@@ -61,7 +62,7 @@ soak: setup pulumi ## every fuzz target, then the simulator on new seeds, for SO
 	LANECAST_KILL_SEEDS=$(SOAK_KILL_SEEDS) LANECAST_KILL_FIRST_SEED=$$(date +%s) $(BIN)/python -m pytest -ra tests/infra/test_killed_runs.py
 
 python-test: setup pulumi ## tests of the Python packages and the lab; ARGS go to pytest
-	$(AS_ROOT) $(BIN)/python -m pytest -ra $(ARGS)
+	$(AS_ROOT) bash setup/run-tests.sh $(TEST_WORKERS) $(ARGS)
 
 bench: setup ## measure the relay beside others; BENCH_FLAGS=--quick for five minutes, --help for the choices
 	$(AS_ROOT) $(BIN)/python -m lanecast_bench run --rounds $(BENCH_ROUNDS) $(BENCH_FLAGS)

@@ -15,6 +15,8 @@ CAPTURES = (ROOT / os.environ.get("LANECAST_CAPTURES", "../shared/captures")).re
 NO_CAPTURES = "captures are not on this machine"
 PLAYED = pytest.StashKey[list[str]]()
 """The tests that passed with captures."""
+WITH_CAPTURES = "with captures"
+"""Stands in the report of such a test, which may come from another process."""
 
 
 @pytest.fixture
@@ -25,12 +27,22 @@ def captures() -> Path:
     return CAPTURES
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--lab`: which of the two parts of the tests run."""
+    choices = ("without", "only")
+    parser.addoption("--lab", choices=choices, help="leave out the tests that build a network, or run them alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The lab's tests need root; they run last, because they take longest."""
-    for item in items:
-        if item.get_closest_marker("lab") and os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="a lab makes network namespaces: run as root"))
-    items.sort(key=lambda item: item.get_closest_marker("lab") is not None)
+    lab = [item for item in items if item.get_closest_marker("lab")]
+    others = [item for item in items if not item.get_closest_marker("lab")]
+    for item in lab if os.geteuid() != 0 else ():
+        item.add_marker(pytest.mark.skip(reason="a lab makes network namespaces: run as root"))
+    parts = {None: (others + lab, []), "without": (others, lab), "only": (lab, others)}
+    items[:], left_out = parts[config.getoption("--lab")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,8 +50,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A test that skips for want of captures fails where the captures are."""
     report = yield
     _refuse_skipped_captures(report)
-    if report.when == "call" and report.passed and "captures" in getattr(item, "fixturenames", ()):
-        item.config.stash[PLAYED].append(item.nodeid)
+    if "captures" in getattr(item, "fixturenames", ()):
+        report.user_properties.append((WITH_CAPTURES, True))
     return report
 
 
@@ -51,15 +63,28 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+class Replays:
+    """Counts the tests that passed with captures; it hears of those of other processes, too."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        config.stash[PLAYED] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One more, or not."""
+        if report.when == "call" and report.passed and (WITH_CAPTURES, True) in map(tuple, report.user_properties):
+            self.config.stash[PLAYED].append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Continuous integration that has captures fails when no test replayed one, whatever the reason."""
+        if os.environ.get("CI") and CAPTURES.is_dir() and not self.config.stash[PLAYED]:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing was replayed yet."""
-    config.stash[PLAYED] = []
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Continuous integration that has captures fails when no test replayed one, whatever the reason."""
-    if os.environ.get("CI") and CAPTURES.is_dir() and not session.config.stash[PLAYED]:
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    """The process that reports counts, not those that it gives tests to."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Replays(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -150,6 +150,12 @@ def test_two_addresses_with_one_port_are_two_regions(tmp_path: Path) -> None:
     assert seen == {"bj": [made], "hkg": []}
 
 
+def test_a_signal_that_comes_before_it_answers_ends_it() -> None:
+    raised = "server = prepare(None); signal.raise_signal(signal.SIGTERM); serve(server, [bind('127.0.0.1', 0)])"
+    program = f"import signal; from lanecast_lab.cloud.server import bind, prepare, serve; {raised}"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
 def test_quotas_are_the_vendors_until_they_are_changed(start: Start) -> None:
     vpcs = start().client(VpcClient)
     made = [vpcs.create_vpc("q", "10.0.0.0/16").vpc_id for _ in range(10)]

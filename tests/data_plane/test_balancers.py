@@ -139,6 +139,18 @@ def test_who_has_the_fewest_connections_gets_the_next(place: Place) -> None:
     until("near makes up for it", SLACK_S + 2, lambda: next_four() == {"near"})
 
 
+def test_flows_that_are_no_connections_count_too(place: Place) -> None:
+    place.listen("udp", 80, "LeastConnection", health_check_string="hello")
+    place.back(near=1)
+    place.serve("near")
+    with ExitStack() as lasting:
+        flows = [lasting.enter_context(flow(place.plane, "client", "udp", ADDRESS, 80)) for _ in range(8)]
+        assert {again().split()[0] for again in flows} == {"near"}
+        place.back(far=1)
+        place.serve("far")
+        assert {answer.split()[0] for answer in place.ask("udp", 80, 4)} == {"far"}
+
+
 def test_sources_keep_to_a_backend_where_they_are_hashed(place: Place) -> None:
     place.listen("tcp", 80, "Hash")
     place.back(near=1, far=2)

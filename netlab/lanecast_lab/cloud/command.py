@@ -30,7 +30,7 @@ from lanecast_lab.cloud.data_plane import looking
 from lanecast_lab.cloud.data_plane.reconciler import Reconciler
 from lanecast_lab.cloud.data_plane.snapshot import Surroundings
 from lanecast_lab.cloud.data_plane.worker import REGISTRY, Worker
-from lanecast_lab.cloud.server import bind, serve
+from lanecast_lab.cloud.server import bind, prepare, serve
 from lanecast_lab.errors import LabError
 
 app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
@@ -149,9 +149,10 @@ def serve_cloud(
             ensure_line(store, Scope(account, line_region), line)
     by_socket = {one.getsockname(): asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
     cloud = Cloud(store, keys, Regions(region, by_socket), quotas, Faults(settings), async_delay)
+    server = prepare(Application(cloud))
     with _data_plane(cloud, state, delays) if data_plane else nullcontext():
         _announce(sockets, cloud.regions)
-        serve(Application(cloud), sockets)
+        serve(server, sockets)
     store.close()
 
 

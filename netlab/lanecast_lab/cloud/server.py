@@ -39,8 +39,8 @@ def bind(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), backlog=512, reuse_port=False)
 
 
-def serve(app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
-    """Answer until SIGINT or SIGTERM."""
+def prepare(app: ASGIApp) -> uvicorn.Server:
+    """A server that SIGINT and SIGTERM end from now on, even before it answers."""
     config = uvicorn.Config(
         app,
         http=_DroppingProtocol,
@@ -51,6 +51,14 @@ def serve(app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_S,
     )
+    server = uvicorn.Server(config)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # uvicorn raises it once more when it has stopped
-    asyncio.run(uvicorn.Server(config).serve(sockets=list(sockets)))
+        signal.signal(
+            number, server.handle_exit
+        )  # also of the signal that uvicorn raises once more when it has stopped
+    return server
+
+
+def serve(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:
+    """Answer until a signal ends it."""
+    asyncio.run(server.serve(sockets=list(sockets)))

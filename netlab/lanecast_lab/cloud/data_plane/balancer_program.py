@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -55,12 +56,12 @@ class _Program:
         balancer, opinions = self.settings.balancer, self.watch.opinions()
         healthy = {name for name, opinion in opinions.items() if opinion} | self.settings.unchecked
         dead = {name for name, opinion in opinions.items() if opinion is False}
-        rules = ruleset(balancer, healthy, lasting_flows() if self.counts else {})
+        rules = ruleset(balancer, healthy, lasting_flows(os.getpid()) if self.counts else {})
         if rules != self._rules:
             subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
             self._rules = rules
         allowed = marks(balancer, dead)
-        forget_marked(self._marks - allowed)
+        forget_marked(os.getpid(), self._marks - allowed)
         self._marks = allowed
         write_status(self.directory, {"healthy": sorted(healthy), "dead": sorted(dead)})
 

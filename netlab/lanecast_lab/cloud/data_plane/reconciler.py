@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lanecast_lab import instances
 from lanecast_lab.cloud.data_plane import commands
-from lanecast_lab.cloud.data_plane.conntrack import forget_marked_in
+from lanecast_lab.cloud.data_plane.conntrack import forget_marked
 from lanecast_lab.cloud.data_plane.model import Description, End, Interface, Link, Node, PolicyRule, Route
 from lanecast_lab.cloud.data_plane.namespaces import Namespaces
 from lanecast_lab.cloud.data_plane.programs import Running, can_reload
@@ -315,7 +315,7 @@ def _filter(built: Built, node: Node) -> None:
         built.namespace.run("nft", "-f", "-", stdin=text)
     built.tables = dict(node.tables)
     try:
-        forget_marked_in(built.namespace.pid, built.flow_marks - node.flow_marks)
+        forget_marked(built.namespace.pid, built.flow_marks - node.flow_marks)
     except OSError as error:
         raise LabError(str(error)) from None
     built.flow_marks = node.flow_marks
