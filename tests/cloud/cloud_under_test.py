@@ -158,6 +158,10 @@ class Emulator(Cloud):
             assert found, f"{line!r}: {self.log()}"
             self.endpoints[region] = found[1]
 
+    def without(self, option: str) -> None:
+        """Start it without an option from now on."""
+        self._options.remove(option)
+
     def log(self) -> str:
         """What it wrote to standard error."""
         self._errors.seek(0)

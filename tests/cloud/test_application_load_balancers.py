@@ -73,6 +73,7 @@ def test_listeners_come_and_go(cloud: Cloud, later: ExitStack, place: tuple[str,
     assert refusal(blbs.create_app_http_listener, blb_id, 80, "Hash") == (400, "ListenerAlreadyExist")
     assert refusal(blbs.create_app_tcp_listener, blb_id, 0, "Hash")[0] == 400
     assert refusal(blbs.create_app_tcp_listener, blb_id, 90, "Random")[0] == 400
+    assert refusal(blbs.create_app_tcp_listener, blb_id, 90, "Hash", tcp_session_timeout=-1)[0] == 400
     [tcp] = blbs.describe_app_tcp_listener(blb_id).listener_list
     assert (tcp.listener_port, tcp.scheduler, tcp.tcp_session_timeout) == (80, "RoundRobin", 100)
     [http] = blbs.describe_app_http_listener(blb_id, listener_port=8000).listener_list
@@ -152,6 +153,7 @@ def test_policies_choose_a_group(cloud: Cloud, later: ExitStack, place: tuple[st
         ({"ruleList": [{"key": "*"}]}, 400),
         ({"appServerGroupId": "sg-nothing"}, 404),
         ({"backendPort": 9}, 404),
+        ({"backendPort": 10**30}, 400),
     ):
         assert refusal(make, [policy, {**policy, "priority": 11, **wrong}])[0] == code, wrong
     assert blbs.describe_policys(blb_id, 80).policy_list == []

@@ -94,6 +94,7 @@ def test_a_channel_with_bgp(cloud: Cloud, later: ExitStack, line: str) -> None:
     assert channel.bgp_status in ("up", "down")
     lines.update_et_channel(line, channel_id, name="renamed", description="still")
     assert channel_of(cloud, line, channel_id).name == "renamed"
+    assert refusal(lines.update_et_channel, line, channel_id, bgp_route_limit=-1)[0] == 400
 
 
 def test_a_channel_begins_by_waiting(shared_emulator: Cloud, later: ExitStack) -> None:
@@ -157,6 +158,7 @@ def test_what_a_channel_cannot_be(cloud: Cloud, line: str) -> None:
         {"route_type": "ospf"},
         {"route_type": "bgp"},
         *({"route_type": "bgp", "bgp_asn": "65010", "bgp_key": key} for key in ("two words", "k\n", "k" * 81)),
+        *({"route_type": "bgp", "bgp_asn": asn} for asn in ("AS65010", "0", "4294967296", "-1", "65010 ")),
         {"local_ip": "192.0.2.1"},
         {"remote_ip": "192.0.3.2/30"},
         {"networks": ["elephant"]},
@@ -197,9 +199,9 @@ def test_a_gateway_from_its_making_to_its_end(cloud: Cloud, later: ExitStack, li
     assert (gateway.et_gateway_id, gateway.name, gateway.vpc_id, gateway.speed) == (gateway_id, "gateway", vpc_id, 100)
     assert (gateway.et_id, gateway.channel_id, gateway.local_cidrs) == (line, channel_id, ["10.0.0.0/16"])
     assert [one.et_gateway_id for one in gateways.list_et_gateway(vpc_id).et_gateways] == [gateway_id]
-    gateways.update_et_gateway(gateway_id, name="renamed", speed=200, local_cidrs=["10.0.0.0/16", "10.1.0.0/16"])
+    gateways.update_et_gateway(gateway_id, name="renamed", speed=100_000, local_cidrs=["10.0.0.0/16", "10.1.0.0/16"])
     gateway = gateways.get_et_gateway(gateway_id)
-    assert (gateway.name, gateway.speed, gateway.local_cidrs) == ("renamed", 200, ["10.0.0.0/16", "10.1.0.0/16"])
+    assert (gateway.name, gateway.speed, gateway.local_cidrs) == ("renamed", 100_000, ["10.0.0.0/16", "10.1.0.0/16"])
     assert refusal(cloud.client(EtClient).delete_et_channel, line, channel_id)[0] == 409
     assert refusal(cloud.client(VpcClient).delete_vpc, vpc_id)[0] == 409
     gateways.unbind_et(gateway_id)
@@ -224,7 +226,8 @@ def test_what_a_gateway_cannot_be(shared_emulator: Cloud, later: ExitStack) -> N
     assert refusal(make, et_id=line) == (400, "InappropriateJSON")
     assert refusal(make, channel_id=channel_id) == (400, "InappropriateJSON")
     assert refusal(make, local_cidrs=["elephant"])[0] == 400
-    assert refusal(gateways.create_et_gateway, "gateway", vpc_id, 0)[0] == 400
+    for speed in (1, 100_001):
+        assert refusal(gateways.create_et_gateway, "gateway", vpc_id, speed)[0] == 400
     a_gateway(cloud, later, vpc_id, "running", et_id=line, channel_id=channel_id)
     assert refusal(make, et_id=line, channel_id=channel_id) == (409, "OperationDenied")
     free = a_gateway(cloud, later, vpc_id, "unconfigured")

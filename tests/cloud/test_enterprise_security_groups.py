@@ -87,7 +87,13 @@ def test_what_a_rule_cannot_be(cloud: Cloud, later: ExitStack) -> None:
         (tcp(portRange=None), "Esg.EsgRulePortEmpty"),
     ):
         assert refusal(add, [tcp(), wrong]) == (400, code)
-    for other in (tcp(portRange="90-80"), tcp(sourceIp="elephant"), tcp(priority=0), tcp(priority=1001)):
+    for other in (
+        tcp(portRange="90-80"),
+        tcp(portRange="80\n"),
+        tcp(sourceIp="elephant"),
+        tcp(priority=0),
+        tcp(priority=1001),
+    ):
         assert refusal(add, [other])[0] == 400
     assert refusal(add, [tcp(), tcp()]) == (400, "Esg.EsgRuleDuplicated")
     assert refusal(add, [tcp(portRange=str(number)) for number in range(1, 22)])[0] == 400
@@ -102,6 +108,7 @@ def test_what_a_name_cannot_be(cloud: Cloud) -> None:
     assert refusal(make, "x" * 66) == (400, "Esg.EsgNameTooLong")
     assert refusal(make, "1st") == (400, "Esg.EsgNameInvalid")
     assert refusal(make, "no spaces") == (400, "Esg.EsgNameInvalid")
+    assert refusal(make, "line\n") == (400, "Esg.EsgNameInvalid")
 
 
 def test_the_quota_of_groups(start: Any) -> None:

@@ -103,7 +103,21 @@ def test_no_junk_breaks_it(shared_emulator: Cloud, service: str, call: Call) -> 
             assert set(json.loads(content)) == {"code", "message", "requestId"}
 
 
-@pytest.mark.parametrize("body", [b'{"name": "\\ud800", "cidr": "10.0.0.0/16"}', b"[" * 100_000, b'{"a": ' * 50_000])
+VPC = b'{"name": "x", "cidr": "10.0.0.0/16", "tags": [{"tagKey": '
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "\\ud800", "cidr": "10.0.0.0/16"}',
+        b"[" * 100_000,
+        b'{"a": ' * 50_000,
+        VPC + b"NaN}]}",
+        VPC + b"-Infinity}]}",
+        VPC + b"1e999}]}",
+        VPC + b"[" * 900 + b"]" * 900 + b"}]}",
+    ],
+)
 def test_no_odd_json_breaks_it(shared_emulator: Cloud, body: bytes) -> None:
     status, _, content = shared_emulator.send("POST", "/v1/vpc", {}, body)
     assert (status, json.loads(content)["code"]) == (400, "MalformedJSON")

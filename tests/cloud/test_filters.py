@@ -75,6 +75,7 @@ def test_what_a_rule_cannot_be(cloud: Cloud, later: ExitStack) -> None:
         ("SecurityGroup.RulePortRangeInvalid", Rule(direction="ingress", protocol="tcp", portRange="70000")),
         ("SecurityGroup.RulePortInvalid", Rule(direction="ingress", protocol="tcp", portRange="ssh")),
         ("SecurityGroup.RuleCIDRAddressError", Rule(direction="ingress", protocol="tcp", sourceIp="elephant")),
+        ("SecurityGroup.RuleCIDRAddressError", Rule(direction="ingress", sourceIp="10.0.0.0/255.0.0.0")),
     ):
         status, answered = refusal(bcc.authorize_security_group_rule, group_id, wrong)
         assert status == 400
@@ -160,7 +161,11 @@ def test_what_an_acl_rule_cannot_be(cloud: Cloud, later: ExitStack) -> None:
         {"direction": "sideways"},
         {"action": "maybe"},
         {"sourceIpAddress": "elephant"},
+        {"sourceIpAddress": "10.0.0.0/255.255.0.0"},
+        {"sourceIpAddress": "10.0.0.0/016"},
         {"destinationPort": "90-80"},
+        {"destinationPort": "80\n"},
+        {"destinationPort": "\uff18\uff10"},
         {"position": "11"},
     ]
     for wrong in mistakes:

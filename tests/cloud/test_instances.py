@@ -100,7 +100,8 @@ def test_what_an_instance_cannot_be(shared_emulator: Cloud, later: ExitStack) ->
     assert refusal(make, zone_name="cn-bj-a")[0] == 400
     assert refusal(make, security_group_id="g-nothing")[0] == 404
     assert refusal(make, security_group_id=other_group)[0] == 409
-    assert refusal(bcc.create_instance_by_spec, "huge", "m-any", subnet_id=subnet_id)[0] == 400
+    for spec in ("huge", "bcc.g5.c2m8\n", f"bcc.g5.c{'9' * 5000}m8"):
+        assert refusal(bcc.create_instance_by_spec, spec, "m-any", subnet_id=subnet_id)[0] == 400
     assert refusal(bcc.create_instance_by_spec, SPEC, "m-any", subnet_id="sbn-nothing")[0] == 404
     assert len(bcc.list_instances(vpc_id=vpc_id).instances) == 1
 

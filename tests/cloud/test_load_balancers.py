@@ -114,6 +114,9 @@ def test_what_a_listener_cannot_be(cloud: Cloud, later: ExitStack, place: tuple[
     assert refusal(make, 80, 65536, "RoundRobin")[0] == 400
     assert refusal(make, 80, 80, "Random")[0] == 400
     assert refusal(make, 80, 80, "Hash", health_check_interval=0)[0] == 400
+    assert refusal(make, 80, 80, "Hash", tcp_session_timeout=9)[0] == 400
+    assert refusal(make, 80, 80, "Hash", tcp_session_timeout=4001)[0] == 400
+    assert refusal(blbs.create_udp_listener, blb_id, 80, 80, "Hash", "ping", health_check_port=65536)[0] == 400
     assert status(cloud, blb_id) == "available"
     make(80, 80, "Hash")
     settle(cloud, blb_id)

@@ -196,6 +196,13 @@ def test_snat_rules(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
     assert refusal(nats.delete_snat_rule, nat_id, rule_id)[0] == 404
 
 
+def test_a_range_has_one_spelling(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
+    """Two SNAT rules of one range are found out, and nobody after the API has to know others."""
+    nats, (nat_id, outgoing, _) = cloud.client(NatClient), gateway
+    for source in ("10.0.1.0/255.255.255.0", "10.0.1.0/0.0.0.255", "10.0.1.0/024", "10.0.1.0"):
+        assert refusal(nats.create_snat_rule, nat_id, "rule", source, [outgoing]) == (400, "InappropriateJSON")
+
+
 def test_several_rules_at_once(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
     nats, (nat_id, outgoing, incoming) = cloud.client(NatClient), gateway
     snat = [
@@ -238,6 +245,7 @@ def test_dnat_rules(cloud: Cloud, gateway: tuple[str, str, str]) -> None:
     assert refusal(make, "UDP")[0] == 400
     assert refusal(make, "SCTP", public_port=1, private_port=1)[0] == 400
     assert refusal(make, "TCP", public_port_range="1-5", private_port_range="1-6")[0] == 400
+    assert refusal(make, "TCP", public_port_range="1-5-9", private_port_range="1-5")[0] == 400
     assert refusal(make, "TCP", public_port=70000, private_port=1)[0] == 400
     assert refusal(nats.create_dnat_rule, nat_id, outgoing, "10.0.1.10", "all")[0] == 404
     nats.update_dnat_rule(nat_id, first, private_ip_address="10.0.1.11", public_port=14311)

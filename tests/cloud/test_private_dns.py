@@ -125,7 +125,15 @@ def test_what_a_record_cannot_be(cloud: Cloud, later: ExitStack) -> None:
     dns.add_record(zone_id, record())
     make = partial(dns.add_record, zone_id)
     assert refusal(make, record())[0] == 409
-    for wrong in ({"type": "ELEPHANT"}, {"value": "elephant"}, {"ttl": 0}, {"rr": "-"}, {"rr": ""}, {"value": None}):
+    for wrong in (
+        {"type": "ELEPHANT"},
+        {"value": "elephant"},
+        {"ttl": 0},
+        {"rr": "-"},
+        {"rr": "www\n"},
+        {"rr": ""},
+        {"value": None},
+    ):
         assert refusal(make, record(**{"rr": "other", **wrong}))[0] == 400, wrong
     assert refusal(dns.add_record, "zone-nothing", record())[0] == 404
     assert len(dns.list_record(zone_id).records) == 1

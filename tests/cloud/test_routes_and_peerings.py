@@ -203,6 +203,22 @@ def test_the_source_of_a_route_rule_is_a_subnets(cloud: Cloud, ends: Ends, later
     assert refusal(make, source_address="0.0.0.0/0", description="x" * 201)[0] == 400
 
 
+def test_a_route_to_the_internet_leads_to_nothing_else(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
+    """What it led to before, or is said beside it, is not its next hop, and can be deleted."""
+    peering_id, routes = peer(cloud, ends, later), cloud.client(RouteClient)
+    table = routes.get_route(vpc_id=ends.first).route_table_id
+    make = partial(routes.create_route, table, "0.0.0.0/0", next_hop_id=peering_id)
+    for destination, kind in (("10.1.0.0/16", "peerConn"), ("10.2.0.0/16", "defaultGateway")):
+        rule_id = make(destination_address=destination, next_hop_type=kind, description="").route_rule_id
+        later.callback(routes.delete_route, rule_id)
+    [first, _] = routes.get_route(vpc_id=ends.first).route_rules
+    assert refusal(routes.update_route, first.route_rule_id, ip_version="5")[0] == 400
+    routes.update_route(first.route_rule_id, next_hop_type="defaultGateway")
+    rules = routes.get_route(vpc_id=ends.first).route_rules
+    assert [(one.nexthop_type, one.nexthop_id) for one in rules] == [("defaultGateway", "")] * 2
+    unpeer(cloud, peering_id)
+
+
 def test_what_a_route_rule_cannot_be(cloud: Cloud, ends: Ends, later: ExitStack) -> None:
     peering_id = peer(cloud, ends, later)
     a_subnet(cloud, later, ends.first, "10.0.0.0/24", zone="cn-bj-d")

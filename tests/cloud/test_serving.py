@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,9 +19,10 @@ from baidubce.retry.retry_policy import BackOffRetryPolicy
 from baidubce.services.subnet.subnet_client import SubnetClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
-from cloud_under_test import Emulator, refusal, unanswered
+from cloud_under_test import Cloud, Emulator, refusal, unanswered
 
 Start = Callable[..., Emulator]
+SERVE = (sys.executable, "-m", "lanecast", "cloud", "serve")
 
 
 def test_what_was_answered_survives_kill_9(start: Start) -> None:
@@ -83,11 +85,19 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         ["--listen", "127.0.0.1:0", "--fault", "explode"],
         ["--listen", "127.0.0.1:0", "--fault", "delay,seconds=soon"],
         ["--listen", "127.0.0.1:0", "--region", "moon"],
+        ["--listen", "127.0.0.1:0", "--physical-line", "a/b"],
+        ["--listen", "127.0.0.1:0", "--fault", "delay,seconds=inf"],
     ):
         command = [sys.executable, "-m", "lanecast", "cloud", "serve", "--state", str(tmp_path), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 2, options
         assert done.stderr.startswith("error: ")
+
+
+def test_asynchronous_work_takes_a_day_at_most(tmp_path: Path) -> None:
+    for seconds in ("-1", "inf", "90000"):
+        command = [*SERVE, "--state", str(tmp_path), "--listen", "127.0.0.1:0", "--async-delay", seconds]
+        assert subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 2, seconds
 
 
 def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
@@ -99,6 +109,45 @@ def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.read_text().count(":") == 1
         process.terminate()
+
+
+def test_a_key_that_was_being_written_when_the_server_was_killed_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "access-key.new").write_text("0123")
+    command = [*SERVE, "--listen", "127.0.0.1:0", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        process.terminate()
+    assert len((tmp_path / "access-key").read_text().split(":")[1]) == 33
+    assert not (tmp_path / "access-key.new").exists()
+
+
+def test_a_file_that_is_no_state_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cloud.sqlite").write_text("elephant" * 1000)
+    command = [*SERVE, "--listen", "127.0.0.1:0", "--state", str(tmp_path), "--access-key", "a:b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.replace("\n", "") == f"error: {tmp_path}/cloud.sqlite: file is not a database"
+
+
+def test_two_addresses_with_one_port_are_two_regions(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    listens = [f"--listen={region}=127.0.0.{number}:{port}" for number, region in ((1, "bj"), (2, "hkg"))]
+    command = [*SERVE, *listens, "--state", str(tmp_path), "--access-key", "testak:testsk"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in listens]
+        cloud = Cloud("emulated", {"bj": f"http://127.0.0.1:{port}", "hkg": f"http://127.0.0.2:{port}"})
+        cloud.keys["testak"] = "testsk"
+        made = cloud.client(VpcClient).create_vpc("here", "10.0.0.0/16").vpc_id
+        seen = {
+            region: [one.vpc_id for one in cloud.client(VpcClient, region).list_vpcs().vpcs]
+            for region in cloud.endpoints
+        }
+        process.terminate()
+    assert [line.split()[-1] for line in told] == ["bj", "hkg"]
+    assert seen == {"bj": [made], "hkg": []}
 
 
 def test_a_signal_that_comes_before_it_answers_ends_it() -> None:
@@ -203,8 +252,10 @@ def test_faults_that_mean_nothing_are_refused(start: Start) -> None:
         assert answer["error"]
     assert emulator.admin("PUT", path="/_lanecast/elephant")[0] == 404
     assert emulator.admin("POST")[0] == 405
-    status, _, content = emulator.send("PUT", "/_lanecast/faults", body=b"{", authorization="")
-    assert (status, "error" in json.loads(content)) == (400, True)
+    for body in (b"{", b"[" * 100_000, b'{"rules": [{"kind": "delay", "seconds": 1e999}]}'):
+        status, _, content = emulator.send("PUT", "/_lanecast/faults", body=body, authorization="")
+        assert (status, "error" in json.loads(content)) == (400, True)
+    assert emulator.admin("GET")[0] == 200
 
 
 def test_a_peering_that_is_down_says_so(start: Start) -> None:

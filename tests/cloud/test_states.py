@@ -12,6 +12,8 @@ from baidubce.services.blb.blb_client import BlbClient
 from baidubce.services.eip.eip_client import EipClient
 from baidubce.services.et.et_client import EtClient
 from baidubce.services.etGateway.et_gateway_client import EtGatewayClient
+from baidubce.services.havip.havip_client import HavipClient
+from baidubce.services.route.route_client import RouteClient
 from baidubce.services.vpc.nat_client import NatClient
 from baidubce.services.vpc.peerconn_client import PeerConnClient
 from baidubce.services.vpc.vpc_client import VpcClient
@@ -84,3 +86,43 @@ def test_every_state_on_the_way_is_seen(slow: Emulator) -> None:
     changing = ("updating", "configuring", "binding", "Stopping", "deleting", "syncing")
     assert tuple(reads[name]() for name in ("blb", "nat", "eip", "instance", "gateway", "dns")) == changing
     assert refusal(slow.client(VpcClient).delete_vpc, first) == (409, "NotAllowDeleteVpc")
+
+
+def test_nothing_begins_to_need_what_is_being_deleted(slow: Emulator) -> None:
+    """Nobody would look again: what leads there would lead nowhere for good."""
+    with ExitStack() as kept:
+        first, second = a_vpc(slow, kept), a_vpc(slow, kept, "10.1.0.0/16")
+        subnet_id = a_subnet(slow, kept, first)
+        kept.pop_all()  # the whole state goes with the test
+    peerings, nats, routes = slow.client(PeerConnClient), slow.client(NatClient), slow.client(RouteClient)
+    bcc, blbs, eips, havips = (slow.client(one) for one in (BccClient, BlbClient, EipClient, HavipClient))
+    address, havip_id = eips.create_eip(1).eip, havips.create_havip("shared", subnet_id, "", "").ha_vip_id
+    peering_id = peerings.create_peerconn(10, first, second, "bj").peer_conn_id
+    nat_id = nats.create_nat("nat", first, spec="small").nat_id
+    [instance_id] = bcc.create_instance_by_spec(SPEC, "m-any", subnet_id=subnet_id).instance_ids
+    blb_id = blbs.create_loadbalancer(first, subnet_id).blb_id
+    reads: dict[str, Callable[[], str]] = {
+        "peering": lambda: str(peerings.get_peerconn(peering_id).status),
+        "nat": lambda: str(nats.get_nat(nat_id).status),
+        "instance": lambda: str(bcc.get_instance(instance_id).instance.status),
+        "blb": lambda: str(blbs.describe_loadbalancer_detail(blb_id).status),
+        "eip": lambda: eip_status(slow, address),
+    }
+    settled = {
+        "peering": "active",
+        "nat": "unconfigured",
+        "instance": "Running",
+        "blb": "available",
+        "eip": "available",
+    }
+    together(slow, reads, settled)
+    peerings.delete_peerconn(peering_id)
+    nats.delete_nat(nat_id)
+    bcc.release_instance(instance_id)
+    table = routes.get_route(vpc_id=first).route_table_id
+    denied = (409, "OperationDenied")
+    for kind, hop in (("peerConn", peering_id), ("nat", nat_id), ("custom", instance_id)):
+        assert refusal(routes.create_route, table, "0.0.0.0/0", "10.9.0.0/16", kind, "", hop) == denied
+    assert refusal(eips.bind_eip, address, "BCC", instance_id) == denied
+    assert refusal(havips.havip_attach_instance, [instance_id], "SERVER", havip_id) == denied
+    assert refusal(blbs.add_backend_servers, blb_id, [{"instanceId": instance_id, "weight": 1}]) == denied

@@ -161,6 +161,8 @@ def test_what_a_subnet_cannot_be(cloud: Cloud, later: ExitStack) -> None:
     assert refusal(make, "s", "cn-bj-a", "10.0.2.0/24", "vpc-nothing") == (404, "NoSuchObject")
     assert refusal(make, "s", "cn-hkg-a", "10.0.2.0/24", vpc_id)[0] == 400
     assert refusal(make, "s", "moon", "10.0.2.0/24", vpc_id)[0] == 400
+    assert refusal(make, "s", "cn-bj-a\n", "10.0.2.0/24", vpc_id)[0] == 400
+    assert refusal(make, "s", "cn-bj-a", "10.0.2.0/255.255.255.0", vpc_id)[0] == 400
 
 
 def test_lists_of_subnets_by_vpc_and_zone(cloud: Cloud, later: ExitStack) -> None:

@@ -24,6 +24,7 @@ from lanecast_lab.cloud.data_plane.balancer_rules import (
     target,
     weighted_slots,
 )
+from lanecast_lab.cloud.data_plane.balancers import good_statuses
 from lanecast_lab.cloud.data_plane.health import Check, Kind
 
 FIRST, SECOND, THIRD = (Backend(f"i-{n}", f"10.0.1.{n}", weight) for n, weight in ((1, 60), (2, 20), (3, 0)))
@@ -32,6 +33,11 @@ UDP = Listener("UDP", 80, 8081, "Hash", 90, (FIRST, SECOND, THIRD))
 HTTP = Listener("HTTP", 8000, 8082, "LeastConnection", 900, (FIRST, SECOND, THIRD))
 BALANCER = Balancer("lb-1", "10.0.1.9", (TCP, UDP, HTTP))
 EVERYONE = {target(listener, backend) for listener in BALANCER.listeners for backend in BALANCER.backends}
+
+
+def test_classes_of_good_statuses() -> None:
+    assert good_statuses("http_3xx|http_2xx") == (2, 3)
+    assert good_statuses("http_\u00b2xx|elephant") == ()
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=8))

@@ -109,6 +109,13 @@ def test_a_state_that_ends_is_looked_for_and_makes_the_difference() -> None:
     assert [_describe(store, now=now).nodes["i-one"].booted for now in (NOW, NOW + 5)] == [False, True]
 
 
+def test_user_data_may_be_plain_text_of_any_language() -> None:
+    for text in ("#!/bin/sh\n# \u4f60\u597d\n", "#cloud-config\n"):
+        for sent in (text, base64.b64encode(text.encode()).decode()):
+            store = [*_vpc("vpc-a", "10.0.0.0/16"), _instance("i-one", "vpc-a", "10.0.1.2", _userData=sent)]
+            assert _describe(store).nodes["i-one"].user_data == text
+
+
 def test_what_is_deleted_is_not_there() -> None:
     store = [*_vpc("vpc-a", "10.0.0.0/16"), _instance("i-one", "vpc-a", "10.0.1.2")]
     store[-1].gone_at = NOW + 1

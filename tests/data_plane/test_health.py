@@ -113,6 +113,33 @@ def test_an_http_check_wants_a_good_status(web: int) -> None:
     assert asked(replace(check, text="/other", good_statuses=(5,)))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"HTTP/1.1 200\r\n",
+        b"HTTP/1.1 \xb200 OK\r\n",
+        b"HTTP/1.1 2000 OK\r\n",
+        b"200 OK\r\n",
+        b"HTTP/1.1\r\n",
+        b"x" * 100_000,
+    ],
+)
+def test_whatever_comes_instead_of_a_status_is_no_good_one(line: bytes) -> None:
+    with socket.create_server((HERE, 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(line)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        check = Check(Kind.HTTP, HERE, server.getsockname()[1], timeout_s=PATIENT_S, good_statuses=(2,))
+        assert asked(check) is (line == b"HTTP/1.1 200\r\n")
+        thread.join()
+
+
 def test_a_watch_tells_of_changes_and_keeps_what_it_knows() -> None:
     async def watched() -> list[dict[str, bool | None]]:
         seen, told = [], asyncio.Event()

@@ -7,13 +7,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from baidubce.services.bcc.bcc_client import BccClient
+from baidubce.services.blb.blb_client import BlbClient
+from cloud_under_test import Emulator
 from data_plane_under_test import NAMES, DataPlane, processes_in, remains
+
+from lanecast_lab.cloud.data_plane.namespaces import Namespaces
 
 pytestmark = pytest.mark.lab
 
@@ -82,6 +87,31 @@ def test_clean_removes_what_a_killed_server_left_and_nothing_else(start: Callabl
     assert sorted(place.name for place in plane.state.iterdir() if "sqlite" not in place.name) == ["lock"]
     assert other.pings("one", other.address("two"))
     assert (NAMES / others["one"]).exists()
+
+
+def test_a_server_without_a_data_plane_removes_what_a_killed_one_left(plane: DataPlane) -> None:
+    """Also what it had found out: nobody asks backends any more."""
+    made = _pair(plane)
+    blbs = plane.client(BlbClient)
+    balancer = blbs.create_loadbalancer(made["vpc"], made["subnet"]).blb_id
+    blbs.add_backend_servers(balancer, [{"instanceId": made["one"], "weight": 1}])
+    blbs.create_tcp_listener(balancer, 80, 80, "RoundRobin")
+
+    def status() -> str:
+        return str(plane.client(BlbClient).describe_backend_servers(balancer).backend_server_list[0].status)
+
+    plane.eventually(status, "Dead")
+    plane.settle()
+    namespaces = plane.namespaces()
+    processes = processes_in(namespaces)
+    plane.stop(signal.SIGKILL)
+    plane.without("--data-plane")
+    plane.start()
+    try:
+        assert not remains(namespaces, processes)
+        assert status() == "Alive"
+    finally:
+        assert Emulator.stop(plane) == 0
 
 
 def test_two_servers_of_the_same_resources_do_not_collide(start: Callable[..., DataPlane], tmp_path: Path) -> None:
@@ -224,6 +254,22 @@ def test_what_user_data_cannot_do_is_a_problem_of_that_instance_alone(plane: Dat
     assert "bootcmd is not run here" in plane.log()
 
 
+@pytest.mark.parametrize(
+    "user_data",
+    [
+        "#cloud-config\nruncmd:\n- [sleep, 1]\n",
+        "#cloud-config\nwrite_files: null\n",
+        "#cloud-config\nwrite_files:\n- {path: /etc/a, permissions: rw, content: x}\n",
+    ],
+    ids=["number", "null", "mode"],
+)
+def test_user_data_that_nobody_thought_of_is_a_problem_too(plane: DataPlane, user_data: str) -> None:
+    bad = plane.an_instance(_pair(plane)["subnet"], "bad", user_data=_encoded(user_data))
+    plane.settle(problems=True)
+    [problem] = plane.registry()["problems"]
+    assert problem.startswith(f"{bad}: user data: ")
+
+
 def test_looking_inside(plane: DataPlane) -> None:
     made = _pair(plane)
     plane.settle()
@@ -257,6 +303,39 @@ def test_a_node_whose_holder_dies_is_made_anew(plane: DataPlane) -> None:
         subprocess.run(["kill", "-9", str(before)], check=True)
         _await(lambda victim=victim, before=before: plane.node(victim)["pid"] != before)  # type: ignore[misc]
         assert plane.pings("in-0", "10.1.1.2"), victim
+
+
+def test_a_namespace_that_gets_no_name_is_let_go(tmp_path: Path) -> None:
+    """The data plane tries again every second: each try would leave one."""
+
+    def children() -> list[str]:
+        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+    namespaces, before = Namespaces(tmp_path), children()
+    try:
+        with pytest.raises(FileNotFoundError):
+            namespaces.make("no/such-folder", tmp_path / "node")
+        assert children() == before
+    finally:
+        namespaces.remove_all()
+
+
+def test_a_registry_that_cannot_be_written_does_not_end_the_data_plane(tmp_path: Path) -> None:
+    plane = DataPlane(tmp_path / "state", "--data-plane", "--async-delay", "0")
+    try:
+        made = _pair(plane)
+        plane.settle()
+        in_the_way = plane.state / "data-plane.json.new"
+        in_the_way.mkdir()
+        plane.an_instance(made["subnet"], "three")
+        _await(lambda: "IsADirectoryError" in plane.log())
+        assert (NAMES / made["one"]).exists()
+        in_the_way.rmdir()
+        plane.settle()
+        assert plane.pings("one", plane.address("three"))
+        assert plane.stop() == 0
+    finally:
+        plane.end()
 
 
 def test_what_somebody_breaks_in_a_node_is_made_anew_when_it_is_in_the_way(plane: DataPlane) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lanecast.cloud_state import CloudRoute, CloudState
+from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.comparison import differences
-from lanecast_lab.cloud.held import comparable
+from lanecast_lab.cloud.data_plane.snapshot import Snapshot
+from lanecast_lab.cloud.held import comparable, held
 from lanecast_lab.loading import load_fabric
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,20 @@ def test_what_is_missing_and_what_nobody_expects_is_named(expected: CloudState, 
     without = replace(expected, **{part: tuple(rest)})
     assert differences(expected, without) == [f"{part} {first.name}: missing"]
     assert differences(without, expected) == [f"{part} {first.name}: not expected"]
+
+
+def test_a_route_for_a_part_of_a_vpc_is_another_one() -> None:
+    def routes(source: str) -> tuple[CloudRoute, ...]:
+        rule = {"sourceAddress": source, "destinationAddress": "10.1.0.0/16", "nexthopId": "dcgw-1"}
+        found = [
+            Resource("vpc-1", "vpc", "", "", None, {"cidr": "10.0.0.0/16", "relay": False}),
+            Resource("rt-1", "route-table", "", "", "vpc-1", {}),
+            Resource("rr-1", "route-rule", "", "", "rt-1", rule),
+        ]
+        return held(Snapshot(found, 0.0)).vpcs[0].routes
+
+    [everywhere], [part] = routes("0.0.0.0/0"), routes("10.0.1.0/24")
+    assert (everywhere.target, part.target) == ("dcgw-1", "dcgw-1 from 10.0.1.0/24")
 
 
 def test_a_route_is_known_by_where_it_leads(expected: CloudState) -> None:

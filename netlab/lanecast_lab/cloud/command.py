@@ -37,6 +37,7 @@ from lanecast_lab.errors import LabError
 app = typer.Typer(no_args_is_help=True, help="An emulated cloud that speaks the provider's API.")
 
 COULD_NOT_RUN = 2
+LONGEST_DELAY_S = 24 * 3600.0
 DEFAULT_ACCOUNT = "00000000000000000000000000000001"
 """[assumed] Accounts are 32 hexadecimal digits."""
 
@@ -80,7 +81,9 @@ def serve_cloud(
         ),
     ] = None,
     region: Annotated[str, typer.Option(help="Of requests that name none.", metavar="REGION")] = "bj",
-    async_delay: Annotated[float, typer.Option(help="Seconds that asynchronous work takes.", metavar="S", min=0)] = 1.0,
+    async_delay: Annotated[
+        float, typer.Option(help="Seconds that asynchronous work takes.", metavar="S", min=0, max=LONGEST_DELAY_S)
+    ] = 1.0,
     quota: Annotated[list[str] | None, typer.Option(help="Another limit: vpc=1000.", metavar="NAME=NUMBER")] = None,
     fault: Annotated[
         list[str] | None,
@@ -135,6 +138,7 @@ def serve_cloud(
         lines = [_parse_line(text, region) for text in physical_line or ()]
         sockets = [bind(one.host, one.port) for one in listens]
         store = Store(state)
+        _remove_what_is_left(state)
     except (_WrongOption, FaultError, StateError, LabError, OSError) as error:
         _messages.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(COULD_NOT_RUN) from None
@@ -144,8 +148,8 @@ def serve_cloud(
     with store.transaction(time.time()):
         for line_region, line in lines:
             ensure_line(store, Scope(account, line_region), line)
-    by_port = {one.getsockname()[1]: asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
-    cloud = Cloud(store, keys, Regions(region, by_port), quotas, Faults(settings), async_delay)
+    by_socket = {one.getsockname(): asked.region for one, asked in zip(sockets, listens, strict=True) if asked.region}
+    cloud = Cloud(store, keys, Regions(region, by_socket), quotas, Faults(settings), async_delay)
     server = prepare(Application(cloud))
     with _data_plane(cloud, state, delays) if data_plane else nullcontext():
         _announce(sockets, cloud.regions)
@@ -205,11 +209,17 @@ def clean(state: StateOption) -> None:
     """Remove what a killed server's data plane has left. Nothing else is touched, and what the cloud holds is kept."""
     try:
         with locked(state):
-            count = Reconciler(state, lambda: None).clean()
-            (state / REGISTRY).unlink(missing_ok=True)
+            count = _remove_what_is_left(state)
     except (StateError, LabError, OSError) as error:
         raise _failed(error) from None
     print(f"{count} namespaces removed")
+
+
+def _remove_what_is_left(state: Path) -> int:
+    """Remove a killed server's data plane, also what it had found out; returns how many namespaces."""
+    count = Reconciler(state, lambda: None).clean()
+    (state / REGISTRY).unlink(missing_ok=True)
+    return count
 
 
 def _running(state: Path) -> looking.RunningDataPlane:
@@ -228,7 +238,7 @@ def _announce(sockets: list[socket.socket], regions: Regions) -> None:
     """Say on standard output where each region answers; whoever started the server reads it."""
     for one in sockets:
         host, port = one.getsockname()[:2]
-        name = regions.by_port.get(port, f"by Host header, otherwise {regions.default}")
+        name = regions.of_socket((host, port)) or f"by Host header, otherwise {regions.default}"
         print(f"http://{host}:{port} region {name}", flush=True)
 
 
@@ -267,16 +277,19 @@ def _parse_delay(text: str) -> tuple[str, int]:
 
 def _parse_line(text: str, default: str) -> tuple[str, str]:
     region, equals, line = text.rpartition("=")
-    if not line or (equals and region not in REGIONS):
-        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) or (equals and region not in REGIONS):
+        raise _WrongOption(f"--physical-line {text}: has to be [REGION=]ID, the ID of letters, digits and ._-")
     return region or default, line
 
 
 def _own_key(state: Path) -> str:
     """The key of the state directory, made at first use, readable by its owner alone."""
-    path = state / "access-key"
+    path, new = state / "access-key", state / "access-key.new"
     if not path.exists():
         state.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        new.unlink(missing_ok=True)  # whoever wrote it was killed
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{secrets.token_hex(16)}:{secrets.token_hex(16)}\n")
+        os.link(new, path)  # whole from the first moment on
+        new.unlink()
     return path.read_text().strip()

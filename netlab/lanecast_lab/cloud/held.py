@@ -27,6 +27,7 @@ from lanecast_lab.cloud.api import bcc, blb, et, et_gateway, havip, peering, rou
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.snapshot import Snapshot
 
+EVERYWHERE: Final = "0.0.0.0/0"
 BITS_IN_MBIT: Final = 1_000_000
 
 NOT_HELD: Final = """\
@@ -111,8 +112,11 @@ class _Reader:
         """Rules of the VPC's table, by what they lead to; of several targets for one destination each is one."""
         for table in self._snapshot.parts(vpc_id, "route-table"):
             for rule in self._snapshot.parts(table.key, route.KIND):
-                target = rule.body.get("_hop") or rule.body["nexthopId"]
-                yield CloudRoute(IPv4Network(rule.body["destinationAddress"]), self._target(target))
+                target = self._target(rule.body.get("_hop") or rule.body["nexthopId"])
+                source = rule.body["sourceAddress"]
+                if source != EVERYWHERE:  # no plan expects one that is for a part of the VPC alone
+                    target += f" from {source}"
+                yield CloudRoute(IPv4Network(rule.body["destinationAddress"]), target)
 
     def _target(self, key: str) -> str:
         sides = self._snapshot.having(peering.KIND, "peerConnId", key)

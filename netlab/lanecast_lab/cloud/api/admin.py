@@ -29,7 +29,7 @@ def answer(method: str, path: str, body: bytes, faults: Faults, store: Store) ->
     if method == "PUT":
         try:
             settings = FaultSettings.model_validate(json.loads(body))
-        except (ValidationError, ValueError) as error:
+        except (ValidationError, ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 400)
         faults.set(settings)
     elif method == "DELETE":

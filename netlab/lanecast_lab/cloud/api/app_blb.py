@@ -30,9 +30,9 @@ from lanecast_lab.cloud.api.balancers import (
     CREATED,
     LAST_PORT,
     LISTENERS_DELETED,
-    SCHEDULERS,
     Balancers,
     asked_port,
+    check_listener,
 )
 from lanecast_lab.cloud.api.calls import (
     Call,
@@ -62,17 +62,12 @@ DEFAULTS: dict[str, JsonObject] = {
 """[docs] What each kind of listener has when nothing is said, as the plain balancers' have."""
 
 
-def _check_listener(listener: JsonObject) -> None:
-    between("listenerPort", listener["listenerPort"], 1, LAST_PORT)
-    one_of("scheduler", listener["scheduler"], SCHEDULERS)
-
-
 def _is_behind(context: Context, blb: Resource, instance_id: str) -> bool:
     groups = context.store.find(GROUP, parent=blb.key)
     return any(context.store.count(SERVER, parent=one.key, equal={"instanceId": instance_id}) for one in groups)
 
 
-BALANCERS = Balancers(KIND, LISTENER, DEFAULTS, _check_listener, _is_behind)
+BALANCERS = Balancers(KIND, LISTENER, DEFAULTS, check_listener, _is_behind)
 
 
 def _listener(context: Context, blb: Resource, port: int, kind: str) -> Resource:
@@ -90,6 +85,7 @@ def _listener(context: Context, blb: Resource, port: int, kind: str) -> Resource
 
 def _check_policy(context: Context, blb: Resource, listener: Resource, policy: JsonObject) -> None:
     between("appPolicyVos.priority", policy["priority"], 1, LAST_PRIORITY)
+    between("appPolicyVos.backendPort", policy["backendPort"], 1, LAST_PORT)
     for rule in policy["ruleList"]:
         checked(rule, fields("key! value!"), "appPolicyVos.ruleList.")
     group = find_group(context, blb, policy["appServerGroupId"])

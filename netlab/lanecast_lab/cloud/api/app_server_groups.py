@@ -124,7 +124,8 @@ def delete_group(balancers: Balancers) -> Handler:
 
 
 def _check_port(port: JsonObject) -> None:
-    between("port", port["port"], 1, LAST_PORT)
+    for name in ("port", "healthCheckPort"):
+        between(name, port[name], 1, LAST_PORT)
     one_of("type", port["type"], TYPES)
     one_of("healthCheck", port["healthCheck"], (*TYPES, "ICMP"))
     for name, (_, low, high) in HEALTH.items():
@@ -197,7 +198,7 @@ def _checked_servers(servers: list[JsonObject]) -> list[JsonObject]:
 
 def _add_servers(context: Context, blb: Resource, group: Resource, servers: list[JsonObject]) -> None:
     for server in _checked_servers(servers):
-        instance = context.require("instance", server["instanceId"], "instance")
+        instance = context.require_lasting("instance", server["instanceId"], "instance")
         if instance.body["vpcId"] != blb.body["vpcId"]:
             raise denied(f"instance {instance.key} is not in VPC {blb.body['vpcId']}")
         key = _server_key(group, instance.key)

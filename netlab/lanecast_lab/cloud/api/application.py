@@ -37,6 +37,7 @@ DROP = "lanecast.drop"
 """The ASGI extension by which the server lets a connection be closed without an answer."""
 
 LONGEST_BODY = 1 << 20
+DEEPEST_BODY = 32
 JSON_TYPE = "application/json; charset=utf-8"
 EMPTY = b""
 ABSOLUTE = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
@@ -122,7 +123,7 @@ class Application:
     def _incoming(self, request: Request, body: bytes) -> _Incoming:
         raw_path = _raw_path(request.scope).decode("latin-1")
         host = request.headers.get("host", "")
-        region, named, path = self.cloud.regions.split(request.scope["server"][1], host, raw_path)
+        region, named, path = self.cloud.regions.split(tuple(request.scope["server"]), host, raw_path)
         return _Incoming(request, body, region, named, path, _query(request.scope["query_string"]))
 
     def _answer(self, incoming: _Incoming, request_id: str) -> Response:
@@ -203,14 +204,26 @@ def _body(content: bytes) -> JsonObject:
         return {}
     try:
         body: Any = json.loads(content)
-        json.dumps(body, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+        # half of a surrogate pair is no character; NaN and infinity, as 1e999 is one, are no numbers
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise malformed_json(f"the body is no JSON: {error}") from None
     if body is None:  # what the SDK sends for a body that was not given
         return {}
     if not isinstance(body, dict):
         raise inappropriate("the body is no JSON object")
+    if _is_deeper(body, DEEPEST_BODY):
+        raise malformed_json(f"the body is nested deeper than {DEEPEST_BODY} levels")
     return body
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether it has more levels: what is kept has to be readable later, by whomever."""
+    level = [value]
+    for _ in range(levels):
+        lists = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [inner for one in lists for inner in one]
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def _json(value: JsonObject | dict[str, str]) -> bytes:

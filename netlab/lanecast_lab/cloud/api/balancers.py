@@ -12,9 +12,11 @@ from lanecast_lab.cloud.api import eip, subnet
 from lanecast_lab.cloud.api.calls import (
     Context,
     JsonObject,
+    between,
     checked,
     fields,
     new_id,
+    one_of,
     shown,
     timestamp,
     whole_number,
@@ -29,6 +31,9 @@ HIGHEST_WEIGHT = 100
 """[docs] Of a backend; 0 takes no new flows."""
 
 LAST_PORT = 65535
+SESSION_TIMEOUTS_S = {"tcpSessionTimeout": (10, 4000), "udpSessionTimeout": (10, 4000)}
+"""[docs] Of TCP; [assumed] the same of UDP."""
+
 CREATED = fields("vpcId! subnetId! name desc address eip type billing:{} tags:[{}] allowDelete:b")
 CHANGED = fields("name desc allowDelete:b")
 LISTENERS_DELETED = fields("portList:[i] portTypeList:[{}]")
@@ -40,6 +45,15 @@ def asked_port(context: Context, name: str = "listenerPort") -> int:
     if port is None:
         raise inappropriate(f"{name}: is no port")
     return port
+
+
+def check_listener(listener: JsonObject) -> None:
+    """What listeners of both kinds of balancers have alike."""
+    between("listenerPort", listener["listenerPort"], 1, LAST_PORT)
+    one_of("scheduler", listener["scheduler"], SCHEDULERS)
+    for name, (low, high) in SESSION_TIMEOUTS_S.items():
+        if name in listener:
+            between(name, listener[name], low, high)
 
 
 def _clashing(kind: str) -> tuple[str, ...]:

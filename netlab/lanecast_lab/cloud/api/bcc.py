@@ -27,7 +27,7 @@ from lanecast_lab.cloud.api.states import state_at
 from lanecast_lab.cloud.api.store import Resource
 
 KIND = "instance"
-SPEC = re.compile(r"^[a-z0-9]+\.[a-z0-9]+\.c(\d+)m(\d+)(?:\.[a-z0-9.]+)?$")
+SPEC = re.compile(r"[a-z0-9]+\.[a-z0-9]+\.c([0-9]{1,4})m([0-9]{1,5})(?:\.[a-z0-9.]+)?")
 """[docs] As ``bcc.g5.c2m8``: family, generation, cores, memory in GiB."""
 
 MOST_AT_ONCE = 100
@@ -85,7 +85,7 @@ def _groups(context: Context, vpc_id: str) -> list[str]:
 def create(context: Context) -> JsonObject:
     """One or several alike. With ``internalIps``, each gets its own of those addresses."""
     body = context.body
-    size = SPEC.match(body["spec"])
+    size = SPEC.fullmatch(body["spec"])
     if not size:
         raise inappropriate(f"spec: {body['spec']!r} is none, as bcc.g5.c2m8 is")
     if "subnetId" not in body:

@@ -13,9 +13,9 @@ from lanecast_lab.cloud.api.balancers import (
     HIGHEST_WEIGHT,
     LAST_PORT,
     LISTENERS_DELETED,
-    SCHEDULERS,
     Balancers,
     asked_port,
+    check_listener,
 )
 from lanecast_lab.cloud.api.calls import (
     Call,
@@ -25,7 +25,6 @@ from lanecast_lab.cloud.api.calls import (
     between,
     checked,
     fields,
-    one_of,
 )
 from lanecast_lab.cloud.api.errors import denied, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page
@@ -59,9 +58,10 @@ DEFAULTS: dict[str, JsonObject] = {
 
 
 def _check_listener(listener: JsonObject) -> None:
-    for name in ("listenerPort", "backendPort"):
-        between(name, listener[name], 1, LAST_PORT)
-    one_of("scheduler", listener["scheduler"], SCHEDULERS)
+    check_listener(listener)
+    for name in ("backendPort", "healthCheckPort"):
+        if name in listener:
+            between(name, listener[name], 1, LAST_PORT)
     for name, (_, low, high) in HEALTH.items():
         between(name, listener[name], low, high)
 
@@ -91,7 +91,7 @@ def add_backends(context: Context) -> None:
     servers, blb = _servers(context), BALANCERS.begin(context)
     context.quotas.check("blb-backend", context.store.count(BACKEND, parent=blb.key), len(servers))
     for server in servers:
-        instance = context.require("instance", server["instanceId"], "instance")
+        instance = context.require_lasting("instance", server["instanceId"], "instance")
         if instance.body["vpcId"] != blb.body["vpcId"]:
             raise denied(f"instance {instance.key} is not in VPC {blb.body['vpcId']}")
         key = _backend_key(blb, instance.key)

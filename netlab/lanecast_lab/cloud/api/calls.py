@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 from urllib.parse import unquote
 
-from lanecast_lab.cloud.api.errors import ApiError, inappropriate, invalid_uri, no_such
+from lanecast_lab.cloud.api.errors import ApiError, denied, inappropriate, invalid_uri, no_such
 from lanecast_lab.cloud.api.quotas import Quotas
 from lanecast_lab.cloud.api.states import Schedule, passing, settled, state_at
 from lanecast_lab.cloud.api.store import Resource, Scope, Store
@@ -116,6 +116,13 @@ class Context:
         found = self.store.get(kind, key, self.scope)
         if found is None:
             raise no_such(called, key, code)
+        return found
+
+    def require_lasting(self, kind: str, key: str, called: str) -> Resource:
+        """The same, unless it is being deleted: nothing can begin to need it then, since nobody would look again."""
+        found = self.require(kind, key, called)
+        if found.gone_at is not None:
+            raise denied(f"{called} {key} is being deleted")
         return found
 
     def running(self, instance_id: str) -> Resource | None:
@@ -247,13 +254,14 @@ def shown(body: Mapping[str, Any]) -> JsonObject:
 
 
 def cidr(name: str, text: str) -> IPv4Network:
-    """A CIDR as the API takes it: exact, no host bits."""
+    """A CIDR as the API takes it: exact, no host bits, its length in plain digits, so that a range has one spelling."""
     try:
-        if "/" not in text:
+        network = IPv4Network(text)
+        if str(network) != text:
             raise ValueError(text)
-        return IPv4Network(text)
     except ValueError:
         raise inappropriate(f"{name}: {text!r} is no IPv4 CIDR") from None
+    return network
 
 
 def address(name: str, text: str) -> IPv4Address:

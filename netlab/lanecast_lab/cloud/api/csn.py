@@ -102,6 +102,8 @@ def _instance(context: Context) -> Resource:
     found = context.store.get(INSTANCES[body["instanceType"]], body["instanceId"], scope)
     if found is None:
         raise no_such(f"{body['instanceType']} of region {body['instanceRegion']}", body["instanceId"])
+    if found.gone_at is not None:
+        raise denied(f"{found.key} is being deleted")
     return found
 
 

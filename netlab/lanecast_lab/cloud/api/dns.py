@@ -61,7 +61,7 @@ def _show_bound(context: Context, binding: Resource) -> JsonObject:
 def create_zone(context: Context) -> JsonObject:
     """A zone that no VPC is bound to yet. Its name is unique in an account. [assumed]"""
     name = context.body["zoneName"].lower().rstrip(".")
-    if not ZONE_NAME.match(name):
+    if not ZONE_NAME.fullmatch(name):
         raise inappropriate(f"zoneName: {context.body['zoneName']!r} is no domain name")
     for other in context.store.find(KIND, context.scope, equal={"zoneName": name}):
         raise denied(f"private zone {other.key} has this name already")
@@ -135,7 +135,7 @@ def _check_ipv6(value: str) -> None:
 
 
 def _check_record(context: Context, zone_id: str, record: JsonObject, but: str = "") -> None:
-    if not HOST_NAME.match(record["rr"].lower()):
+    if not HOST_NAME.fullmatch(record["rr"].lower()):
         raise inappropriate(f"rr: {record['rr']!r} is no host name, nor @ nor *")
     one_of("type", record["type"], TYPES)
     between("ttl", record["ttl"], LEAST_TTL_S, MOST_TTL_S)

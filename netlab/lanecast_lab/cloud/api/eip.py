@@ -148,6 +148,8 @@ def bind(context: Context) -> None:
     target = next((one for one in found if one), None)
     if target is None:
         raise no_such(kinds[0], body["instanceId"])
+    if target.gone_at is not None:
+        raise denied(f"{target.kind} {target.key} is being deleted")
     if target.kind == "nat":
         nat_addresses.require_idle(context, target)
         name = "bindEips" if target.body["natType"] == "enhanced" else "eips"

@@ -30,7 +30,7 @@ KIND, RULE = "enterprise-security-group", "enterprise-security-group-rule"
 LONGEST_NAME, LONGEST_LIST = 65, 20
 """[docs] Characters of a name, and rules in one request."""
 
-NAME = re.compile(r"^[^\W\d_][\w\-/.]*$")
+NAME = re.compile(r"[^\W\d_][\w\-/.]*")
 """[docs] Letters, digits, Chinese, ``-_/.``; a letter comes first."""
 
 PROTOCOLS = ("", "all", "tcp", "udp", "icmp")
@@ -122,7 +122,7 @@ def _check_name(context: Context, name: str) -> None:
         raise _refusal("EsgNameEmpty", "name: is missing")
     if len(name) > LONGEST_NAME:
         raise _refusal("EsgNameTooLong", f"name: has more than {LONGEST_NAME} characters")
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise _refusal("EsgNameInvalid", f"name: {name!r} is not a letter and then letters, digits and -_/.")
     for other in context.store.find(KIND, context.scope, equal={"name": name}):
         raise _refusal("EsgNameDuplicate", f"name: enterprise security group {other.key} has it")

@@ -19,6 +19,7 @@ from lanecast_lab.cloud.api.calls import (
     new_id,
     one_of,
     shown,
+    whole_number,
 )
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
 from lanecast_lab.cloud.api.paging import page, page_of
@@ -38,6 +39,12 @@ VLANS = (2, 4009)
 
 LONGEST_KEY = 80
 """[assumed] Of a BGP session's key: what TCP MD5 takes in Linux."""
+
+LAST_ASN = 2**32 - 1
+"""RFC 6793."""
+
+MOST_ROUTES = 2**32 - 1
+"""[assumed] Of what BGP may bring: what a router can be told."""
 
 LINE_STATES = ("ack-wait", "accept", "building", "established")
 CHANNEL_STATES = ("ack-wait", "building", "established")
@@ -140,9 +147,9 @@ def _check_link(body: JsonObject) -> None:
     ends = []
     for name in ("baiduAddress", "customerAddress"):
         try:
-            if "/" not in body[name]:
-                raise ValueError(name)
             ends.append(IPv4Interface(body[name]))
+            if str(ends[-1]) != body[name]:
+                raise ValueError(name)
         except ValueError:
             raise inappropriate(f"{name}: {body[name]!r} is no address with length, as 192.0.2.1/30 is") from None
     if ends[0].network != ends[1].network or ends[0].ip == ends[1].ip:
@@ -154,8 +161,11 @@ def _check_channel(body: JsonObject) -> None:
     one_of("routeType", body["routeType"], ROUTE_TYPES)
     if body["vlanId"] != 0:
         between("vlanId", body["vlanId"], *VLANS)
-    if body["routeType"] == "bgp" and not body.get("bgpAsn"):
-        raise inappropriate("bgpAsn: is missing")
+    if body["routeType"] == "bgp":
+        if not body.get("bgpAsn"):
+            raise inappropriate("bgpAsn: is missing")
+        if not 1 <= (whole_number(body["bgpAsn"]) or 0) <= LAST_ASN:
+            raise inappropriate(f"bgpAsn: {body['bgpAsn']!r} is no number from 1 to {LAST_ASN}")
     if body["routeType"] == "static-route" and not body.get("networks"):
         raise inappropriate("networks: is missing")
     for network in body.get("networks", []):
@@ -228,6 +238,8 @@ def recommit_channel(context: Context) -> None:
 def update_channel(context: Context) -> None:
     """Change name, description, and how many routes BGP may bring."""
     channel = _channel(context)
+    if "bgpRouteLimit" in context.body:
+        between("bgpRouteLimit", context.body["bgpRouteLimit"], 1, MOST_ROUTES)
     channel.body |= context.body
     context.store.save(channel)
 
@@ -333,9 +345,11 @@ def _rule(context: Context) -> Resource:
 def create_rule(context: Context) -> JsonObject:
     """Where what comes from the line goes."""
     channel, body = _channel(context), context.body
+    if channel.gone_at is not None:
+        raise denied(f"channel {channel.key} is being deleted")
     cidr("destAddress", body["destAddress"])
     one_of("nexthopType", body["nexthopType"], NEXT_HOPS)
-    context.require(NEXT_HOPS[body["nexthopType"]], body["nexthopId"], body["nexthopType"])
+    context.require_lasting(NEXT_HOPS[body["nexthopType"]], body["nexthopId"], body["nexthopType"])
     for other in context.store.find(RULE, parent=channel.key, equal={"destAddress": body["destAddress"]}):
         if other.body["nexthopId"] == body["nexthopId"]:
             raise denied(f"route rule {other.key} has the same destination and next hop")

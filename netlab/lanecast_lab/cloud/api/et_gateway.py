@@ -27,8 +27,8 @@ KIND = "et-gateway"
 FREE, BOUND = "unconfigured", "running"
 """[docs] ``running``; [assumed] what a gateway without a channel is called."""
 
-MOST_MBPS = 10_000
-"""[assumed] Of one gateway."""
+SPEEDS_MBPS = (2, 100_000)
+"""[docs: ET, usage restrictions] Of one gateway."""
 
 
 def _require(context: Context) -> Resource:
@@ -66,7 +66,7 @@ def create(context: Context) -> JsonObject:
     """With or without a channel."""
     body = context.body
     vpc = context.require("vpc", body["vpcId"], "VPC")
-    between("speed", body["speed"], 1, MOST_MBPS)
+    between("speed", body["speed"], *SPEEDS_MBPS)
     _check_cidrs(body.get("localCidrs", []))
     context.quotas.check("et-gateway", context.store.count(KIND, parent=vpc.key))
     line_id, channel_id = body.get("etId", ""), body.get("channelId", "")
@@ -115,7 +115,7 @@ def update(context: Context) -> None:
     """Change name, description, bandwidth; the CIDRs only while it runs. [go]"""
     gateway, body = _require(context), context.body
     if "speed" in body:
-        between("speed", body["speed"], 1, MOST_MBPS)
+        between("speed", body["speed"], *SPEEDS_MBPS)
     if "localCidrs" in body:
         _check_cidrs(body["localCidrs"])
         if (state := _status(context, gateway)) != BOUND:

@@ -31,7 +31,7 @@ class FaultRule(BaseModel):
     path: Annotated[str, Field(description="With * for any characters, without the region's prefix.")] = "*"
     count: Annotated[int | None, Field(ge=1, description="Strike so many times at most.")] = None
     skip: Annotated[int, Field(ge=0, description="Let so many matching requests pass first.")] = 0
-    seconds: Annotated[float, Field(ge=0, description="Of a delay.")] = 1.0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Of a delay.")] = 1.0
     status: Annotated[int, Field(ge=500, le=599, description="Of an error.")] = 500
 
 

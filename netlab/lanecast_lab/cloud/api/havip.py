@@ -115,7 +115,7 @@ def _instance_of(context: Context, name: str, kind: str) -> Resource:
     if kind == INTERFACE and not name.startswith(INTERFACE_PREFIX):
         raise no_such("elastic network interface", name)
     called = "instance" if kind == SERVER else "elastic network interface of instance"
-    return context.require("instance", _instance_id(name, kind), called)
+    return context.require_lasting("instance", _instance_id(name, kind), called)
 
 
 def _wanted(context: Context) -> list[tuple[str, str]]:

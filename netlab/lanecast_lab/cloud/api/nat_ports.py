@@ -34,7 +34,7 @@ class PortSpan:
 def ports_of(rule: JsonObject, side: str) -> tuple[int, int]:
     """First and last port of one side of a rule."""
     if text := rule.get(f"{side}PortRange"):
-        first, last = (whole_number(part) for part in (str(text) + "-").split("-")[:2])
+        first, last = (whole_number(part) for part in str(text).partition("-")[::2])
         if first is None or last is None or first > last:
             raise inappropriate(f"{side}PortRange: {text!r} is no range of ports, as 80-90 is")
         span = first, last

@@ -16,8 +16,9 @@ OWN_DOMAIN = ["baidubce", "com"]
 GLOBAL = "global"
 """Where resources of services without a region are kept."""
 
+EVERY_ADDRESS = "0.0.0.0"
 PREFIX = re.compile(r"^(?:/region)?/([a-z]+)(/v\d/.*)$")
-ZONE = re.compile(r"^cn-([a-z]+)-[a-f]$")
+ZONE = re.compile(r"cn-([a-z]+)-[a-f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,23 @@ class Regions:
     """How this server tells regions apart."""
 
     default: str
-    by_port: dict[int, str] = field(default_factory=dict)
+    by_socket: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By address and port; one that listens everywhere has the address 0.0.0.0."""
 
-    def split(self, port: int, host: str, path: str) -> tuple[str, bool, str]:
-        """The region, whether the request named it, and the path without the region's prefix."""
+    def split(self, socket: tuple[str, int], host: str, path: str) -> tuple[str, bool, str]:
+        """The region, whether the request named it, and the path without the region's prefix.
+
+        ``socket``: the address and port at which it came in.
+        """
         if (found := PREFIX.match(path)) and found[1] in REGIONS:
             return found[1], True, found[2]
         labels = host.lower().partition(":")[0].split(".")
-        named = next((label for label in labels if label in REGIONS), None) or self.by_port.get(port)
+        named = next((label for label in labels if label in REGIONS), None) or self.of_socket(socket)
         return named or self.default, named is not None, path
+
+    def of_socket(self, socket: tuple[str, int]) -> str | None:
+        """The region that a socket is for alone."""
+        return self.by_socket.get(socket) or self.by_socket.get((EVERY_ADDRESS, socket[1]))
 
 
 def check_host(host: str) -> None:
@@ -45,7 +54,7 @@ def check_host(host: str) -> None:
 
 def check_zone(zone: str, region: str, region_is_named: bool) -> None:
     """A zone is ``cn-REGION-LETTER``; of the request's own region, where the request named one."""
-    found = ZONE.match(zone)
+    found = ZONE.fullmatch(zone)
     if not found or found[1] not in REGIONS:
         raise inappropriate(f"zoneName: {zone!r} is no zone, as cn-{region}-a is")
     if region_is_named and found[1] != region:

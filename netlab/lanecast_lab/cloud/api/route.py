@@ -57,9 +57,7 @@ def _hops(context: Context, vpc: Resource) -> list[JsonObject]:
         listed = [{"nexthopType": body["nexthopType"], "nexthopId": body.get("nexthopId", "")}]
     else:
         _check_path_types(listed)
-    for hop in listed:
-        hop["_hop"] = _found_hop(context, vpc, hop["nexthopType"], hop.get("nexthopId", ""))
-    return listed
+    return [_with_hop(context, vpc, {"nexthopId": "", **hop}) for hop in listed]
 
 
 def _check_path_types(hops: list[JsonObject]) -> None:
@@ -69,6 +67,12 @@ def _check_path_types(hops: list[JsonObject]) -> None:
     types = sorted(str(hop.get("pathType")) for hop in hops)
     if types != ["ha:active", "ha:standby"] and set(types) != {"ecmp"}:
         raise inappropriate("nextHopList.pathType: has to be ecmp throughout, or ha:active and ha:standby")
+
+
+def _with_hop(context: Context, vpc: Resource, rule: JsonObject) -> JsonObject:
+    """A rule with what it leads to. What leads to no resource names none."""
+    hop = _found_hop(context, vpc, rule["nexthopType"], rule["nexthopId"])
+    return {**rule, "_hop": hop, "nexthopId": rule["nexthopId"] if hop else ""}
 
 
 def _found_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> str:
@@ -85,16 +89,14 @@ def _found_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> str:
         raise inappropriate(f"nexthopType: has to be one of {', '.join(sorted(known))}")
     if kind == "peerConn":
         sides = context.store.find("peering", context.scope, vpc.key)
-        of_peering = [one for one in sides if hop_id in (one.body["localIfId"], one.body["peerConnId"])]
-        if of_peering:
-            return str(of_peering[0].body["peerConnId"])
-        there = False
+        found = next((one for one in sides if hop_id in (one.body["localIfId"], one.body["peerConnId"])), None)
     else:
         found = context.store.get(NEXT_HOPS[kind], hop_id, context.scope)
-        there = found is not None and found.body.get("vpcId") == vpc.key
-    if not there:
+    if found is None or (kind != "peerConn" and found.body.get("vpcId") != vpc.key):
         raise no_such(f"{kind} next hop of VPC {vpc.key}", hop_id)
-    return hop_id
+    if found.gone_at is not None:
+        raise denied(f"nexthopId: {hop_id} is being deleted")
+    return str(found.body["peerConnId"]) if kind == "peerConn" else hop_id
 
 
 def _check_addresses(context: Context, vpc: Resource, source: str, destination: str) -> None:
@@ -108,7 +110,8 @@ def _check_addresses(context: Context, vpc: Resource, source: str, destination: 
         raise cidr_conflict(f"destinationAddress: {target} overlaps VPC {vpc.key}")
 
 
-def _check_description(rule: JsonObject) -> None:
+def _check_words(rule: JsonObject) -> None:
+    one_of("ipVersion", rule.get("ipVersion", "4"), IP_VERSIONS)
     if len(rule.get("description", "")) > LONGEST_DESCRIPTION:
         raise inappropriate(f"description: has more than {LONGEST_DESCRIPTION} characters")
 
@@ -141,8 +144,7 @@ def create(context: Context) -> JsonObject:
     table = context.require(TABLE, body["routeTableId"], "route table")
     vpc = context.require("vpc", table.parent or "", "VPC")
     _check_addresses(context, vpc, body["sourceAddress"], body["destinationAddress"])
-    _check_description(body)
-    one_of("ipVersion", body.get("ipVersion", "4"), IP_VERSIONS)
+    _check_words(body)
     hops = _hops(context, vpc)
     context.quotas.check("route-rule", context.store.count(KIND, parent=table.key), len(hops))
     made = [new_id("rr") for _ in hops]
@@ -153,7 +155,6 @@ def create(context: Context) -> JsonObject:
             "destinationAddress": body["destinationAddress"],
             "description": body.get("description", ""),
             "ipVersion": body.get("ipVersion", "4"),
-            "nexthopId": hop.get("nexthopId", ""),
             **hop,
             "_vpc": vpc.key,
             "_group": made[0],
@@ -182,11 +183,10 @@ def update(context: Context) -> None:
     if "pathType" in rule.body or "nextHopList" in context.body:
         raise denied(f"route rule {rule.key}: only a rule with one next hop can be updated")
     changed = {**rule.body, **context.body}
-    _check_description(changed)
+    _check_words(changed)
     _check_addresses(context, vpc, changed["sourceAddress"], changed["destinationAddress"])
     _check_unique(context, rule.parent or "", changed)
-    changed["_hop"] = _found_hop(context, vpc, changed["nexthopType"], changed["nexthopId"])
-    rule.body = changed
+    rule.body = _with_hop(context, vpc, changed)
     context.store.save(rule)
 
 

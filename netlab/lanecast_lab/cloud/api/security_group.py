@@ -15,7 +15,7 @@ DIRECTIONS = ("ingress", "egress")
 PROTOCOLS = ("", "all", "tcp", "udp", "icmp")
 """[SDK] An empty protocol is every one."""
 
-PORT_RANGE = re.compile(r"^(\d{1,5})(?:-(\d{1,5}))?$")
+PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 LAST_PORT = 65535
 SAME = (
     "direction",
@@ -35,7 +35,7 @@ def check_port_range(name: str, text: str, every: tuple[str, ...]) -> None:
     """A port, a range ``80-90``, or one of the words for every port."""
     if text in every:
         return
-    found = PORT_RANGE.match(text)
+    found = PORT_RANGE.fullmatch(text)
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if not first <= last <= LAST_PORT:
         raise inappropriate(f"{name}: {text!r} is neither a port nor a range, as 80-90 is")
@@ -46,7 +46,9 @@ def check_range(name: str, text: str, every: tuple[str, ...]) -> None:
     if text in every:
         return
     try:
-        IPv4Network(text)
+        network = IPv4Network(text)
+        if text not in (str(network), str(network.network_address)):
+            raise ValueError(text)
     except ValueError:
         raise inappropriate(f"{name}: {text!r} is no IPv4 CIDR or address") from None
 

@@ -129,20 +129,26 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._lock = _lock(directory)
-        self._db = sqlite3.connect(directory / FILE, isolation_level=None, cached_statements=256)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # a committed write is on the disk before it is answered
-        layout = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if layout not in (0, LAYOUT):
-            raise StateError(f"{directory}: its layout is {layout}, this version reads {LAYOUT}")
-        self._db.executescript(TABLES)
-        for name in LOOKED_UP:
-            self._db.execute(f"CREATE INDEX IF NOT EXISTS by_{name} ON resources (kind, {_field(name)})")
-        self._db.execute(f"PRAGMA user_version = {LAYOUT}")
+        try:
+            self._open(directory / FILE)
+        except sqlite3.Error as error:
+            raise StateError(f"{directory / FILE}: {error}") from None
         self.now = 0.0
         self.change = int(self.setting(CHANGE) or 0)
         self.on_change: Callable[[], None] = lambda: None
         """Called after each transaction that changed something; it must return at once."""
+
+    def _open(self, file: Path) -> None:
+        self._db = sqlite3.connect(file, isolation_level=None, cached_statements=256)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # a committed write is on the disk before it is answered
+        layout = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if layout not in (0, LAYOUT):
+            raise StateError(f"{file}: its layout is {layout}, this version reads {LAYOUT}")
+        self._db.executescript(TABLES)
+        for name in LOOKED_UP:
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS by_{name} ON resources (kind, {_field(name)})")
+        self._db.execute(f"PRAGMA user_version = {LAYOUT}")
 
     def close(self) -> None:
         """Let go of the file, so that another server can have it."""

@@ -6,6 +6,7 @@ they passed on the way in: the switch of the backend's subnet does that, for flo
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
@@ -246,8 +247,8 @@ def _kind(listener: str, asked: str | None) -> Kind:
 
 def good_statuses(text: str) -> tuple[int, ...]:
     """The classes of ``http_2xx|http_3xx``."""
-    digits = (part.removeprefix("http_")[:1] for part in text.split("|"))
-    return tuple(sorted(int(digit) for digit in digits if digit.isdigit()))
+    classes = (re.match("(?:http_)?([0-9])", part) for part in text.split("|"))
+    return tuple(sorted(int(found[1]) for found in classes if found))
 
 
 def _bring_back(subnet: SubnetDraft, ports: list[tuple[str, Interface]]) -> None:

@@ -61,7 +61,7 @@ CLOUD_ASN = 45085
 """[docs] The cloud's own, on every channel."""
 
 MOST_ROUTES = 100
-"""[assumed] What BGP may bring when the channel says nothing."""
+"""[docs: ET, usage restrictions] What BGP may bring when the channel says nothing."""
 
 KEEPALIVE_S, HOLD_S, CONNECT_RETRY_S = 20, 60, 5
 """[assumed] BGP's timers at the cloud's end; the hold time is the smaller one of both ends (RFC 4271)."""

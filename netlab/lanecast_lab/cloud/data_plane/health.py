@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 STATUS_LINE_BYTES = 4096
+STATUS_LINE = re.compile(rb"HTTP/\S*\s+([0-9]{3})\b")
+"""RFC 9112, 4: whatever else comes is no answer."""
+
 ICMP_ECHO, ICMP_ECHO_REPLY = 8, 0
 """RFC 792."""
 
@@ -150,20 +154,20 @@ async def _ask_icmp_and_udp(check: Check) -> bool:
 async def _ask_http(check: Check) -> bool:
     """GET is answered with a good status. [docs]"""
     source = (check.source, 0) if check.source else None
-    reader, writer = await asyncio.open_connection(check.address, check.port, local_addr=source)
+    reader, writer = await asyncio.open_connection(
+        check.address, check.port, local_addr=source, limit=STATUS_LINE_BYTES
+    )
     try:
         host = check.host or f"{check.address}:{check.port}"
         writer.write(f"GET {check.text or '/'} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
-        words = (await reader.readline()).decode("latin-1").split()
+        line = await reader.readline()
+    except ValueError:  # it is longer than the reader's limit
+        return False
     finally:
         writer.transport.abort()
-    return (
-        len(words) > 1
-        and words[0].startswith("HTTP/")
-        and words[1].isdigit()
-        and int(words[1]) // 100 in check.good_statuses
-    )
+    status = STATUS_LINE.match(line)
+    return status is not None and int(status[1]) // 100 in check.good_statuses
 
 
 ASKERS: Mapping[Kind, Callable[[Check], Awaitable[bool]]] = {

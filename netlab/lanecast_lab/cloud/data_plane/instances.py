@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
+from lanecast_lab.cloud.api.bcc import user_data_of
 from lanecast_lab.cloud.api.store import Resource
 from lanecast_lab.cloud.data_plane.draft import TO_SUBNET, Draft, gateway_of, subnet_port
 from lanecast_lab.cloud.data_plane.model import WITHOUT_IPV6, Hop, Node, Route
@@ -72,8 +70,8 @@ def _user_data(instance: Resource) -> str:
     """[SDK] It is sent as base64; what is none is taken as it stands."""
     text: str = instance.body["_userData"]
     try:
-        return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        return user_data_of(instance).decode()
+    except UnicodeDecodeError:
         return text
 
 

@@ -73,6 +73,13 @@ class Namespaces:
         """Hold a new namespace and mount it by a name: the key, with a number when somebody else's is called so."""
         self._prepare_folder()
         node = hold_namespace(key, directory)
+        try:
+            return self._mounted(key, node), node
+        except BaseException:
+            _end_holder(node)
+            raise
+
+    def _mounted(self, key: str, node: Node) -> str:
         for number in itertools.count(1):
             name = key if number == 1 else f"{key}.{number}"
             if name in self._numbers or (RUN_NETNS / name).exists():
@@ -84,8 +91,13 @@ class Namespaces:
             except FileExistsError:  # somebody was faster
                 del self._numbers[name]
                 continue
-            _mount(f"/proc/{node.pid}/ns/net", RUN_NETNS / name, MS_BIND)
-            return name, node
+            try:
+                _mount(f"/proc/{node.pid}/ns/net", RUN_NETNS / name, MS_BIND)
+            except OSError:
+                (RUN_NETNS / name).unlink()
+                del self._numbers[name]
+                raise
+            return name
         raise AssertionError("numbers do not end")
 
     def remove(self, names: Iterable[str]) -> None:
@@ -129,6 +141,13 @@ class Namespaces:
 
     def _save(self) -> None:
         replace_file(self._path, json.dumps({"made_folder": self._made_folder, "namespaces": self._numbers}))
+
+
+def _end_holder(node: Node) -> None:
+    """Let go of a namespace that has no name."""
+    for _, process in node.processes:
+        process.kill()
+        process.communicate()
 
 
 def _number_at(place: Path) -> int | None:

@@ -31,6 +31,9 @@ WORKERS = 4
 """Commands in nodes mostly wait for the kernel."""
 
 CARRIER_WITHIN_S = 3.0
+BOOT_ENDS_WITHIN_S = 5.0
+"""What an instance's start gets to notice that everything in it was killed."""
+
 
 BRIDGE_HOOKS = Path("/proc/sys/net/bridge")
 """There where the kernel has br_netfilter."""
@@ -194,6 +197,8 @@ class Reconciler:
                 running.stop()
         self._namespaces.remove(built.name for built in removed)
         for built in removed:
+            if built.boot is not None:  # its next command must not find another process by the holder's number
+                built.boot.join(BOOT_ENDS_WITHIN_S)
             os.close(built.handle)
             for _, process in built.namespace.processes:
                 process.kill()
@@ -292,6 +297,8 @@ class Reconciler:
                 instances.start(built.namespace, node.user_data)
             except LabError as error:
                 built.boot_problems.append(str(error))
+            except Exception as error:  # whatever somebody gave it: a problem of this instance, which has to be told
+                built.boot_problems.append(f"user data: {type(error).__name__}: {error}")
             self._ended()
 
         built.boot = threading.Thread(target=start, name=f"boot-{node.key}", daemon=True)

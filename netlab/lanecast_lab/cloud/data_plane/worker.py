@@ -5,6 +5,7 @@ It reads the store by a connection of its own, so that the API never waits for i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -92,7 +93,8 @@ class Worker:
             traceback.print_exc()
             self._is_unfinished, self._last = True, None
             self._tell([f"{type(error).__name__}: {error}"])
-            self._write_registry(*self._told)
+            with contextlib.suppress(OSError):  # of which standard error has been told, if that is what failed
+                self._write_registry(*self._told)
             return time.time() + AGAIN_AFTER_S
 
     def _round(self, reader: Reader) -> float | None:
