@@ -112,11 +112,12 @@ def up(
     with _session(plan, stack, project, prefix, variables={RENEWED_VARIABLE: ",".join(renew or ())}) as session:
         if unknown := sorted(set(renew or ()) - set(machines)):
             raise _WrongUseError(f"the plan has no machine {', '.join(unknown)}; it has {', '.join(machines)}")
+        there = session.engine.stacks()
         with _telling() as tell:
-            begun = _begin(session, protect, tell)
+            begun = _begin(session, there, protect, tell)
             _let_go(session.engine, sorted(begun), renew or (), tell)
             done = bring_up(session.engine, session.stacks, begun, tell)
-        _tell_of_vanished(session, prefix)
+        _tell_of_vanished(session, prefix, there)
         _finish(session, done, json_output)
 
 
@@ -138,7 +139,7 @@ def preview(
     compile_or_exit(plan)
     with _session(plan, stack, project, prefix) as session:
         with _telling() as tell:
-            _begin(session, None, tell)
+            _begin(session, session.engine.stacks(), None, tell)
             done = look_ahead(session.engine, session.stacks, tell)
         unwanted = expect_no_changes and any(one.steps for one in done)
         _finish(session, done, json_output, lambda one: one.error is None and not unwanted)
@@ -171,7 +172,7 @@ def destroy(
         if remove:
             emptied = [one.stack for one in done if one.error is None]
             each(session.engine, lambda one: session.engine.ask("stack", "rm", "--yes", "--stack", one), emptied)
-        left = not stack and _tell_of_vanished(session, prefix)
+        left = not stack and _tell_of_vanished(session, prefix, there)
         _finish(session, done, json_output, also=not left)
 
 
@@ -196,7 +197,7 @@ def status(
         else:
             for one in found:
                 typer.echo(_status_line(one))
-        _tell_of_vanished(session, prefix)
+        _tell_of_vanished(session, prefix, there)
         raise typer.Exit(0 if all(one["settled"] for one in found) else NOT_DONE)
 
 
@@ -297,15 +298,14 @@ def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
+def _begin(session: _Session, there: Mapping[str, Mapping[str, Any]], protect: bool | None, tell: TellOf) -> set[str]:
     """Make the stacks that are missing, and let each know its plan; one of another plan is left alone.
 
-    Returns those that were there already.
+    ``there``: every stack of the project. Returns those of this run that were there already.
     """
     engine = session.engine
-    listed = {stack: one for stack, one in engine.stacks().items() if stack in session.regions}
-    there = list(listed)
-    kept = _check_plans(session, there)
+    listed = {stack: one for stack, one in there.items() if stack in session.regions}
+    kept = _check_plans(session, list(listed))
     _keep_what_is_there(session.plan, listed)
 
     def begin(stack: str) -> None:
@@ -319,8 +319,8 @@ def _begin(session: _Session, protect: bool | None, tell: TellOf) -> set[str]:
 
     each(engine, begin, session.stacks)
     if protect is False:
-        _unprotect(engine, there, True, tell)
-    return set(there)
+        _unprotect(engine, list(listed), True, tell)
+    return set(listed)
 
 
 def _keep_what_is_there(plan: Path, listed: Mapping[str, Mapping[str, Any]]) -> None:
@@ -343,7 +343,7 @@ def _check_plans(session: _Session, stacks: Sequence[str]) -> dict[str, dict[str
 
 
 def _check_plan(session: _Session, stack: str, kept: str | None) -> None:
-    if kept is None or (session.engine.project / kept).resolve() == session.plan:
+    if kept is None or _is_plan(session, kept):
         return
     moved = f"if the plan has moved, `pulumi config set lanecast:plan NEW --stack {stack}`"
     if Path(kept).stem != session.plan.stem:  # tags cannot be changed
@@ -404,12 +404,12 @@ def _telling() -> Iterator[TellOf]:
         yield tell_of
 
 
-def _tell_of_vanished(session: _Session, prefix: str) -> bool:
+def _tell_of_vanished(session: _Session, prefix: str, there: Mapping[str, Mapping[str, Any]]) -> bool:
     """Name the stacks of this plan whose regions it has no more: nothing else runs them. Whether there are any."""
     known = {prefix + one for one in session.planned}
     others = [
         stack
-        for stack, one in session.engine.stacks().items()
+        for stack, one in there.items()
         if stack.startswith(prefix) and stack not in known and one.get("resourceCount")
     ]
     kept = zip(others, each(session.engine, session.engine.settings, others), strict=True)
@@ -430,8 +430,12 @@ def _tell_of_vanished(session: _Session, prefix: str) -> bool:
 def _is_of(session: _Session, region: str, held: Mapping[str, str]) -> bool:
     """Whether a stack with this configuration is this plan's, and of that region."""
     plan = held.get("lanecast:plan")
-    mine = plan is not None and (session.engine.project / plan).resolve() == session.plan
-    return mine and (held.get("lanecast:region") or region) == region
+    return plan is not None and _is_plan(session, plan) and (held.get("lanecast:region") or region) == region
+
+
+def _is_plan(session: _Session, kept: str) -> bool:
+    """Whether the plan that a stack keeps, by its path from the project, is this one."""
+    return (session.engine.project / kept).resolve() == session.plan
 
 
 def _finish(

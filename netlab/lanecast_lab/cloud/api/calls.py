@@ -121,8 +121,7 @@ class Context:
     def require_lasting(self, kind: str, key: str, called: str) -> Resource:
         """The same, unless it is being deleted: nothing can begin to need it then, since nobody would look again."""
         found = self.require(kind, key, called)
-        if found.gone_at is not None:
-            raise denied(f"{called} {key} is being deleted")
+        refuse_leaving(found, f"{called} {key}")
         return found
 
     def running(self, instance_id: str) -> Resource | None:
@@ -251,6 +250,12 @@ def timestamp(now: float) -> str:
 def shown(body: Mapping[str, Any]) -> JsonObject:
     """What of a resource's body is the API's."""
     return {name: value for name, value in body.items() if not name.startswith("_")}
+
+
+def refuse_leaving(found: Resource, called: str) -> None:
+    """Raise where a resource is being deleted."""
+    if found.gone_at is not None:
+        raise denied(f"{called} is being deleted")
 
 
 def cidr(name: str, text: str) -> IPv4Network:

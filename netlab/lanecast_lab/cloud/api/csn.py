@@ -16,6 +16,7 @@ from lanecast_lab.cloud.api.calls import (
     fields,
     new_id,
     one_of,
+    refuse_leaving,
     shown,
     timestamp,
 )
@@ -102,8 +103,7 @@ def _instance(context: Context) -> Resource:
     found = context.store.get(INSTANCES[body["instanceType"]], body["instanceId"], scope)
     if found is None:
         raise no_such(f"{body['instanceType']} of region {body['instanceRegion']}", body["instanceId"])
-    if found.gone_at is not None:
-        raise denied(f"{found.key} is being deleted")
+    refuse_leaving(found, found.key)
     return found
 
 

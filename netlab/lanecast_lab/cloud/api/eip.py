@@ -16,6 +16,7 @@ from lanecast_lab.cloud.api.calls import (
     between,
     fields,
     one_of,
+    refuse_leaving,
     shown,
     timestamp,
 )
@@ -148,8 +149,7 @@ def bind(context: Context) -> None:
     target = next((one for one in found if one), None)
     if target is None:
         raise no_such(kinds[0], body["instanceId"])
-    if target.gone_at is not None:
-        raise denied(f"{target.kind} {target.key} is being deleted")
+    refuse_leaving(target, f"{target.kind} {target.key}")
     if target.kind == "nat":
         nat_addresses.require_idle(context, target)
         name = "bindEips" if target.body["natType"] == "enhanced" else "eips"

@@ -18,6 +18,7 @@ from lanecast_lab.cloud.api.calls import (
     fields,
     new_id,
     one_of,
+    refuse_leaving,
     shown,
     whole_number,
 )
@@ -345,8 +346,7 @@ def _rule(context: Context) -> Resource:
 def create_rule(context: Context) -> JsonObject:
     """Where what comes from the line goes."""
     channel, body = _channel(context), context.body
-    if channel.gone_at is not None:
-        raise denied(f"channel {channel.key} is being deleted")
+    refuse_leaving(channel, f"channel {channel.key}")
     cidr("destAddress", body["destAddress"])
     one_of("nexthopType", body["nexthopType"], NEXT_HOPS)
     context.require_lasting(NEXT_HOPS[body["nexthopType"]], body["nexthopId"], body["nexthopType"])

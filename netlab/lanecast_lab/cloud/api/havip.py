@@ -5,6 +5,9 @@ Such an address belongs to a subnet, and any of the instances bound to it may ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
+
 from lanecast_lab.cloud.api import eip, route, subnet
 from lanecast_lab.cloud.api.calls import Call, Context, JsonObject, Service, fields, new_id, one_of, shown, timestamp
 from lanecast_lab.cloud.api.errors import denied, in_use, inappropriate, no_such
@@ -32,9 +35,18 @@ def _instance_id(bound: str, kind: str) -> str:
     return "i-" + bound.removeprefix(INTERFACE_PREFIX) if kind == INTERFACE else bound
 
 
-def _show(context: Context, havip: Resource) -> JsonObject:
+Heard = Callable[[str], dict[str, str]]
+"""By a VPC's id, the hardware address of each address that its router has heard of."""
+
+
+def _hearing(context: Context) -> Heard:
+    """Each router is asked once for a request."""
+    return cache(partial(heard_holders, context.store.directory))
+
+
+def _show(context: Context, heard: Heard, havip: Resource) -> JsonObject:
     """[docs] ``available``, or ``bound`` to instances."""
-    master = _master(context, havip)
+    master = _master(context, heard, havip)
     bound = [
         {"instanceId": one, "instanceType": kind, "master": _instance_id(one, kind) == master}
         for one, kind in havip.body["_bound"]
@@ -48,13 +60,13 @@ def _show(context: Context, havip: Resource) -> JsonObject:
     }
 
 
-def _master(context: Context, havip: Resource) -> str | None:
+def _master(context: Context, heard: Heard, havip: Resource) -> str | None:
     """[assumed] The instance that announced the address last and runs; none where there is no data plane."""
     running = [one for bound in havip.body["_bound"] if (one := context.running(_instance_id(*bound)))]
     if not running:
         return None
-    heard = heard_holders(context.store.directory, havip.body["vpcId"]).get(havip.body["privateIpAddress"])
-    holding = (one.key for one in running if station_of(one.parent or "", one.body["internalIp"]) == heard)
+    station = heard(havip.body["vpcId"]).get(havip.body["privateIpAddress"])
+    holding = (one.key for one in running if station_of(one.parent or "", one.body["internalIp"]) == station)
     return next(holding, None)
 
 
@@ -84,12 +96,12 @@ def list_all(context: Context) -> JsonObject:
     """Pages of addresses, of one VPC when the query says so."""
     vpc_id = context.query.get("vpcId")
     equal = {"vpcId": vpc_id} if vpc_id else None
-    return page(context, KIND, "haVips", lambda one: _show(context, one), equal=equal)
+    return page(context, KIND, "haVips", partial(_show, context, _hearing(context)), equal=equal)
 
 
 def get(context: Context) -> JsonObject:
     """One address."""
-    return _show(context, require(context))
+    return _show(context, _hearing(context), require(context))
 
 
 def update(context: Context) -> None:

@@ -17,6 +17,7 @@ from lanecast_lab.cloud.api.calls import (
     fields,
     new_id,
     one_of,
+    refuse_leaving,
     shown,
 )
 from lanecast_lab.cloud.api.errors import cidr_conflict, denied, in_use, inappropriate, no_such
@@ -94,8 +95,7 @@ def _found_hop(context: Context, vpc: Resource, kind: str, hop_id: str) -> str:
         found = context.store.get(NEXT_HOPS[kind], hop_id, context.scope)
     if found is None or (kind != "peerConn" and found.body.get("vpcId") != vpc.key):
         raise no_such(f"{kind} next hop of VPC {vpc.key}", hop_id)
-    if found.gone_at is not None:
-        raise denied(f"nexthopId: {hop_id} is being deleted")
+    refuse_leaving(found, f"nexthopId: {hop_id}")
     return str(found.body["peerConnId"]) if kind == "peerConn" else hop_id
 
 

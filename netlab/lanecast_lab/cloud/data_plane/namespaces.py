@@ -76,7 +76,7 @@ class Namespaces:
         try:
             return self._mounted(key, node), node
         except BaseException:
-            _end_holder(node)
+            end_holder(node)
             raise
 
     def _mounted(self, key: str, node: Node) -> str:
@@ -143,11 +143,14 @@ class Namespaces:
         replace_file(self._path, json.dumps({"made_folder": self._made_folder, "namespaces": self._numbers}))
 
 
-def _end_holder(node: Node) -> None:
-    """Let go of a namespace that has no name."""
+def end_holder(node: Node) -> None:
+    """Let go of a namespace that has no name, or no more."""
     for _, process in node.processes:
         process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _number_at(place: Path) -> int | None:

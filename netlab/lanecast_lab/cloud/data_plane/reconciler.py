@@ -20,7 +20,7 @@ from lanecast_lab import instances
 from lanecast_lab.cloud.data_plane import commands
 from lanecast_lab.cloud.data_plane.conntrack import forget_marked
 from lanecast_lab.cloud.data_plane.model import Description, End, Interface, Link, Node, PolicyRule, Route
-from lanecast_lab.cloud.data_plane.namespaces import Namespaces
+from lanecast_lab.cloud.data_plane.namespaces import Namespaces, end_holder
 from lanecast_lab.cloud.data_plane.programs import Running, can_reload
 from lanecast_lab.cloud.data_plane.status import NODES
 from lanecast_lab.errors import LabError
@@ -33,7 +33,6 @@ WORKERS = 4
 CARRIER_WITHIN_S = 3.0
 BOOT_ENDS_WITHIN_S = 5.0
 """What an instance's start gets to notice that everything in it was killed."""
-
 
 BRIDGE_HOOKS = Path("/proc/sys/net/bridge")
 """There where the kernel has br_netfilter."""
@@ -200,12 +199,7 @@ class Reconciler:
             if built.boot is not None:  # its next command must not find another process by the holder's number
                 built.boot.join(BOOT_ENDS_WITHIN_S)
             os.close(built.handle)
-            for _, process in built.namespace.processes:
-                process.kill()
-                process.wait()
-                for pipe in (process.stdin, process.stdout):
-                    if pipe is not None:
-                        pipe.close()
+            end_holder(built.namespace)
             shutil.rmtree(built.namespace.directory, ignore_errors=True)
 
     def _unplug(self, keys: Iterable[str]) -> None:
