@@ -12,8 +12,9 @@ from cloud_under_test import Cloud, Emulator, real_cloud
 ASYNC_DELAY_S = "0.15"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Shared by the tests of a file, so that what these leave is in no other file's way."""
     emulator = Emulator(tmp_path_factory.mktemp("cloud") / "state", "--async-delay", ASYNC_DELAY_S)
     yield emulator
     assert emulator.running(), emulator.log()
